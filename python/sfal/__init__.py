@@ -1,0 +1,1 @@
+"""SFAL: semantic-functional alignment scores for sparse autoencoder features."""

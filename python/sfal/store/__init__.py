@@ -1,0 +1,1 @@
+"""Where everything lies on disk: names, atomic writes, manifests, readers and writers."""

@@ -1,0 +1,109 @@
+"""Atomic writes, hashes, and JSON files that are whole or not there."""
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from sfal.errors import ArtifactError
+
+TEMPORARY_PREFIX = ".tmp-"
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full; free some space and start the same command again",
+    errno.EDQUOT: "the disk quota is used up; free some space and start the same command again",
+    errno.EROFS: "the file system is read-only; name another folder with --data-dir",
+    errno.EACCES: "permission denied; name another folder with --data-dir",
+    errno.EPERM: "permission denied; name another folder with --data-dir",
+    errno.ENOTDIR: "a file stands where a folder is needed; name another folder with --data-dir",
+}
+
+
+def write_error(path: Path, error: OSError) -> ArtifactError:
+    """Error that says which path could not be written, why, and what to do."""
+    reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+    return ArtifactError(f"cannot write {path}: {reason}")
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Write a file so that it appears whole under its name, or not at all.
+
+    Yields a temporary path in the same folder. When the block ends, the file
+    there is synced to disk and renamed; when it raises, the file is removed.
+
+    Raises
+    ------
+    ArtifactError
+        If the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        sync(temporary)
+        temporary.replace(path)
+        sync(path.parent)
+    except OSError as e:
+        # Errors of our own that are OSErrors too (DownloadError) carry no errno.
+        if e.errno in _REASONS:
+            raise write_error(path, e) from e
+        raise
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Flush a file, or a folder's entries, to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what processes that were killed left unfinished in a folder.
+
+    The caller holds the folder's lock, so no live process owns such a file.
+    """
+    for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        with suppress(OSError):
+            path.unlink()
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as e:
+        raise ArtifactError(f"cannot read {path}: {e.strerror}") from e
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a value as indented JSON, atomically."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    ArtifactError
+        If it is missing, unreadable or no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise ArtifactError(f"cannot read {path}: {e.strerror}") from e
+    except (ValueError, RecursionError) as e:
+        raise ArtifactError(f"{path} is no valid JSON ({e}); it is damaged") from e
