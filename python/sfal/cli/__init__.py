@@ -1,0 +1,118 @@
+"""The ``sfal`` command: one small module a command, loaded when it is called."""
+
+import logging
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from sfal.errors import SfalError
+
+_COMMANDS = {
+    "cooc": ("sfal.cli.cooc:cooc", "Count which features occur together (stage 1)."),
+    "embeddings": (
+        "sfal.cli.embeddings:embeddings",
+        "Fetch explanations and embed them (stage 2).",
+    ),
+    "score": ("sfal.cli.score:score", "Compare the two neighbourhoods of each feature (stage 3)."),
+    "sources": ("sfal.cli.sources:sources", "List the SAEs that can be named."),
+    "verify": ("sfal.cli.verify:verify", "Check what lies on disk against its hashes."),
+}
+
+
+class _Group(click.Group):
+    """A group that imports a command's module when the command is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
+        loaded: click.Command = getattr(import_module(module), attribute)
+        return loaded
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        click.echo(f"sfal {version('sfal')}")
+        ctx.exit()
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Version."
+)
+def sfal() -> None:
+    """Semantic-functional alignment scores for sparse autoencoder features.
+
+    Do the features that mean the same also work together? Count which features
+    of an SAE occur together, embed their explanations, compare the two
+    neighbourhoods of every feature.
+
+    \b
+    sfal cooc gemma --k 256
+    sfal embeddings all --model gemma
+    sfal score --model gemma
+    """
+
+
+def main(args: list[str] | None = None) -> Any:
+    """Run the command line and leave with its exit code.
+
+    0: all done. 1: something was refused or failed, said in a line or two on
+    standard error. 2: the command line itself is wrong. 130: interrupted.
+    """
+    words = sys.argv[1:] if args is None else args
+    debug = "--debug" in words
+    _quieten(debug)
+    try:
+        code = sfal.main(args=words, prog_name="sfal", standalone_mode=False)
+    except click.ClickException as e:
+        e.show()
+        code = e.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        code = 130
+    except BrokenPipeError:
+        # The reader went away (`sfal sources | head`); nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except Exception as e:
+        if debug:
+            raise
+        click.echo(f"Error: {_message(e)}", err=True)
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, SfalError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "out of memory; a smaller --batch-tokens or fewer layers at a time need less"
+    if isinstance(error, OSError):
+        return str(error)
+    return f"{type(error).__name__}: {error} (unexpected; --debug shows where)"
+
+
+def _quieten(debug: bool) -> None:
+    """Keep the libraries' own reports off the terminal, unless asked for."""
+    logging.basicConfig(level=logging.DEBUG if debug else logging.ERROR, format="%(message)s")
+    logging.getLogger("sfal").setLevel(logging.DEBUG if debug else logging.WARNING)
+    if not debug:
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        import warnings
+
+        warnings.simplefilter("ignore")
