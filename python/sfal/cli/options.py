@@ -34,7 +34,7 @@ class Common:
     """Show tracebacks and what the libraries report."""
 
 
-class Many(click.ParamType):
+class Many(click.ParamType[Any]):
     """Several words, given apart or with commas between them."""
 
     name = "words"

@@ -1,0 +1,45 @@
+"""``sfal sources``: what can be named."""
+
+import click
+
+from sfal.cli.options import Common, command
+
+
+@command("sources")
+@click.argument("pattern", default="")
+@click.option("--explained", is_flag=True, help="Only those that Neuronpedia explains.")
+def sources(common: Common, pattern: str, explained: bool) -> None:
+    r"""List SAEs: SAELens release and id, Neuronpedia id, width, L0.
+
+    PATTERN is looked for in all of these, whatever the case; several words
+    must all be found.
+
+    \b
+    sfal sources "gemma-2-2b res-16k"
+    sfal sources llama_scope_lxr_8x
+    """
+    from sfal.sources import registry
+
+    words = pattern.lower().split()
+    rows = [
+        (
+            e.release,
+            e.sae_id,
+            e.neuronpedia_id or "-",
+            e.width or "-",
+            f"{e.l0:g}" if e.l0 else "-",
+        )
+        for e in registry()
+        if (e.neuronpedia_id or not explained)
+        and all(
+            w in f"{e.release} {e.sae_id} {e.neuronpedia_id or ''} {e.model} {e.path}".lower()
+            for w in words
+        )
+    ]
+    if not rows:
+        click.echo(f"Nothing matches {pattern!r}; `sfal sources` alone lists all.", err=True)
+        raise SystemExit(1)
+    header = ("release", "sae_id", "neuronpedia_id", "width", "l0")
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    for row in [header, *rows]:
+        click.echo("  ".join(cell.ljust(n) for cell, n in zip(row, widths, strict=True)).rstrip())

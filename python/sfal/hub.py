@@ -1,0 +1,96 @@
+"""The model hub's errors in one place, said in a way that helps."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sfal.errors import DownloadError, SfalError
+
+
+@contextmanager
+def hub_errors(what: str, otherwise: str = "") -> Iterator[None]:
+    """Turn whatever a hub client raises inside the block into one clear error.
+
+    Parameters
+    ----------
+    what : str
+        What is being fetched, such as ``model google/gemma-2-2b``.
+    otherwise : str
+        What the user may do instead, such as another flag.
+
+    Raises
+    ------
+    DownloadError
+        For a gated, missing or unreachable repository.
+    """
+    try:
+        yield
+    except SfalError:
+        raise
+    except Exception as e:
+        reason = _reason(e)
+        if reason is None:
+            raise
+        hint = f"; {otherwise}" if otherwise else ""
+        raise DownloadError(f"cannot fetch {what}: {reason}{hint}") from e
+
+
+def list_files(repo_id: str, revision: str | None = None) -> list[str]:
+    """Paths of all files in a model repository of the hub."""
+    from huggingface_hub import list_repo_files
+
+    with hub_errors(f"the list of files of {repo_id}"):
+        return list(list_repo_files(repo_id, revision=revision))
+
+
+_GATED = (
+    "it is gated; accept its licence on the hub's page and set HF_TOKEN to a token of that account"
+)
+_OFFLINE = "it is not in the local cache and HF_HUB_OFFLINE is set; unset it or fetch it beforehand"
+_NO_NETWORK = "the hub cannot be reached; check the network and HF_ENDPOINT"
+
+
+def _reason(error: BaseException) -> str | None:
+    """Why a fetch failed, from an exception or from one it was raised from."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    unreachable = False
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        reason = _of_one(current)
+        if reason == _NO_NETWORK:
+            unreachable = True  # a cause further down may say more
+        elif reason is not None:
+            return reason
+        current = current.__cause__ or current.__context__
+    return _NO_NETWORK if unreachable else None
+
+
+def _of_one(error: BaseException) -> str | None:
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.GatedRepoError):
+        return _GATED
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return "there is no such repository, or it is private and HF_TOKEN does not open it"
+    if isinstance(error, errors.RevisionNotFoundError):
+        return "there is no such revision in its repository"
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        return _OFFLINE
+    if isinstance(error, errors.RemoteEntryNotFoundError):
+        return f"the repository has no such file ({str(error).splitlines()[0]})"
+    if isinstance(error, errors.LocalEntryNotFoundError):
+        from huggingface_hub import constants
+
+        return _OFFLINE if constants.HF_HUB_OFFLINE else _NO_NETWORK
+    if isinstance(error, errors.HfHubHTTPError):
+        status = getattr(error.response, "status_code", None)
+        if status in (401, 403):
+            return f"access was refused (HTTP {status}); set HF_TOKEN to a token that may read it"
+        return f"the hub answered HTTP {status}; try again later"
+    if isinstance(error, errors.HFValidationError):
+        return "this is neither a folder here nor a valid name on the hub"
+    if isinstance(error, (ConnectionError, TimeoutError)) or type(error).__module__.startswith(
+        ("httpx", "requests", "urllib3", "aiohttp")
+    ):
+        return _NO_NETWORK
+    return None

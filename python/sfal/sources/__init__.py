@@ -1,0 +1,21 @@
+"""What can be counted and scored: a source is a language model, a site and an SAE on it."""
+
+from sfal.sources.model import SaeRef, Site, Source
+from sfal.sources.presets import PRESETS, Preset
+from sfal.sources.registry import RegistryEntry, registry
+from sfal.sources.resolve import resolve_local, resolve_saelens
+from sfal.sources.scopes import resolve_gemma, resolve_llama
+
+__all__ = [
+    "PRESETS",
+    "Preset",
+    "RegistryEntry",
+    "SaeRef",
+    "Site",
+    "Source",
+    "registry",
+    "resolve_gemma",
+    "resolve_llama",
+    "resolve_local",
+    "resolve_saelens",
+]

@@ -1,0 +1,57 @@
+"""What a source is."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Site = Literal["res", "res_pre", "mlp", "att", "attn_out", "custom"]
+"""Where in a layer an SAE reads.
+
+``res`` is the residual stream after the layer, ``res_pre`` before it, ``mlp``
+the MLP's output as it is added to the stream, ``att`` the concatenated head
+outputs before the output projection, ``attn_out`` what attention adds to the
+stream, ``custom`` a module named by hand.
+"""
+
+
+@dataclass(frozen=True)
+class SaeRef:
+    """Where the weights of an SAE are, and in which layout."""
+
+    kind: Literal["gemma_scope", "llama_scope", "saelens", "local"]
+    """Layout: Gemma Scope npz, Llama Scope safetensors, anything SAELens loads, a local file."""
+    repo_id: str | None = None
+    """Repository on the hub."""
+    path: str | None = None
+    """Folder inside the repository, or the local file or folder."""
+    release: str | None = None
+    """SAELens release, where there is one."""
+    sae_id: str | None = None
+    """SAELens id inside the release."""
+    revision: str | None = None
+    """Commit, branch or tag of the repository."""
+    norm_scaling_factor: float | None = None
+    """Llama Scope's input scale as SAELens records it."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A language model, a site in it, and an SAE on that site."""
+
+    name: str
+    """Folder below the data folder: the Neuronpedia id where there is one."""
+    model: str
+    """Hub id or local folder of the language model."""
+    site: Site
+    """Where in the layer the SAE reads."""
+    layer: int
+    """Layer, from 0."""
+    sae: SaeRef
+    """The SAE."""
+    neuronpedia_id: str | None = None
+    """``model/source`` on Neuronpedia, if this very SAE is known there."""
+    hook_module: str | None = None
+    """Module path for site ``custom``, such as ``model.layers.3.output``."""
+    prepend_bos: bool | None = None
+    """Whether the SAE was trained with BOS in front; None: not said, which means yes."""
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """What the user should know about the choice of this SAE."""

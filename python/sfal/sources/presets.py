@@ -1,0 +1,40 @@
+"""Defaults of ``sfal cooc gemma`` and ``sfal cooc llama``."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What a family's command takes when nothing else is asked for."""
+
+    model: str
+    """Hub id of the language model."""
+    corpus: str
+    """Hub id of the corpus."""
+    layers: dict[str, tuple[int, ...]]
+    """Layers by the size in the model's name; of 9b and Llama the paper's."""
+    sites: tuple[str, ...] = ("res",)
+    """Sites of the SAEs."""
+    published_dir: str = ""
+    """Folder of the family in the published data layout."""
+
+
+PRESETS = {
+    "gemma": Preset(
+        model="google/gemma-2-2b",
+        corpus="monology/pile-uncopyrighted",
+        layers={
+            "2b": (0, 5, 10, 15, 25),
+            "9b": (0, 8, 17, 25, 41),
+            "9b-it": (9, 20, 31),
+            "27b": (10, 22, 34),
+        },
+        published_dir="gemmascope-res-16k",
+    ),
+    "llama": Preset(
+        model="meta-llama/Llama-3.1-8B",
+        corpus="cerebras/SlimPajama-627B",
+        layers={"8b": (0, 8, 17, 25, 31)},
+        published_dir="Llama3_1-8B-Base-LXR-8x",
+    ),
+}

@@ -1,0 +1,209 @@
+"""Sources named by a SAELens release, or lying on the local disk."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, cast
+
+from sfal.errors import ArtifactError, InvalidInputError, UnknownSaeError
+from sfal.sources.model import SaeRef, Site, Source
+from sfal.sources.registry import RegistryEntry, registry
+from sfal.sources.scopes import model_name
+
+_HOOKS: dict[str, Site] = {
+    "hook_resid_post": "res",
+    "hook_resid_pre": "res_pre",
+    "hook_mlp_out": "mlp",
+    "attn.hook_z": "att",
+    "hook_attn_out": "attn_out",
+}
+_OWNERS = {
+    "gemma": "google",
+    "llama": "meta-llama",
+    "meta-llama": "meta-llama",
+    "mistral": "mistralai",
+    "pythia": "EleutherAI",
+    "qwen": "Qwen",
+}
+_OWN_LAYOUTS = {"gemma_2": "gemma_scope", "llama_scope": "llama_scope"}
+
+
+def resolve_saelens(release: str, sae_id: str, model: str | None = None) -> Source:
+    """Source of a SAELens release.
+
+    Gemma Scope and Llama Scope are read by our own loaders; of any other the
+    configuration is fetched through SAELens to learn its site and layer.
+
+    Parameters
+    ----------
+    release, sae_id : str
+        As ``sfal sources`` lists them.
+    model : str, optional
+        Hub id or folder of the language model, where SAELens' name for it is
+        not one of the hub's.
+
+    Raises
+    ------
+    UnknownSaeError
+        If SAELens knows no such release or id; the message names near ones.
+    """
+    entry = _entry(release, sae_id)
+    layout = _OWN_LAYOUTS.get(entry.layout or "")
+    if layout and (match := re.search(r"(?:layer_|Base-L)(\d+)", entry.path)):
+        site, layer = _scope_site(entry), int(match[1])
+        kind, bos = layout, None
+    else:
+        config = _saelens_config(entry)
+        metadata = config.get("metadata") or {}
+        hook = str(metadata.get("hook_name") or config.get("hook_name") or "")
+        site, layer = _site_of_hook(hook, f"{release} {sae_id}")
+        kind = "saelens"
+        bos = metadata.get("prepend_bos", config.get("prepend_bos"))
+    chosen = model or _hub_model(entry.model)
+    spelled = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{entry.release}-{entry.sae_id}")
+    return Source(
+        name=entry.neuronpedia_id or f"{model_name(chosen)}/{layer}-{spelled}",
+        model=chosen,
+        site=site,
+        layer=layer,
+        sae=SaeRef(
+            cast(Any, kind),
+            repo_id=entry.repo_id,
+            path=entry.path,
+            release=entry.release,
+            sae_id=entry.sae_id,
+            norm_scaling_factor=entry.norm_scaling_factor,
+        ),
+        neuronpedia_id=entry.neuronpedia_id,
+        prepend_bos=bos,
+    )
+
+
+def resolve_local(
+    sae: Path,
+    model: str | None = None,
+    site: str | None = None,
+    layer: int | None = None,
+    hook_module: str | None = None,
+) -> Source:
+    """Source of an SAE on the local disk.
+
+    Parameters
+    ----------
+    sae : Path
+        A SAELens or Llama Scope folder, a folder with ``params.npz``, or an npz file.
+    model : str, optional
+        Hub id or folder of the language model; default: what the SAE's own
+        configuration says.
+    site : str, optional
+        ``res``, ``res_pre``, ``mlp``, ``att`` or ``attn_out``; likewise.
+    layer : int, optional
+        Layer, from 0; likewise.
+    hook_module : str, optional
+        Path of the module to read instead of a site.
+
+    Raises
+    ------
+    InvalidInputError
+        If model, site or layer is neither given nor told by the SAE.
+    """
+    if not sae.exists():
+        raise ArtifactError(f"no SAE at {sae}: there is no such file or folder")
+    told = _local_config(sae)
+    model = model or told.get("model_name")
+    if not model:
+        raise InvalidInputError(f"{sae} does not say its language model; name it with --model")
+    if hook_module:
+        found = re.search(r"\.(\d+)\.", f".{hook_module}.")
+        site, layer = "custom", layer if layer is not None else int(found[1]) if found else 0
+    elif (site is None or layer is None) and told.get("hook_name"):
+        hook_site, hook_layer = _site_of_hook(str(told["hook_name"]), str(sae))
+        site, layer = site or hook_site, hook_layer if layer is None else layer
+    if site is None or layer is None:
+        raise InvalidInputError(f"{sae} does not say where it reads; give --site and --layer")
+    folder = re.sub(r"[^A-Za-z0-9._-]+", "-", sae.resolve().name.removesuffix(".npz")).strip(".-")
+    return Source(
+        name=f"{model_name(model)}/{layer}-{folder}-{site}",
+        model=model,
+        site=cast(Site, site),
+        layer=layer,
+        sae=SaeRef("local", path=str(sae)),
+        hook_module=hook_module,
+        prepend_bos=told.get("prepend_bos"),
+    )
+
+
+def _entry(release: str, sae_id: str) -> RegistryEntry:
+    of_release = [e for e in registry() if e.release == release]
+    for entry in of_release:
+        if entry.sae_id == sae_id:
+            return entry
+    import difflib
+
+    if not of_release:
+        near = difflib.get_close_matches(release, sorted({e.release for e in registry()}), 3, 0.4)
+        raise UnknownSaeError(f"SAELens knows no release {release!r}{_perhaps(near)}")
+    near = difflib.get_close_matches(sae_id, [e.sae_id for e in of_release], 3, 0.4)
+    raise UnknownSaeError(
+        f"release {release!r} has no SAE {sae_id!r}{_perhaps(near)}; "
+        f"`sfal sources {release}` lists its {len(of_release)}"
+    )
+
+
+def _perhaps(near: list[str]) -> str:
+    return f"; perhaps {' or '.join(near)}" if near else ""
+
+
+def _scope_site(entry: RegistryEntry) -> Site:
+    """Site of a Gemma Scope or Llama Scope repository, from its name."""
+    if "LX" in entry.repo_id:
+        letter = entry.repo_id.partition("-LX")[2][:1]
+        return cast(Site, {"R": "res", "M": "mlp", "A": "attn_out"}[letter])
+    return cast(Site, entry.repo_id.rpartition("-")[2])
+
+
+def _saelens_config(entry: RegistryEntry) -> dict[str, Any]:
+    from sae_lens.loading.pretrained_sae_loaders import load_sae_config_from_huggingface
+
+    from sfal.hub import hub_errors
+
+    with hub_errors(f"the configuration of {entry.release} {entry.sae_id} ({entry.repo_id})"):
+        return dict(load_sae_config_from_huggingface(entry.release, entry.sae_id))
+
+
+def _site_of_hook(hook: str, what: str) -> tuple[Site, int]:
+    match = re.fullmatch(r"blocks\.(\d+)\.(.+)", hook)
+    site = _HOOKS.get(match[2]) if match else None
+    if match is None or site is None:
+        raise UnknownSaeError(
+            f"{what} reads at {hook or 'a place it does not name'}; SFAL knows "
+            f"blocks.N. with {', '.join(_HOOKS)}; name the module with --hook-module PATH"
+        )
+    return site, int(match[1])
+
+
+def _hub_model(name: str) -> str:
+    """Hub id of a model as SAELens spells it."""
+    if "/" in name:
+        return name
+    if name in ("gpt2-small", "gpt2"):
+        return "openai-community/gpt2"
+    for family, owner in _OWNERS.items():
+        if name.lower().startswith(family):
+            return f"{owner}/{name}"
+    raise InvalidInputError(f"which model on the hub is {name!r}? Name it with --model")
+
+
+def _local_config(sae: Path) -> dict[str, Any]:
+    """What a SAELens folder says about its model and hook, if it is one."""
+    path = sae / "cfg.json"
+    if not path.is_file():
+        return {}
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        raise ArtifactError(f"{path} cannot be read as JSON: {e}") from e
+    if not isinstance(config, dict):
+        raise ArtifactError(f"{path} is no JSON object")
+    metadata = config.get("metadata")
+    return {**config, **(metadata if isinstance(metadata, dict) else {})}

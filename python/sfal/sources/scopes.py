@@ -1,0 +1,246 @@
+"""Sources of Gemma Scope and Llama Scope, chosen by layer, width and L0."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, cast
+
+from sfal.errors import DownloadError, InvalidInputError, UnknownSaeError
+from sfal.sources.model import SaeRef, Site, Source
+from sfal.sources.presets import PRESETS
+from sfal.sources.registry import by_path, neuronpedia_id
+
+_DEFAULT_L0 = 100
+"""L0 that is aimed at where Neuronpedia explains no variant (paper, section 4)."""
+
+_GEMMA_PATH = re.compile(r"layer_(\d+)/width_(\w+)/average_l0_(\d+)")
+_LLAMA_PATH = re.compile(r"Llama3_1-8B-Base-L(\d+)([RMA])-(\d+x)")
+_LLAMA_SITES: dict[str, Site] = {"res": "res", "mlp": "mlp", "att": "attn_out"}
+
+
+def resolve_gemma(
+    model: str = PRESETS["gemma"].model,
+    layers: Sequence[int] | None = None,
+    sites: Sequence[str] = ("res",),
+    width: str = "16k",
+    target_l0: int | None = None,
+    *,
+    online: bool = True,
+) -> list[Source]:
+    """Sources of Gemma Scope for the layers of a Gemma-2 model.
+
+    Parameters
+    ----------
+    model : str
+        Hub id or local folder; its name says the size (``gemma-2-2b``).
+    layers : sequence of int, optional
+        Layers; default: the preset's for the size.
+    sites : sequence of str
+        Of ``res``, ``mlp``, ``att``.
+    width : str
+        Number of features as Gemma Scope names it, such as ``16k``.
+    target_l0 : int, optional
+        Take the variant with the nearest L0. Without it the one that
+        Neuronpedia explains, else the one nearest to 100.
+    online : bool
+        Ask the hub which variants its repository holds; else, and where the
+        hub cannot be reached, SAELens' registry says it.
+
+    Raises
+    ------
+    UnknownSaeError
+        If there is no SAE for a layer, site or width; the message lists what exists.
+    """
+    name = model_name(model)
+    match = re.fullmatch(r"gemma-2-(\d+b)(-it)?", name)
+    if match is None:
+        raise UnknownSaeError(
+            f"{model!r} is no Gemma 2 model (gemma-2-2b, gemma-2-9b, gemma-2-9b-it, gemma-2-27b); "
+            "for other models name the SAE: sfal cooc sae --release … --sae-id …"
+        )
+    size, tuned = match[1], match[2] or ""
+    if layers is None:
+        layers = PRESETS["gemma"].layers.get(size + tuned)
+        if layers is None:
+            raise UnknownSaeError(f"no default layers for {name}; name some with --layers")
+    result = []
+    for site in sites:
+        repo_id = f"google/gemma-scope-{size}-{'it' if tuned else 'pt'}-{site}"
+        variants = _gemma_variants(repo_id, online)
+        for layer in layers:
+            path, notes = _choose_variant(repo_id, variants, layer, width, target_l0)
+            result.append(
+                Source(
+                    name=_gemma_name(repo_id, path, name, layer, site, width),
+                    model=model,
+                    site=cast(Site, site),
+                    layer=layer,
+                    sae=SaeRef("gemma_scope", repo_id=repo_id, path=path),
+                    neuronpedia_id=neuronpedia_id(repo_id, path),
+                    notes=notes,
+                )
+            )
+    return result
+
+
+def resolve_llama(
+    model: str = PRESETS["llama"].model,
+    layers: Sequence[int] | None = None,
+    sites: Sequence[str] = ("res",),
+    expansion: Literal["8x", "32x"] = "8x",
+) -> list[Source]:
+    """Sources of Llama Scope for the layers of Llama-3.1-8B.
+
+    Parameters
+    ----------
+    model : str
+        Hub id or local folder of the model.
+    layers : sequence of int, optional
+        Layers; default: the paper's.
+    sites : sequence of str
+        Of ``res``, ``mlp``, ``att``.
+    expansion : str
+        ``8x`` (32,768 features) or ``32x`` (131,072).
+
+    Raises
+    ------
+    UnknownSaeError
+        If there is no SAE for a layer or site.
+    """
+    result = []
+    for site in sites:
+        if site not in _LLAMA_SITES:
+            raise InvalidInputError(f"site {site!r}: Llama Scope has res, mlp and att")
+        letter = site[0].upper()
+        repo_id = f"fnlp/Llama3_1-8B-Base-LX{letter}-{expansion}"
+        known = by_path(repo_id)
+        for layer in PRESETS["llama"].layers["8b"] if layers is None else layers:
+            path = f"Llama3_1-8B-Base-L{layer}{letter}-{expansion}"
+            if path not in known:
+                there = [int(m[1]) for m in map(_LLAMA_PATH.fullmatch, known) if m]
+                raise UnknownSaeError(
+                    f"{repo_id} has no SAE on layer {layer}; it has {_ranges(there)}"
+                )
+            entry = known[path][0]
+            result.append(
+                Source(
+                    name=entry.neuronpedia_id
+                    or f"llama3.1-8b/{layer}-llamascope-{site}-{expansion}",
+                    model=model,
+                    site=_LLAMA_SITES[site],
+                    layer=layer,
+                    sae=SaeRef(
+                        "llama_scope",
+                        repo_id=repo_id,
+                        path=path,
+                        release=entry.release,
+                        sae_id=entry.sae_id,
+                        norm_scaling_factor=entry.norm_scaling_factor,
+                    ),
+                    neuronpedia_id=entry.neuronpedia_id,
+                )
+            )
+    return result
+
+
+def model_name(model: str) -> str:
+    """Last part of a hub id or of a local folder's path, in lower case."""
+    return (
+        Path(model).resolve().name.lower() if Path(model).exists() else model.split("/")[-1].lower()
+    )
+
+
+def _gemma_variants(repo_id: str, online: bool) -> list[str]:
+    """Folders of a Gemma Scope repository that hold an SAE of a layer."""
+    known = by_path(repo_id)
+    if online:
+        from sfal.hub import list_files
+
+        try:
+            paths = [
+                path.removesuffix("/params.npz")
+                for path in list_files(repo_id)
+                if path.endswith("/params.npz")
+            ]
+            return [path for path in paths if _GEMMA_PATH.fullmatch(path)]
+        except DownloadError:
+            if not known:
+                raise
+            # The registry names the same folders; if the SAE is cached, no network is needed.
+    if not known:
+        raise UnknownSaeError(
+            f"SAELens knows no repository {repo_id}; Gemma Scope has res, mlp and att for 2b and "
+            "9b, and res for 9b-it and 27b"
+        )
+    return [path for path in known if _GEMMA_PATH.fullmatch(path)]
+
+
+def _choose_variant(
+    repo_id: str, variants: Iterable[str], layer: int, width: str, target_l0: int | None
+) -> tuple[str, tuple[str, ...]]:
+    """Folder of the variant to take, and what the user should know about it."""
+    facts = {
+        path: (int(m[1]), m[2], int(m[3])) for path in variants if (m := _GEMMA_PATH.match(path))
+    }
+    l0_of = {p: l0 for p, (at, wide, l0) in facts.items() if (at, wide) == (layer, width)}
+    if not l0_of:
+        raise UnknownSaeError(_no_variant(repo_id, facts, layer, width))
+    explained = _canonical(repo_id, layer, width)
+    if target_l0 is None and explained in l0_of:
+        return explained, ()
+    aim = _DEFAULT_L0 if target_l0 is None else target_l0
+    path = min(l0_of, key=lambda p: (abs(l0_of[p] - aim), l0_of[p]))
+    if explained is None:
+        return path, (f"Neuronpedia explains no SAE of layer {layer}, width {width} in {repo_id}",)
+    if path != explained:
+        own = neuronpedia_id(repo_id, path)
+        there = f"; it knows this one as {own}" if own else ""
+        return path, (
+            f"layer {layer}: took {path}, but the SAE that Neuronpedia explains is {explained}: "
+            f"its features are numbered differently, so its explanations do not fit{there}",
+        )
+    return path, ()
+
+
+def _canonical(repo_id: str, layer: int, width: str) -> str | None:
+    """Folder of the variant that stands on Neuronpedia under a plain id."""
+    for path, entries in by_path(repo_id).items():
+        match = _GEMMA_PATH.fullmatch(path)
+        if match and int(match[1]) == layer and match[2] == width:
+            plain = [e for e in entries if e.neuronpedia_id and "__" not in e.neuronpedia_id]
+            if plain:
+                return path
+    return None
+
+
+def _gemma_name(repo_id: str, path: str, model: str, layer: int, site: str, width: str) -> str:
+    known = neuronpedia_id(repo_id, path)
+    if known:
+        return known
+    l0 = path.rpartition("_")[2]
+    return f"{model}/{layer}-gemmascope-{site}-{width}__l0-{l0}"
+
+
+def _no_variant(
+    repo_id: str, facts: Mapping[str, tuple[int, str, int]], layer: int, width: str
+) -> str:
+    layers = {at for at, _, _ in facts.values()}
+    if layer not in layers:
+        return f"{repo_id} has no SAE on layer {layer}; it has layers {_ranges(layers)}"
+    widths = sorted({wide for at, wide, _ in facts.values() if at == layer})
+    return (
+        f"{repo_id} has no SAE of width {width} on layer {layer}; "
+        f"--sae-features takes {', '.join(widths)} there"
+    )
+
+
+def _ranges(numbers: Iterable[int]) -> str:
+    """Integers as short text, runs joined: ``0-25, 30``."""
+    ordered = sorted(set(numbers))
+    runs: list[list[int]] = []
+    for number in ordered:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs) or "none"
