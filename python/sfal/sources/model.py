@@ -32,6 +32,13 @@ class SaeRef:
     norm_scaling_factor: float | None = None
     """Llama Scope's input scale as SAELens records it."""
 
+    @property
+    def published_path(self) -> str:
+        """The SAE's path as the published scripts put it into file names."""
+        if self.kind == "llama_scope":
+            return f"{self.path}/checkpoints/final.safetensors"
+        return self.path or self.sae_id or "sae"
+
 
 @dataclass(frozen=True)
 class Source:

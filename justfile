@@ -1,0 +1,43 @@
+# The recipes that developers and CI share. `just` lists them.
+
+python := env("PYTHON", "python")
+
+_list:
+    @just --list --unsorted
+
+# Build the extension into the current environment, for work on it
+develop:
+    maturin develop --release
+
+# All tests: Rust, Python, and the type stub against the built module
+test: test-rust test-python stubs
+
+test-rust:
+    cargo test --quiet
+
+test-python *args:
+    {{python}} -m pytest -q {{args}}
+
+# The hand-written stub describes the module that was built
+stubs:
+    {{python}} -m mypy.stubtest sfal._core
+
+# Formatting, lints, types, import layers
+lint:
+    cargo fmt --check
+    cargo clippy --quiet --all-targets -- -D warnings
+    cargo clippy --quiet --all-targets --features python -- -D warnings
+    {{python}} -m ruff format --check .
+    {{python}} -m ruff check .
+    {{python}} -m mypy
+    lint-imports
+
+# Rewrite sources the way `lint` wants them
+fix:
+    cargo fmt
+    {{python}} -m ruff format .
+    {{python}} -m ruff check --fix .
+
+# Kernel benchmarks; the Python ones are listed in benches/README.md
+bench *args:
+    cargo bench {{args}}

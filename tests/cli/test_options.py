@@ -1,0 +1,120 @@
+"""The spelling of options, defaults from a file, and errors of the command line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from sfal.cli.options import INTEGERS, MANY, Common, command
+from sfal.errors import InvalidInputError
+
+
+@command("probe")
+@click.argument("word", default="")
+@click.option("--layers", type=INTEGERS, default=(7,))
+@click.option("--sae-type", type=MANY, default=("res",))
+@click.option("--n-docs", type=int, default=10)
+def probe(common: Common, word: str, **options: object) -> None:
+    """Print what arrived."""
+    click.echo(f"{word}|{options['layers']}|{options['sae_type']}|{options['n_docs']}")
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(probe, list(args))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--layers", "0", "8", "17"],
+        ["--layers", "0,8,17"],
+        ["--layers=0,8,17"],
+        ["--layers", "0,", "8", "17"],
+        ["--layers", "0", "--layers", "8", "17"],
+    ],
+)
+def test_layers_are_read_apart_with_commas_or_repeated(words: list[str]) -> None:
+    assert run(*words).output.split("|")[1] == "(0, 8, 17)"
+
+
+def test_a_range_counts_both_ends_and_repeated_numbers_once() -> None:
+    assert run("--layers", "0-3", "2", "9").output.split("|")[1] == "(0, 1, 2, 3, 9)"
+
+
+@pytest.mark.parametrize("word", ["x", "3-", "-3", "5-2", "1.5", "0-99999999"])
+def test_what_is_no_layer_is_refused_by_name(word: str) -> None:
+    result = run(f"--layers={word}")
+    assert result.exit_code == 2
+    assert word in result.output
+
+
+def test_published_spelling_with_underscores_is_accepted() -> None:
+    result = run("--n_docs", "60", "--sae_type", "res", "mlp", "--layers", "1")
+    assert result.output.strip() == "|(1,)|('res', 'mlp')|60"
+
+
+def test_underscores_in_values_stay() -> None:
+    assert run("--sae_type=my_type").output.split("|")[2] == "('my_type',)"
+
+
+def test_a_file_sets_defaults_that_the_command_line_overrides(tmp_path: Path) -> None:
+    config = tmp_path / "sfal.toml"
+    config.write_text("n-docs = 5\nlayers = [1, 2]\n")
+    assert run("--config", str(config)).output.strip() == "|(1, 2)|('res',)|5"
+    assert run("--config", str(config), "--n-docs", "6").output.strip().endswith("|6")
+
+
+@pytest.mark.parametrize("text", ["n-docs = ", "\x00"])
+def test_an_unreadable_config_is_named(tmp_path: Path, text: str) -> None:
+    config = tmp_path / "sfal.toml"
+    config.write_text(text)
+    result = run("--config", str(config))
+    assert isinstance(result.exception, InvalidInputError)
+    assert "sfal.toml" in str(result.exception)
+
+
+def sfal(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sfal", *args], capture_output=True, text=True, check=False
+    )
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom sfal.cli import main\n"
+        "try:\n main(['--help'])\nexcept SystemExit:\n pass\n"
+        "heavy = {'numpy','torch','pyarrow','transformers','pandas','requests','yaml','datasets'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Commands:" in done.stdout
+
+
+def test_an_unknown_command_is_a_usage_error() -> None:
+    done = sfal("nonsense")
+    assert done.returncode == 2
+    assert "No such command 'nonsense'" in done.stderr
+
+
+def test_sources_lists_release_id_neuronpedia_id_width_and_l0() -> None:
+    done = sfal("sources", "gemma-2-2b/20-gemmascope-res-16k")
+    assert done.returncode == 0
+    header, *rows = done.stdout.splitlines()
+    assert header.split() == ["release", "sae_id", "neuronpedia_id", "width", "l0"]
+    canonical = [row.split() for row in rows if "canonical" in row]
+    assert canonical[0][:4] == [
+        "gemma-scope-2b-pt-res-canonical",
+        "layer_20/width_16k/canonical",
+        "gemma-2-2b/20-gemmascope-res-16k",
+        "16k",
+    ]
+
+
+def test_sources_that_match_nothing_say_so_and_fail() -> None:
+    done = sfal("sources", "no-such-sae-anywhere")
+    assert done.returncode == 1
+    assert "no-such-sae-anywhere" in done.stderr
