@@ -1,0 +1,457 @@
+"""A pickle machine that builds descriptions of objects, and never an object.
+
+The published embeddings are pickled pandas frames. Unpickling runs whatever a
+file names, and a list of allowed names does not help: the constructors that a
+frame needs can be made to read wild pointers or to allocate gigabytes. This
+machine knows the opcodes that occur in such frames, imports nothing and calls
+nothing. A call in the pickle becomes a :class:`Built` record of the names and
+arguments, which :mod:`sfal.store.frames` then interprets.
+
+Long lists of floats, nearly all of a file, are not walked one opcode at a
+time: a run of BINFLOAT opcodes (nine bytes each) becomes a strided view.
+"""
+
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+MEMORY_LIMIT = 1 << 30
+"""Bytes that the objects described by a file may take, by a generous estimate."""
+
+_STACK_LIMIT = 100_000
+_MARK_LIMIT = 64
+_TUPLE_DEPTH_LIMIT = 32
+_RUN_STRIDE = 9
+_RUN_WINDOW = 1024
+_MARK, _BINFLOAT, _FRAME, _APPENDS, _STOP = b"("[0], b"G"[0], 0x95, b"e"[0], b"."[0]
+
+
+class Refused(Exception):  # noqa: N818 - the readers turn it into an ArtifactError
+    """Something in a pickle that no frame of numbers and text holds."""
+
+
+class Name:
+    """A global that the pickle refers to; not imported."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+
+class Built:
+    """A call in the pickle, not made: the callee, its arguments, the state set after."""
+
+    __slots__ = ("args", "callee", "state")
+
+    def __init__(self, callee: Name, args: "Tuple") -> None:
+        self.callee = callee.path
+        self.args = args.values
+        self.state: Any = None
+
+
+class Tuple:
+    """A tuple, with its depth so that nesting can be limited."""
+
+    __slots__ = ("depth", "values")
+
+    def __init__(self, values: list[Any]) -> None:
+        self.values = values
+        self.depth = 1 + max((v.depth for v in values if type(v) is Tuple), default=0)
+
+
+class List:
+    """A list. An array among its values stands for a run of that many floats."""
+
+    __slots__ = ("values",)
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+
+
+class Dict:
+    """A dictionary as the pairs set, in order; keys are never hashed."""
+
+    __slots__ = ("pairs",)
+
+    def __init__(self) -> None:
+        self.pairs: list[tuple[Any, Any]] = []
+
+    def get(self, key: str) -> Any:
+        """Return the value set last for a text key, None if there is none."""
+        for name, value in reversed(self.pairs):
+            if type(name) is str and name == key:
+                return value
+        return None
+
+
+class Machine:
+    """Runs one pickle and gives the description of what it holds.
+
+    Parameters
+    ----------
+    data : bytes-like with slicing to bytes (bytes, mmap)
+        The pickle, of protocol 2 to 5.
+    names : frozenset of str
+        The globals that may be referred to, as ``module.name``.
+    """
+
+    def __init__(self, data: Any, names: frozenset[str]) -> None:
+        self._data = data
+        self._size = len(data)
+        self._codes: npt.NDArray[np.uint8] = np.frombuffer(data, dtype=np.uint8)
+        self._names = names
+        self._position = 0
+        self._stack: list[Any] = []
+        self._marks: list[int] = []
+        self._memo: dict[int, Any] = {}
+        self._charged = 0
+
+    def run(self) -> Any:
+        """Walk the opcodes up to STOP.
+
+        Raises
+        ------
+        Refused
+            At the first thing that is not known, with its name and position.
+        """
+        if self._size < 2 or self._data[0] != 0x80 or not 2 <= self._data[1] <= 5:
+            raise Refused("it does not start as a pickle of protocol 2 to 5 does")
+        self._position = 2
+        stack = self._stack
+        while True:
+            start = self._position
+            if start >= self._size:
+                raise Refused(f"it ends at byte {start}, before its end mark")
+            code = self._data[start]
+            self._position = start + 1
+            if code == _STOP:
+                break
+            step = _STEPS.get(code)
+            if step is None:
+                raise Refused(f"opcode {code:#04x} at byte {start} occurs in no such frame")
+            try:
+                step(self)
+            except Refused as e:
+                raise Refused(f"{e} (byte {start})") from e
+            if len(stack) > _STACK_LIMIT:
+                raise Refused(f"more than {_STACK_LIMIT:,} objects wait on the stack")
+        if len(stack) != 1 or self._marks:
+            raise Refused("it ends with objects left over or with none at all")
+        return stack[0]
+
+    def _charge(self, n_bytes: int) -> None:
+        self._charged += n_bytes
+        if self._charged > MEMORY_LIMIT:
+            raise Refused(f"what it describes would take more than {MEMORY_LIMIT >> 20} MiB")
+
+    def _take(self, n: int) -> bytes:
+        start = self._position
+        if n > self._size - start:
+            raise Refused(f"it declares {n:,} bytes where {self._size - start:,} are left")
+        self._position = start + n
+        piece: bytes = self._data[start : start + n]
+        return piece
+
+    def _length(self, n: int) -> int:
+        return int.from_bytes(self._take(n), "little")
+
+    def _pop(self) -> Any:
+        if len(self._stack) <= (self._marks[-1] if self._marks else 0):
+            raise Refused("an opcode asks for an object that is not there")
+        return self._stack.pop()
+
+    def _top(self, kind: type[Any], what: str) -> Any:
+        if len(self._stack) <= (self._marks[-1] if self._marks else 0):
+            raise Refused("an opcode asks for an object that is not there")
+        if type(self._stack[-1]) is not kind:
+            raise Refused(f"something is put into what is no {what}")
+        return self._stack[-1]
+
+    def _pop_mark(self) -> list[Any]:
+        if not self._marks:
+            raise Refused("an opcode asks for a mark that is not there")
+        start = self._marks.pop()
+        values = self._stack[start:]
+        del self._stack[start:]
+        return values
+
+    # One method an opcode, or a few alike; _STEPS below says which is which.
+
+    def _frame(self) -> None:
+        self._charge(8)
+        n = self._length(8)
+        if n > self._size - self._position:
+            raise Refused(f"a frame of {n:,} bytes goes beyond the end of the file")
+
+    def _mark(self) -> None:
+        self._charge(32)
+        if len(self._marks) >= _MARK_LIMIT:
+            raise Refused(f"more than {_MARK_LIMIT} nested collections")
+        position = self._position
+        if position < self._size and self._data[position] == _BINFLOAT and self._float_run():
+            return
+        self._marks.append(len(self._stack))
+
+    def _float_run(self) -> bool:
+        """Put a batch of nothing but floats into the list on the stack, or do nothing."""
+        stack = self._stack
+        if len(stack) <= (self._marks[-1] if self._marks else 0) or type(stack[-1]) is not List:
+            return False
+        runs: list[npt.NDArray[np.float64]] = []
+        position = self._position
+        while position < self._size:
+            code = self._data[position]
+            if code == _BINFLOAT:
+                n = self._run_length(position)
+                if n == 0:
+                    return False
+                runs.append(
+                    np.ndarray((n,), ">f8", self._codes, offset=position + 1, strides=(9,))
+                )
+                position += _RUN_STRIDE * n
+            elif code == _FRAME and position + _RUN_STRIDE <= self._size:
+                position += _RUN_STRIDE
+            elif code == _APPENDS:
+                self._charge(200 * len(runs))
+                stack[-1].values.extend(runs)
+                self._position = position + 1
+                return True
+            else:
+                return False
+        return False
+
+    def _run_length(self, position: int) -> int:
+        """Count the BINFLOAT opcodes, whole ones, that follow each other from `position`."""
+        whole = (self._size - position) // _RUN_STRIDE
+        n = 0
+        while n < whole:
+            window = min(_RUN_WINDOW, whole - n)
+            first = position + n * _RUN_STRIDE
+            others = self._codes[first : first + window * _RUN_STRIDE : _RUN_STRIDE] != _BINFLOAT
+            if others.any():
+                return n + int(others.argmax())
+            n += window
+        return n
+
+    def _none(self) -> None:
+        self._stack.append(None)
+
+    def _true(self) -> None:
+        self._stack.append(True)
+
+    def _false(self) -> None:
+        self._stack.append(False)
+
+    def _float(self) -> None:
+        self._stack.append(struct.unpack(">d", self._take(8))[0])
+
+    def _int4(self) -> None:
+        self._stack.append(int.from_bytes(self._take(4), "little", signed=True))
+
+    def _int1(self) -> None:
+        self._stack.append(self._take(1)[0])
+
+    def _int2(self) -> None:
+        self._stack.append(int.from_bytes(self._take(2), "little"))
+
+    def _long1(self) -> None:
+        n = self._take(1)[0]
+        if n > 9:
+            raise Refused("an integer beyond 64 bits")
+        self._stack.append(int.from_bytes(self._take(n), "little", signed=True))
+
+    def _text(self, size_bytes: int) -> None:
+        n = self._length(size_bytes)
+        self._charge(64 + 4 * n)
+        try:
+            self._stack.append(self._take(n).decode("utf-8", "surrogatepass"))
+        except UnicodeDecodeError as e:
+            raise Refused("a text that is no UTF-8") from e
+
+    def _text1(self) -> None:
+        self._text(1)
+
+    def _text4(self) -> None:
+        self._text(4)
+
+    def _text8(self) -> None:
+        self._text(8)
+
+    def _bytes(self, size_bytes: int) -> None:
+        n = self._length(size_bytes)
+        if n > self._size - self._position:
+            raise Refused(f"it declares {n:,} bytes where fewer are left")
+        self._charge(64 + n)
+        self._stack.append(self._take(n))
+
+    def _bytes1(self) -> None:
+        self._bytes(1)
+
+    def _bytes4(self) -> None:
+        self._bytes(4)
+
+    def _bytes8(self) -> None:
+        self._bytes(8)
+
+    def _empty_list(self) -> None:
+        self._charge(120)
+        self._stack.append(List())
+
+    def _append(self) -> None:
+        value = self._pop()
+        self._charge(40)
+        self._top(List, "list").values.append(value)
+
+    def _appends(self) -> None:
+        values = self._pop_mark()
+        self._charge(40 * len(values))
+        self._top(List, "list").values.extend(values)
+
+    def _push_tuple(self, values: list[Any]) -> None:
+        self._charge(120 + 40 * len(values))
+        made = Tuple(values)
+        if made.depth > _TUPLE_DEPTH_LIMIT:
+            raise Refused(f"tuples nested more than {_TUPLE_DEPTH_LIMIT} deep")
+        self._stack.append(made)
+
+    def _empty_tuple(self) -> None:
+        self._push_tuple([])
+
+    def _tuple(self) -> None:
+        self._push_tuple(self._pop_mark())
+
+    def _tuple1(self) -> None:
+        self._push_tuple([self._pop()])
+
+    def _tuple2(self) -> None:
+        second = self._pop()
+        self._push_tuple([self._pop(), second])
+
+    def _tuple3(self) -> None:
+        third, second = self._pop(), self._pop()
+        self._push_tuple([self._pop(), second, third])
+
+    def _empty_dict(self) -> None:
+        self._charge(120)
+        self._stack.append(Dict())
+
+    def _set_item(self) -> None:
+        value, key = self._pop(), self._pop()
+        self._charge(100)
+        self._top(Dict, "dictionary").pairs.append((key, value))
+
+    def _set_items(self) -> None:
+        values = self._pop_mark()
+        if len(values) % 2:
+            raise Refused("a dictionary key without a value")
+        self._charge(60 * len(values))
+        self._top(Dict, "dictionary").pairs.extend(zip(values[::2], values[1::2], strict=True))
+
+    def _put(self, key: int) -> None:
+        if not self._stack:
+            raise Refused("an opcode asks for an object that is not there")
+        self._charge(100)
+        self._memo[key] = self._stack[-1]
+
+    def _memoize(self) -> None:
+        self._put(len(self._memo))
+
+    def _put1(self) -> None:
+        self._put(self._length(1))
+
+    def _put4(self) -> None:
+        self._put(self._length(4))
+
+    def _get(self, key: int) -> None:
+        if key not in self._memo:
+            raise Refused(f"memo entry {key} is read before it is written")
+        self._stack.append(self._memo[key])
+
+    def _get1(self) -> None:
+        self._get(self._length(1))
+
+    def _get4(self) -> None:
+        self._get(self._length(4))
+
+    def _push_name(self, module: Any, name: Any) -> None:
+        self._charge(160)
+        path = f"{module}.{name}" if type(module) is str and type(name) is str else "?"
+        if path not in self._names:
+            raise Refused(f"it names {path[:120]!r}, which no frame of numbers and text needs")
+        self._stack.append(Name(path))
+
+    def _global(self) -> None:
+        words = []
+        for _ in range(2):
+            window = self._data[self._position : self._position + 256]
+            line, newline, _rest = window.partition(b"\n")
+            if not newline:
+                raise Refused("a global whose name has no end")
+            self._position += len(line) + 1
+            words.append(line.decode("utf-8", "replace"))
+        self._push_name(*words)
+
+    def _stack_global(self) -> None:
+        name = self._pop()
+        self._push_name(self._pop(), name)
+
+    def _call(self) -> None:
+        args, callee = self._pop(), self._pop()
+        if type(callee) is not Name or type(args) is not Tuple:
+            raise Refused("a call of something that is no name, or without a tuple of arguments")
+        self._charge(200)
+        self._stack.append(Built(callee, args))
+
+    def _build(self) -> None:
+        state = self._pop()
+        self._charge(40)
+        target = self._top(Built, "object")
+        if target.state is not None:
+            raise Refused("the state of an object is set twice")
+        target.state = state
+
+
+_STEPS: dict[int, Callable[[Machine], None]] = {
+    _MARK: Machine._mark,
+    _BINFLOAT: Machine._float,
+    _FRAME: Machine._frame,
+    _APPENDS: Machine._appends,
+    ord("N"): Machine._none,
+    0x88: Machine._true,
+    0x89: Machine._false,
+    ord("J"): Machine._int4,
+    ord("K"): Machine._int1,
+    ord("M"): Machine._int2,
+    0x8A: Machine._long1,
+    0x8C: Machine._text1,
+    ord("X"): Machine._text4,
+    0x8D: Machine._text8,
+    ord("C"): Machine._bytes1,
+    ord("B"): Machine._bytes4,
+    0x8E: Machine._bytes8,
+    0x96: Machine._bytes8,  # a bytearray; told apart from bytes by nothing that matters here
+    ord("]"): Machine._empty_list,
+    ord("a"): Machine._append,
+    ord(")"): Machine._empty_tuple,
+    ord("t"): Machine._tuple,
+    0x85: Machine._tuple1,
+    0x86: Machine._tuple2,
+    0x87: Machine._tuple3,
+    ord("}"): Machine._empty_dict,
+    ord("s"): Machine._set_item,
+    ord("u"): Machine._set_items,
+    0x94: Machine._memoize,
+    ord("q"): Machine._put1,
+    ord("r"): Machine._put4,
+    ord("h"): Machine._get1,
+    ord("j"): Machine._get4,
+    ord("c"): Machine._global,
+    0x93: Machine._stack_global,
+    ord("R"): Machine._call,
+    0x81: Machine._call,  # NEWOBJ: cls.__new__(*args), described alike
+    ord("b"): Machine._build,
+}
