@@ -1,0 +1,250 @@
+"""Occurrences on disk: Parquet parts of windows, and the features that fire in each."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfal.errors import ArtifactError, InvalidInputError
+from sfal.store.files import atomic_path, sha256_file
+from sfal.store.manifest import Manifest, Part, occurrences_dir
+
+if TYPE_CHECKING:
+    from sfal._core import Occurrences
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of text in the corpus's order, and the features that fire in each."""
+
+    documents: NDArray[np.uint64]
+    """Ordinal in the corpus of each window's document, of shape (n_windows,)."""
+    ordinals: NDArray[np.uint32]
+    """Ordinal of each window in its document, of shape (n_windows,)."""
+    indptr: NDArray[np.int64]
+    """Boundaries of the windows in `indices`, of shape (n_windows + 1,)."""
+    indices: NDArray[np.uint32]
+    """Features of each window, sorted, of shape (n_occurrences,)."""
+
+    @property
+    def n_windows(self) -> int:
+        """Number of windows."""
+        return len(self.documents)
+
+    @classmethod
+    def join(cls, pieces: Sequence["Windows"]) -> "Windows":
+        """One piece behind the other."""
+        lengths = [np.diff(piece.indptr) for piece in pieces]
+        indptr = np.zeros(sum(map(len, lengths)) + 1, np.int64)
+        if pieces:
+            np.cumsum(np.concatenate(lengths), out=indptr[1:])
+        return cls(
+            _concatenate([piece.documents for piece in pieces], np.uint64),
+            _concatenate([piece.ordinals for piece in pieces], np.uint32),
+            indptr,
+            _concatenate([piece.indices for piece in pieces], np.uint32),
+        )
+
+
+def write_part(folder: Path, name: str, windows: Windows) -> str:
+    """Write windows to a part of a run, atomically; it counts once the manifest has it.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's folder.
+    name : str
+        File name, such as ``part-000000.parquet``.
+    windows : Windows
+        What to write. The same windows give the same bytes.
+
+    Returns
+    -------
+    sha256 : str
+        Hash of the file's bytes.
+
+    Raises
+    ------
+    ArtifactError
+        If the disk is full or the folder cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    offsets = pa.array(windows.indptr.astype(np.int32))
+    table = pa.table(
+        [
+            pa.array(windows.documents),
+            pa.array(windows.ordinals),
+            pa.ListArray.from_arrays(offsets, pa.array(windows.indices)),
+        ],
+        schema=_schema(),
+    )
+    with atomic_path(occurrences_dir(folder) / name) as temporary:
+        # Sorted lists pack to a fifth as differences; a dictionary would only cost.
+        pq.write_table(
+            table,
+            temporary,
+            compression="zstd",
+            use_dictionary=False,
+            column_encoding={
+                "doc": "PLAIN",
+                "window": "PLAIN",
+                "features.list.element": "DELTA_BINARY_PACKED",
+            },
+        )
+        return sha256_file(temporary)
+
+
+def read_part(folder: Path, part: Part) -> Windows:
+    """Read one part, its hash and its layout checked.
+
+    Raises
+    ------
+    ArtifactError
+        If the file is missing, cut short, changed, or of another layout.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = check_part(folder, part)
+    try:
+        table = pq.read_table(path)
+        if not table.schema.equals(_schema()):
+            raise ArtifactError(
+                f"{path} is no part of a run: its columns are {_columns(table.schema)}, "
+                f"not {_columns(_schema())}"
+            )
+    except (pa.ArrowException, OSError) as e:
+        raise ArtifactError(f"{path} cannot be read as Parquet: {e}") from e
+    if table.num_rows != part.counts.windows or any(column.null_count for column in table.columns):
+        raise ArtifactError(
+            f"{path} holds {table.num_rows} windows, some of them empty fields or not "
+            f"the {part.counts.windows} of its manifest; {_REDO}"
+        )
+    features = pa.concat_arrays(table["features"].chunks) if table.num_rows else None
+    windows = Windows(
+        table["doc"].to_numpy(),
+        table["window"].to_numpy(),
+        np.zeros(1, np.int64) if features is None else _indptr(features),
+        np.zeros(0, np.uint32) if features is None else features.flatten().to_numpy(),
+    )
+    _check_documents(path, part, windows)
+    return windows
+
+
+def check_part(folder: Path, part: Part) -> Path:
+    """Path of a part whose bytes have the manifest's hash.
+
+    Raises
+    ------
+    ArtifactError
+        If it is missing or damaged; the message says how to redo it.
+    """
+    path = occurrences_dir(folder) / part.file
+    if not path.is_file():
+        raise ArtifactError(f"{path} is missing; {_REDO}")
+    if sha256_file(path) != part.sha256:
+        raise ArtifactError(f"{path} is damaged: its bytes are not those written; {_REDO}")
+    return path
+
+
+def iterate_parts(folder: Path, manifest: Manifest | None = None) -> Iterator[Windows]:
+    """Windows of a run, part by part, in the corpus's order.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's folder.
+    manifest : Manifest, optional
+        Its manifest, where it has been read already.
+
+    Raises
+    ------
+    ArtifactError
+        If the manifest or a part is missing or damaged.
+    """
+    for part in (manifest or Manifest.load(folder)).parts:
+        yield read_part(folder, part)
+
+
+def read_occurrences(folder: Path, manifest: Manifest | None = None) -> "Occurrences":
+    """Occurrences of a run, bit-packed.
+
+    Only parts that the manifest names exist; a run that is still going on is
+    read as far as its manifest is.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's folder.
+    manifest : Manifest, optional
+        Its manifest, where it has been read already.
+
+    Raises
+    ------
+    ArtifactError
+        If the manifest or a part is missing or damaged.
+    """
+    read = manifest or Manifest.load(folder)
+    while True:
+        try:
+            return _read_occurrences(folder, read)
+        except ArtifactError:
+            # A run that goes on replaces its last part by a longer one: read what it has now.
+            latest = read if manifest else Manifest.load(folder)
+            if latest.parts == read.parts:
+                raise
+            read = latest
+
+
+def _read_occurrences(folder: Path, manifest: Manifest) -> "Occurrences":
+    from sfal._core import Occurrences
+
+    occurrences = Occurrences(manifest.n_features)
+    for part in manifest.parts:
+        windows = read_part(folder, part)
+        try:
+            occurrences.extend(windows.indptr, windows.indices)
+        except InvalidInputError as e:
+            raise ArtifactError(f"{occurrences_dir(folder) / part.file}: {e}") from e
+    return occurrences
+
+
+_REDO = "the same `sfal cooc` command with --resume redoes it"
+
+
+def _schema() -> Any:
+    import pyarrow as pa
+
+    return pa.schema(
+        [("doc", pa.uint64()), ("window", pa.uint32()), ("features", pa.list_(pa.uint32()))]
+    )
+
+
+def _columns(schema: Any) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in schema)
+
+
+def _indptr(features: Any) -> NDArray[np.int64]:
+    offsets: NDArray[np.int64] = features.offsets.to_numpy().astype(np.int64)
+    return offsets - offsets[0]
+
+
+def _check_documents(path: Path, part: Part, windows: Windows) -> None:
+    """Refuse documents that are out of order or outside what the manifest says."""
+    documents = windows.documents
+    if not len(documents):
+        return
+    rising = bool((documents[1:] >= documents[:-1]).all())
+    if not rising or documents[0] < part.first or documents[-1] >= part.stop:
+        raise ArtifactError(
+            f"{path}: its documents are not those from {part.first} to {part.stop} in order; {_REDO}"
+        )
+
+
+def _concatenate(arrays: list[NDArray[Any]], dtype: type) -> NDArray[Any]:
+    return np.concatenate(arrays) if arrays else np.zeros(0, dtype)
