@@ -1,0 +1,165 @@
+"""The published data layout: ``{family folder}/{layer}-…/`` with ``.npz`` and ``.pkl`` files."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfal.errors import ArtifactError
+from sfal.store.frames import Frame, read_frame
+from sfal.store.npz import PATTERN
+from sfal.store.paths import RUNS
+
+SUFFIX = "_embeddings.pkl"
+"""Ending of the published embeddings' file names."""
+
+MODEL_IDS = {"Llama-3.1-8B": "llama3.1-8b"}
+"""Neuronpedia ids of language models, where they are not the hub's name in lower case."""
+
+_MODEL_IN_NAME = re.compile(r"_(?:google|meta-llama)_([A-Za-z]+-[0-9][A-Za-z0-9.-]*)_")
+_TYPES = (
+    "oai_token-act-pair",
+    "oai_attention-head",
+    "np_max-act-logits",
+    "np_max-act",
+    "np_acts-logits-general",
+    "eleuther_acts_top20",
+    "python-code",
+)
+
+
+@dataclass(frozen=True)
+class PublishedEmbeddings:
+    """What a published ``.pkl`` of embeddings holds."""
+
+    features: NDArray[np.uint32]
+    """Shape (n,), rising."""
+    vectors: NDArray[np.float32]
+    """Shape (n, D)."""
+    explanations: list[str]
+    """Explanation of each feature in `features`, plain text."""
+    source_ids: frozenset[str]
+    """Neuronpedia's names of the sources that the records are of, such as
+    ``0-gemmascope-res-16k``; empty where the file does not say."""
+
+
+def find_histograms(folder: Path) -> list[Path]:
+    """Histograms in a folder, ours or published, in alphabetical order."""
+    return sorted(p for p in folder.glob(PATTERN) if not p.name.startswith("."))
+
+
+def find_pickled_embeddings(folder: Path) -> dict[tuple[str, str], Path]:
+    """Published embeddings below a folder.
+
+    Returns
+    -------
+    dict of (embedder, stem) to Path
+        In alphabetical order; the stem is ``{type}_{explainer}``.
+    """
+    found: dict[tuple[str, str], Path] = {}
+    for path in sorted(folder.rglob(f"*{SUFFIX}")):
+        below = path.relative_to(folder).parent
+        if below.parts and below.parts[0] != RUNS and not path.name.startswith("."):
+            found[below.as_posix(), path.name.removesuffix(SUFFIX)] = path
+    return found
+
+
+def explainer_of(stem: str) -> str:
+    """Explainer in a file stem ``{type}_{explainer}``.
+
+    Examples
+    --------
+    >>> explainer_of("oai_token-act-pair_gpt-4o-mini")
+    'gpt-4o-mini'
+    """
+    for type_ in _TYPES:
+        if stem.startswith(type_ + "_"):
+            return stem.removeprefix(type_ + "_")
+    return stem.rpartition("_")[2]
+
+
+def model_in_name(histogram: Path) -> str | None:
+    """Neuronpedia's id of the language model that a histogram's file name holds.
+
+    Examples
+    --------
+    >>> model_in_name(Path("pile_google_gemma-2-9b_res_layer_0_docs50k_cooccurrences.npz"))
+    'gemma-2-9b'
+    """
+    match = _MODEL_IN_NAME.search(histogram.name)
+    if match is None:
+        return None
+    return MODEL_IDS.get(match[1], match[1].lower())
+
+
+def read_pickled_embeddings(path: Path) -> PublishedEmbeddings:
+    """Read published embeddings, as data only.
+
+    Parameters
+    ----------
+    path : Path
+        A pickled pandas frame with columns index and embedding, and the
+        explanation in true_description or description.
+
+    Raises
+    ------
+    ArtifactError
+        If the file holds anything but such a frame, a column is missing, a
+        feature is negative or comes twice, or a vector is missing or not finite.
+    """
+    frame = read_frame(path)
+    missing = [name for name in ("index", "embedding") if name not in frame.names]
+    if missing:
+        raise ArtifactError(
+            f"{path} has no column {' and no column '.join(missing)}; "
+            f"its columns are {', '.join(frame.names)}"
+        )
+    index = frame.integers("index")
+    order = np.argsort(index, kind="stable")
+    sorted_index = index[order]
+    if len(index) == 0:
+        raise ArtifactError(f"{path} holds no embedding")
+    if sorted_index[0] < 0 or sorted_index[-1] >= 1 << 32:
+        bad = sorted_index[0] if sorted_index[0] < 0 else sorted_index[-1]
+        raise ArtifactError(f"{path}: {bad} is no index of a feature")
+    twice = np.flatnonzero(sorted_index[1:] == sorted_index[:-1])
+    if len(twice):
+        raise ArtifactError(f"{path}: feature {sorted_index[twice[0]]} comes twice")
+    rows = frame.vectors("embedding")
+    vectors = rows if (sorted_index == index).all() else rows[order]
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        first = sorted_index[int(finite.argmin())]
+        raise ArtifactError(f"{path}: the vector of feature {first} is not finite")
+    texts = _texts(frame)
+    return PublishedEmbeddings(
+        features=sorted_index.astype(np.uint32),
+        vectors=vectors,
+        explanations=[texts[i] for i in order.tolist()],
+        source_ids=_source_ids(frame),
+    )
+
+
+def _texts(frame: Frame) -> list[str]:
+    """Explanations as plain text: the one embedded, or those that the record lists."""
+    chosen: list[object] = [None] * frame.n_rows
+    for name in ("true_description", "description"):
+        if name in frame.names:
+            found = frame.values(name)
+            chosen = [b if a is None else a for a, b in zip(chosen, found, strict=True)]
+    return [_plain(value) for value in chosen]
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return "; ".join(_plain(part) for part in value if part is not None)
+    return "" if value is None else str(value).strip()
+
+
+def _source_ids(frame: Frame) -> frozenset[str]:
+    if "layer" not in frame.names:
+        return frozenset()
+    ids = (value for value in frame.values("layer") if isinstance(value, str))
+    return frozenset(value for value in ids if re.match(r"\d+-\D", value))
