@@ -1,0 +1,461 @@
+"""Counting, correlation and ranking kernels: numpy arrays and scalars in, numpy arrays out.
+
+All work runs with the GIL released, on rayon's global pool (``RAYON_NUM_THREADS``) or on
+``n_threads`` of its own; results are the same bits on any number of threads. Arrays must be
+C-contiguous and of the dtype named, and must not be modified during a call. What is refused is a
+class of :mod:`sfal.errors`, and changes nothing. ``memory_limit`` is in bytes, by default 80 % of
+what is free.
+"""
+
+from typing import Literal, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "Histogram",
+    "Occurrences",
+    "chance",
+    "functional_neighbours",
+    "ndcg",
+    "phi",
+    "semantic_neighbours",
+    "top_neighbours",
+]
+
+@final
+class Occurrences:
+    """Which feature occurs in which window, one bit each.
+
+    Safe to use from several threads: a call works on the windows there were when it began.
+
+    Parameters
+    ----------
+    n_features : int
+        Width of the SAE, from 1 to 2**32.
+
+    Raises
+    ------
+    InvalidInputError
+        If ``n_features`` is out of range.
+
+    Notes
+    -----
+    Memory is ``n_features * n_windows / 8`` bytes, at most twice that while the last 16,384
+    windows fill, and 64 bytes a feature at least.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> windows = Occurrences(3)
+    >>> windows.extend(np.array([0, 2, 3]), np.array([0, 2, 2], dtype=np.uint32))
+    >>> windows.counts()
+    array([1, 0, 2], dtype=uint64)
+    """
+
+    def __new__(cls, n_features: int) -> Occurrences: ...
+    @property
+    def n_features(self) -> int:
+        """Width of the SAE."""
+
+    @property
+    def n_windows(self) -> int:
+        """Windows appended so far."""
+
+    def extend(self, indptr: NDArray[np.int64], indices: NDArray[np.uint32]) -> None:
+        """Append windows, given by the features of each.
+
+        Parameters
+        ----------
+        indptr : ndarray of shape (n_windows + 1,), int64
+            Bounds of each window in ``indices``. Starts at 0, never falls, ends at ``nnz``.
+        indices : ndarray of shape (nnz,), uint32
+            Features, strictly rising within a window.
+
+        Raises
+        ------
+        InvalidInputError
+            For anything else; the message names the window (of this batch) and the feature.
+        MemoryLimitError
+            If the bits would not fit.
+        """
+
+    def merge(self, other: Occurrences) -> None:
+        """Append all windows of ``other``, in its order; with itself, double.
+
+        Raises
+        ------
+        InvalidInputError
+            If the numbers of features differ.
+        MemoryLimitError
+            If the bits would not fit.
+        """
+
+    def counts(self) -> NDArray[np.uint64]:
+        """Count the windows in which each feature occurs.
+
+        Returns
+        -------
+        counts : ndarray of shape (n_features,), uint64
+        """
+
+    def histogram(
+        self, memory_limit: int | None = None, *, n_threads: int | None = None
+    ) -> NDArray[np.uint32]:
+        """Count the windows in which both features of each pair occur.
+
+        Returns
+        -------
+        counts : ndarray of shape (n_features, n_features), uint32
+            Symmetric; the diagonal is :meth:`counts`.
+
+        Raises
+        ------
+        MemoryLimitError
+            If ``4 * n_features**2`` bytes exceed the limit.
+        """
+
+    def coarsen(self, starts: NDArray[np.int64]) -> Occurrences:
+        """Join runs of consecutive windows: a feature occurs in the run if in any window of it.
+
+        Parameters
+        ----------
+        starts : ndarray of shape (m,), int64
+            First window of each run, strictly rising from 0; the last run goes to the end.
+
+        Returns
+        -------
+        joined : Occurrences
+            Of ``m`` windows.
+
+        Raises
+        ------
+        InvalidInputError
+            If ``starts`` does not rise from 0, or leaves the windows.
+        """
+
+    def select(self, windows: NDArray[np.int64]) -> Occurrences:
+        """Take the windows named, in that order, repeats allowed.
+
+        Parameters
+        ----------
+        windows : ndarray of shape (m,), int64
+            Numbers of windows, from 0.
+
+        Returns
+        -------
+        chosen : Occurrences
+            Of ``m`` windows.
+
+        Raises
+        ------
+        InvalidInputError
+            If a window does not exist.
+        """
+
+    def rows(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+        """Read the windows from ``start`` to before ``stop`` back, as :meth:`extend` takes them.
+
+        Returns
+        -------
+        indptr : ndarray of shape (stop - start + 1,), int64
+        indices : ndarray of shape (nnz,), uint32
+
+        Raises
+        ------
+        InvalidInputError
+            Unless ``0 <= start <= stop <= n_windows``.
+        """
+
+@final
+class Histogram:
+    """Dense co-occurrence counts of all pairs of features, ``4 * n_features**2`` bytes.
+
+    Parameters
+    ----------
+    n_features : int
+        Width of the SAE.
+    memory_limit : int, optional
+        Most bytes to allocate.
+
+    Raises
+    ------
+    InvalidInputError
+        If ``n_features`` is out of range.
+    MemoryLimitError
+        If the counts exceed the limit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> counts = np.array([[2, 1], [1, 1]], dtype=np.int32)
+    >>> Histogram.from_counts(counts, n_windows=3).counts()
+    array([2, 1], dtype=uint64)
+    """
+
+    def __new__(cls, n_features: int, memory_limit: int | None = None) -> Histogram: ...
+    @staticmethod
+    def from_counts(counts: NDArray[np.uint32] | NDArray[np.int32], n_windows: int) -> Histogram:
+        """Take counts that exist, without a copy.
+
+        Parameters
+        ----------
+        counts : ndarray of shape (F, F), uint32 or int32
+            C-contiguous; may be read-only, memory-mapped, or unaligned. Kept, so it must not be
+            modified afterwards.
+        n_windows : int
+            Windows counted.
+
+        Raises
+        ------
+        InvalidInputError
+            If the counts are negative, asymmetric, above the windows of either feature, or above
+            ``n_windows``; the message names the place.
+        """
+
+    @property
+    def n_features(self) -> int:
+        """Width of the SAE."""
+
+    @property
+    def n_windows(self) -> int:
+        """Windows counted so far."""
+
+    def update(self, occurrences: Occurrences) -> None:
+        """Add the windows of ``occurrences``.
+
+        Raises
+        ------
+        InvalidInputError
+            If the numbers of features differ.
+        """
+
+    def merge(self, other: Histogram) -> None:
+        """Add the counts of ``other``; with itself, double.
+
+        Raises
+        ------
+        InvalidInputError
+            If the numbers of features differ.
+        """
+
+    def counts(self) -> NDArray[np.uint64]:
+        """Read the windows in which each feature occurs: the diagonal.
+
+        Returns
+        -------
+        counts : ndarray of shape (n_features,), uint64
+        """
+
+    def histogram(self, memory_limit: int | None = None) -> NDArray[np.uint32]:
+        """Copy all counts.
+
+        Returns
+        -------
+        counts : ndarray of shape (n_features, n_features), uint32
+
+        Raises
+        ------
+        MemoryLimitError
+            If the copy exceeds the limit.
+        """
+
+def phi(
+    counts: NDArray[np.uint32] | NDArray[np.int32],
+    n_windows: int,
+    memory_limit: int | None = None,
+    *,
+    n_threads: int | None = None,
+) -> NDArray[np.float64]:
+    """Correlate the occurrences of each pair of features.
+
+    ``(n c_ij - c_i c_j) / sqrt(c_i (n - c_i) c_j (n - c_j))`` with an exact numerator, cut to
+    [-1, 1]; 0 where a feature never or always occurs.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (F, F), uint32 or int32
+        Windows in which both features occur.
+    n_windows : int
+        Windows counted.
+
+    Returns
+    -------
+    phi : ndarray of shape (F, F), float64
+        Exactly symmetric.
+
+    Raises
+    ------
+    InvalidInputError
+        For counts that :meth:`Histogram.from_counts` refuses.
+    MemoryLimitError
+        If ``8 * F**2`` bytes exceed the limit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> phi(np.array([[2, 0], [0, 2]], dtype=np.uint32), n_windows=4)
+    array([[ 1., -1.],
+           [-1.,  1.]])
+    """
+
+def functional_neighbours(
+    source: Occurrences | Histogram,
+    top_n: int = 1023,
+    measure: Literal["phi"] = "phi",
+    rows: NDArray[np.int64] | NDArray[np.uint32] | None = None,
+    candidates: NDArray[np.int64] | NDArray[np.uint32] | None = None,
+    *,
+    n_threads: int | None = None,
+    memory_limit: int | None = None,
+) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+    """Rank the features that occur most alike each feature.
+
+    Parameters
+    ----------
+    source : Occurrences or Histogram
+        What was counted.
+    top_n : int
+        Neighbours wanted, at least 1.
+    measure : {"phi"}
+        What to rank by.
+    rows : ndarray of shape (R,), int64 or uint32, optional
+        Features whose neighbours are wanted, in any order. All by default.
+    candidates : ndarray of shape (C,), int64 or uint32, optional
+        Features that may appear, a set. All by default.
+
+    Returns
+    -------
+    indices : ndarray of shape (R, w), uint32
+        Neighbours by falling float64 measure, ties by rising index; the row's own feature never.
+        ``w = min(top_n, C)``, or ``C - 1`` for ``C`` where some row is a candidate.
+    values : ndarray of shape (R, w), float32
+        The measure, rounded.
+
+    Raises
+    ------
+    InvalidInputError
+        If ``top_n`` is below 1, a feature does not exist, or the measure is unknown.
+    MemoryLimitError
+        If the lists exceed the limit.
+    """
+
+def semantic_neighbours(
+    embeddings: NDArray[np.float32],
+    top_n: int = 1023,
+    rows: NDArray[np.int64] | NDArray[np.uint32] | None = None,
+    candidates: NDArray[np.int64] | NDArray[np.uint32] | None = None,
+    *,
+    n_threads: int | None = None,
+    memory_limit: int | None = None,
+) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+    """Rank the features whose embeddings have the largest cosine with each feature's own.
+
+    Vectors are normalised with a float64 norm; the zero vector stays, and has cosine 0 with all.
+    Equal vectors have equal cosines with every other, to the last bit.
+
+    Parameters
+    ----------
+    embeddings : ndarray of shape (F, D), float32
+        One vector a feature, of any length.
+    top_n, rows, candidates
+        As in :func:`functional_neighbours`.
+
+    Returns
+    -------
+    indices : ndarray of shape (R, w), uint32
+    values : ndarray of shape (R, w), float32
+        As in :func:`functional_neighbours`.
+
+    Raises
+    ------
+    InvalidInputError
+        As :func:`functional_neighbours`, and for NaN or infinity.
+    MemoryLimitError
+        If the lists or the vectors exceed the limit.
+    """
+
+def top_neighbours(
+    similarity: NDArray[np.float32] | NDArray[np.float64],
+    top_n: int = 1023,
+    row_start: int = 0,
+    *,
+    n_threads: int | None = None,
+    memory_limit: int | None = None,
+) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+    """Rank the largest of each row of similarities.
+
+    Parameters
+    ----------
+    similarity : ndarray of shape (R, F), float32 or float64
+        Row ``r`` belongs to feature ``row_start + r``, whose similarity with itself is never read.
+    top_n : int
+        Neighbours wanted, at least 1.
+    row_start : int
+        Feature of the first row.
+
+    Returns
+    -------
+    indices : ndarray of shape (R, min(top_n, F - 1)), uint32
+        By falling value, ties by rising index.
+    values : ndarray of the same shape, float32
+
+    Raises
+    ------
+    InvalidInputError
+        For NaN or infinity off the diagonal, or rows beyond the last feature.
+    """
+
+def ndcg(
+    functional: NDArray[np.uint32] | NDArray[np.float32] | NDArray[np.float64],
+    semantic: NDArray[np.uint32] | NDArray[np.float32] | NDArray[np.float64],
+    top_n: int = 1023,
+    base: float = 1.1,
+    *,
+    n_threads: int | None = None,
+    memory_limit: int | None = None,
+) -> NDArray[np.float64]:
+    """Score how well the functional order predicts the semantic one.
+
+    Rank ``r`` of the semantic list is worth ``base**(top_n - r) - 1``; the functional list
+    collects these with discounts ``1 / log2(r + 2)``, over what the semantic list itself collects.
+
+    Parameters
+    ----------
+    functional, semantic : ndarray of shape (F, F), float, or (R, any), uint32
+        Similarities, whose ``top_n`` largest a row are taken, or lists that are ranked already and
+        are cut to ``top_n``. Both of the same kind.
+    top_n : int
+        Depth of both lists, at least 1.
+    base : float
+        Base of the gains, above 1.
+
+    Returns
+    -------
+    ndcg : ndarray of shape (F,) or (R,), float64
+        From 0 to 1; NaN where the semantic list is empty.
+
+    Raises
+    ------
+    InvalidInputError
+        For shapes that do not agree, NaN or infinity off a diagonal, gains beyond float64.
+    """
+
+def chance(n_candidates: int, top_n: int = 1023, base: float = 1.1) -> float:
+    """Expect the NDCG of a uniformly random functional order.
+
+    Parameters
+    ----------
+    n_candidates : int
+        Features that may stand in the list: all but the row's own.
+
+    Returns
+    -------
+    chance : float
+        Mean gain of a candidate times the sum of discounts, over the ideal; NaN for no candidate.
+
+    Examples
+    --------
+    >>> round(chance(16383), 3)
+    0.019
+    """

@@ -1,0 +1,121 @@
+//! How well one ranking predicts another: NDCG with exponential gains.
+
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::job::Job;
+
+/// Gains and discounts by rank.
+#[derive(Debug)]
+pub struct Scale {
+    gains: Vec<f64>,
+    discounts: Vec<f64>,
+}
+
+impl Scale {
+    /// Gains `base^(top_n - r) - 1` and discounts `1 / log2(r + 2)` of the first `width` ranks.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] unless `base` exceeds 1 and all gains are finite, or for `top_n` 0.
+    pub fn new(top_n: usize, base: f64, width: usize) -> Result<Self> {
+        check_scale(top_n, base)?;
+        let width = width.min(top_n);
+        Ok(Self {
+            gains: (0..width).map(|rank| gain(base, top_n, rank)).collect(),
+            discounts: (0..width).map(discount).collect(),
+        })
+    }
+
+    fn ideal(&self, n: usize) -> f64 {
+        self.gains.iter().zip(&self.discounts).take(n).map(|(g, d)| g * d).sum()
+    }
+}
+
+fn gain(base: f64, top_n: usize, rank: usize) -> f64 {
+    base.powf((top_n - rank) as f64) - 1.0
+}
+
+fn discount(rank: usize) -> f64 {
+    1.0 / ((rank + 2) as f64).log2()
+}
+
+fn check_scale(top_n: usize, base: f64) -> Result<()> {
+    if top_n == 0 {
+        return Err(Error::argument("top_n", top_n, "at least 1"));
+    }
+    if !(base > 1.0 && base.is_finite()) {
+        return Err(Error::argument("base", base, "a finite number above 1"));
+    }
+    // The sum of all gains is below base^(top_n + 1) / (base - 1).
+    if !(base.powf(top_n as f64 + 1.0) / (base - 1.0)).is_finite() {
+        let expected = format!("small enough for the sum of base^1 to base^{top_n} to be finite");
+        return Err(Error::argument("base", base, expected));
+    }
+    Ok(())
+}
+
+/// Expected NDCG of a uniformly random order of `n_candidates`.
+///
+/// The mean gain of a candidate times the sum of discounts, over the ideal. NaN for no candidate.
+///
+/// # Errors
+/// As [`Scale::new`].
+pub fn chance(n_candidates: u32, top_n: usize, base: f64) -> Result<f64> {
+    check_scale(top_n, base)?;
+    let (mut gains, mut discounts, mut ideal) = (0.0, 0.0, 0.0);
+    for rank in 0..top_n.min(n_candidates as usize) {
+        let (gain, discount) = (gain(base, top_n, rank), discount(rank));
+        gains += gain;
+        discounts += discount;
+        ideal += gain * discount;
+    }
+    Ok(gains / f64::from(n_candidates) * discounts / ideal)
+}
+
+/// NDCG of each row of `functional`, with the gains that its row of `semantic` gives.
+///
+/// Both hold ranked features, `functional.len() / n_rows` and `semantic.len() / n_rows` a row, and
+/// are cut to `top_n`. A feature that `semantic` names twice has the gain of its first rank.
+///
+/// # Errors
+/// As [`Scale::new`]; [`Error::Interrupted`].
+pub fn ranked(
+    functional: &[u32],
+    semantic: &[u32],
+    n_rows: usize,
+    top_n: usize,
+    base: f64,
+    job: &Job,
+) -> Result<Vec<f64>> {
+    if n_rows == 0 {
+        Scale::new(top_n, base, 0)?;
+        return Ok(Vec::new());
+    }
+    let (width_f, width_s) = (functional.len() / n_rows, semantic.len() / n_rows);
+    let scale = Scale::new(top_n, base, width_f.max(width_s))?;
+    let row_of = |lists, width, row| list(lists, width, row, top_n);
+    job.run(|| {
+        (0..n_rows)
+            .into_par_iter()
+            .map_init(std::collections::HashMap::new, |gain_of, row| {
+                job.proceed()?;
+                gain_of.clear();
+                let semantic = row_of(semantic, width_s, row);
+                for (&feature, &gain) in semantic.iter().zip(&scale.gains) {
+                    gain_of.entry(feature).or_insert(gain);
+                }
+                let dcg: f64 = row_of(functional, width_f, row)
+                    .iter()
+                    .zip(&scale.discounts)
+                    .map(|(feature, discount)| gain_of.get(feature).map_or(0.0, |g| g * discount))
+                    .sum();
+                let ideal = scale.ideal(semantic.len());
+                Ok(if ideal == 0.0 { f64::NAN } else { dcg / ideal })
+            })
+            .collect()
+    })
+}
+
+fn list(lists: &[u32], width: usize, row: usize, top_n: usize) -> &[u32] {
+    &lists[row * width..][..width.min(top_n)]
+}
