@@ -1,0 +1,1 @@
+"""Stage 1: which features occur in which windows of a corpus."""

@@ -1,0 +1,172 @@
+"""Where in a transformer an SAE reads, as a module to hook."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sfal.errors import InvalidInputError, UnknownSaeError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_LAYER_LISTS = ("layers", "h", "decoder.layers", "blocks")
+"""Names under which decoders keep their layers."""
+
+_WRAPPERS = ("model", "language_model", "transformer", "gpt_neox", "base_model", "text_model")
+"""Names that checkpoints with a head or a vision tower put before the decoder's own."""
+
+_LLAMA_LIKE = {
+    "mlp": "mlp.output",
+    "att": "self_attn.o_proj.input",
+    "attn_out": "self_attn.o_proj.output",
+}
+_GEMMA_LIKE = {
+    "mlp": "post_feedforward_layernorm.output",
+    "att": "self_attn.o_proj.input",
+    "attn_out": "post_attention_layernorm.output",
+}
+"""Gemma 2 and 3 normalise what MLP and attention give before they add it to the stream."""
+
+_SITES: dict[str, dict[str, str]] = {
+    "gemma": _LLAMA_LIKE,
+    "gemma2": _GEMMA_LIKE,
+    "gemma3_text": _GEMMA_LIKE,
+    "llama": _LLAMA_LIKE,
+    "mistral": _LLAMA_LIKE,
+    "qwen2": _LLAMA_LIKE,
+    "qwen3": _LLAMA_LIKE,
+    "gpt_neox": {
+        "mlp": "mlp.output",
+        "att": "attention.dense.input",
+        "attn_out": "attention.dense.output",
+    },
+    "gpt2": {"mlp": "mlp.output", "att": "attn.c_proj.input", "attn_out": "attn.c_proj.output"},
+}
+"""By model type: the module inside a layer whose input or output is the site."""
+
+_ANY_MODEL = {"res": ".output", "res_pre": ".input"}
+"""Sites that are the layer's own output and input, in every decoder."""
+
+CUTTABLE = frozenset(_SITES)
+"""Model types whose first layers do not depend on how many follow.
+
+Others are loaded whole: some (Gemma 3n) count from their last layer backwards.
+"""
+
+
+@dataclass(frozen=True)
+class HookPoint:
+    """A place in the model at which activations are read."""
+
+    layer: int
+    """Layer, from 0."""
+    site: str
+    """``res``, ``res_pre``, ``mlp``, ``att``, ``attn_out``, or ``custom`` with a module."""
+    module: str | None = None
+    """For ``custom``: a module's path, ``.input`` or ``.output`` behind it (default output)."""
+
+    def __str__(self) -> str:
+        if self.module is not None:
+            return self.module
+        return f"layer {self.layer} {self.site}"
+
+
+def layers_of(decoder: "nn.Module", config: Any) -> "nn.ModuleList":
+    """List of the decoder's layers.
+
+    Raises
+    ------
+    InvalidInputError
+        If the model keeps its layers under none of the known names.
+    """
+    from torch import nn
+
+    for name in _LAYER_LISTS:
+        try:
+            found = decoder.get_submodule(name)
+        except AttributeError:
+            continue
+        if isinstance(found, nn.ModuleList):
+            return found
+    raise InvalidInputError(
+        f"SFAL does not know where a {config.model_type} model keeps its layers; "
+        "name the module with --hook-module PATH"
+    )
+
+
+def needed_layers(points: Iterable[HookPoint], n_layers: int, model: str) -> int:
+    """Number of layers, from the first, that reading at all points takes.
+
+    Raises
+    ------
+    UnknownSaeError
+        If a layer is asked for that the model does not have.
+    """
+    needed = 1
+    for point in points:
+        layer: int | None = point.layer
+        if point.module is not None:
+            # A module outside the layers may come after all of them.
+            layer = _layer_in(point.module)
+        if layer is not None and not 0 <= layer < n_layers:
+            raise UnknownSaeError(
+                f"{model} has no layer {layer}; it has layers 0 to {n_layers - 1}"
+            )
+        needed = max(needed, n_layers if layer is None else layer + 1)
+    return needed
+
+
+def find_module(point: HookPoint, decoder: "nn.Module", config: Any) -> tuple["nn.Module", bool]:
+    """Module to hook for a point, and whether its input is wanted (else its output).
+
+    Raises
+    ------
+    UnknownSaeError
+        If the site is not known for this type of model, or no module goes by the path.
+    """
+    if point.module is not None:
+        path, end = _split_end(point.module)
+        return _named_module(path, decoder, point.module), end == "input"
+    layer = layers_of(decoder, config)[point.layer]
+    if point.site in _ANY_MODEL:
+        return layer, _ANY_MODEL[point.site] == ".input"
+    known = _SITES.get(config.model_type, {})
+    if point.site not in known:
+        sites = ", ".join([*_ANY_MODEL, *known])
+        raise UnknownSaeError(
+            f"site {point.site!r} is not known for models of type {config.model_type} "
+            f"(known: {sites}); name the module with --hook-module PATH"
+        )
+    path, end = _split_end(known[point.site])
+    return layer.get_submodule(path), end == "input"
+
+
+def _split_end(path: str) -> tuple[str, str]:
+    """``a.b.input`` as ``a.b`` and ``input``; without such an end the output is meant."""
+    head, _, end = path.rpartition(".")
+    return (head, end) if end in ("input", "output") else (path, "output")
+
+
+def _named_module(path: str, decoder: "nn.Module", spelled: str) -> "nn.Module":
+    parts = path.split(".")
+    while True:
+        try:
+            return decoder.get_submodule(".".join(parts))
+        except AttributeError as e:
+            if len(parts) > 1 and parts[0] in _WRAPPERS:
+                del parts[0]
+                continue
+            raise UnknownSaeError(
+                f"the model has no module {spelled!r}; its modules are named like "
+                f"{', '.join(_examples(decoder))}"
+            ) from e
+
+
+def _layer_in(path: str) -> int | None:
+    found = re.search(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)(?:\.|$)", path)
+    return int(found[1]) if found else None
+
+
+def _examples(decoder: "nn.Module") -> list[str]:
+    return [name for name, _ in decoder.named_modules() if re.search(r"\.0(\.|$)", name)][:6]

@@ -1,0 +1,201 @@
+"""A decoder that gives its activations at chosen places, batch by batch."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sfal.cooc.hooks import HookPoint, find_module
+from sfal.cooc.tokens import Tokenizer
+from sfal.errors import InvalidInputError, MemoryLimitError
+
+
+class _Read(BaseException):
+    """All points have been read; no layer after them need run.
+
+    No Exception, so that no handler in a model's code takes it for a failure.
+    """
+
+
+class LanguageModel:
+    """A decoder cut after the deepest layer asked for, and its tokenizer.
+
+    Made by :func:`load_language_model`.
+
+    Attributes
+    ----------
+    name : str
+        Hub id or local folder.
+    d_model : int
+        Width of the residual stream.
+    widths : dict of HookPoint to int
+        Width of the activations at each point.
+    fingerprint : dict of str to str
+        The hub's repository and commit, or the hash of each local file.
+    metadata : dict
+        What a manifest keeps: type, dtype, layers run.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        decoder: nn.Module,
+        config: Any,
+        tokenizer: Tokenizer,
+        points: Sequence[HookPoint],
+        fingerprint: dict[str, str],
+    ) -> None:
+        self.name = name
+        self.d_model: int = config.hidden_size
+        self.fingerprint = fingerprint
+        self.tokenizer = tokenizer
+        self.points = tuple(dict.fromkeys(points))
+        self._decoder = decoder
+        self._modules = {point: find_module(point, decoder, config) for point in self.points}
+        self._longest: int | None = getattr(config, "max_position_embeddings", None)
+        embedding = decoder.get_input_embeddings()  # type: ignore[operator]
+        self._vocabulary: int = embedding.weight.shape[0]
+        self._device: torch.device = embedding.weight.device
+        self.metadata: dict[str, Any] = {
+            "model_type": config.model_type,
+            "dtype": str(embedding.weight.dtype).removeprefix("torch."),
+            "attention": getattr(config, "_attn_implementation", None),
+        }
+        self.widths = {point: acts.shape[-1] for point, acts in self.activations([[0]]).items()}
+
+    @property
+    def special_ids(self) -> frozenset[int]:
+        """Ids whose positions are no tokens: BOS, EOS and PAD."""
+        return self.tokenizer.special_ids
+
+    @property
+    def bos_id(self) -> int | None:
+        """Id of BOS, if the tokenizer has one."""
+        return self.tokenizer.bos_id
+
+    @property
+    def eos_id(self) -> int | None:
+        """Id of EOS, if the tokenizer has one."""
+        return self.tokenizer.eos_id
+
+    @property
+    def pad_id(self) -> int | None:
+        """Id of PAD, if the tokenizer has one."""
+        return self.tokenizer.pad_id
+
+    def tokenize(
+        self, texts: Sequence[str], max_length: int, prepend_bos: bool | None = None
+    ) -> list[list[int]]:
+        """Token ids of each text: see :meth:`sfal.cooc.tokens.Tokenizer.tokenize`."""
+        if self._longest is not None and max_length > self._longest:
+            raise InvalidInputError(
+                f"max_length {max_length}: {self.name} takes at most {self._longest} tokens"
+            )
+        return self.tokenizer.tokenize(texts, max_length, prepend_bos)
+
+    def check_width(self, point: HookPoint, d_in: int, sae: str) -> None:
+        """Refuse an SAE that does not fit the point it reads at.
+
+        Raises
+        ------
+        InvalidInputError
+            Naming the widths of both.
+        """
+        if self.widths[point] != d_in:
+            raise InvalidInputError(
+                f"SAE {sae} takes inputs of width {d_in}, but {point} of {self.name} has width "
+                f"{self.widths[point]}; the SAE was made for another model or another site"
+            )
+
+    def activations(self, batch: Sequence[Sequence[int]]) -> dict[HookPoint, Tensor]:
+        """Activations at all points, from one forward pass.
+
+        Parameters
+        ----------
+        batch : sequence of sequences of int
+            Token ids of each document. Shorter ones are padded on the right
+            and masked: what a document gives does not depend on the others.
+
+        Returns
+        -------
+        dict of HookPoint to Tensor of shape (documents, longest, width)
+            In the model's dtype, on its device. Positions past a document's
+            end hold numbers that mean nothing.
+
+        Raises
+        ------
+        InvalidInputError
+            If an id is outside the model's vocabulary.
+        MemoryLimitError
+            If the device's memory does not hold the batch.
+        """
+        ids, mask = self._pad(batch)
+        found: dict[HookPoint, Tensor] = {}
+        try:
+            with torch.no_grad(), self._hooked(found):
+                self._decoder(input_ids=ids, attention_mask=mask, use_cache=False)
+        except _Read:
+            return found
+        except torch.OutOfMemoryError as e:
+            raise MemoryLimitError(
+                f"{ids.shape[0]} documents of {ids.shape[1]} tokens do not fit the memory of "
+                f"{self._device}; use a smaller --batch-tokens"
+            ) from e
+        missed = ", ".join(str(point) for point in self.points if point not in found)
+        raise InvalidInputError(f"{self.name} does not run {missed} in its forward pass")
+
+    def _pad(self, batch: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        longest = max((len(ids) for ids in batch), default=0)
+        # An id of any kind fills up: no real position attends to it.
+        ids = torch.zeros((len(batch), max(longest, 1)), dtype=torch.int64)
+        mask = torch.zeros_like(ids)
+        for row, document in enumerate(batch):
+            ids[row, : len(document)] = torch.tensor(document, dtype=torch.int64)
+            mask[row, : len(document)] = 1
+        if batch and not 0 <= int(ids.min()) <= int(ids.max()) < self._vocabulary:
+            raise InvalidInputError(
+                f"token id {int(ids.max())} is outside the vocabulary of {self.name} "
+                f"({self._vocabulary} ids): the tokenizer belongs to another model"
+            )
+        return ids.to(self._device), mask.to(self._device)
+
+    @contextmanager
+    def _hooked(self, found: dict[HookPoint, Tensor]) -> Iterator[None]:
+        """Keep what passes the points in `found`, and end the pass after the last."""
+        handles = []
+        try:
+            for point, (module, wants_input) in self._modules.items():
+                keep = _keeper(point, found, len(self._modules))
+                if wants_input:
+                    handles.append(module.register_forward_pre_hook(keep, with_kwargs=True))
+                else:
+                    handles.append(module.register_forward_hook(lambda _, __, out, k=keep: k(out)))
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+def _keeper(point: HookPoint, found: dict[HookPoint, Tensor], n_points: int) -> Any:
+    """Hook that keeps the tensor passing by under `point`.
+
+    Takes an output (a tensor, or a tuple that begins with one), or a module,
+    its positional and its keyword arguments.
+    """
+
+    def keep(*passed: Any) -> None:
+        value = passed[0]
+        if len(passed) == 3:
+            _, positional, named = passed
+            value = positional[0] if positional else next(iter(named.values()), None)
+        if isinstance(value, tuple | list):
+            value = value[0]
+        if not isinstance(value, Tensor) or value.ndim < 3:
+            raise InvalidInputError(f"{point} gives no activations of shape (batch, tokens, width)")
+        found.setdefault(point, value.flatten(2))
+        if len(found) == n_points:
+            raise _Read
+
+    return keep
