@@ -6,6 +6,7 @@ short list, the bytes of an array must be exactly as many as its shape says,
 and the offsets of text must rise inside their buffer.
 """
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -59,10 +60,7 @@ NAMES = frozenset(
     )
 )
 
-_ITEM_TYPES = {
-    **{f"{kind}{size}": f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)},
-    **{"f2": "f2", "f4": "f4", "f8": "f8", "b1": "?"},
-}
+_ITEM_TYPES = frozenset(["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "b1"])
 _OFFSETS = {"string": "<i4", "utf8": "<i4", "large_string": "<i8", "large_utf8": "<i8"}
 
 
@@ -166,7 +164,7 @@ def _item_type(value: Any) -> np.dtype[Any] | None:
         raise Refused("something else where an item type belongs")
     code = value.args[0]
     state = value.state
-    order = "<"
+    order: Any = "<"
     if type(state) is Tuple and len(state.values) > 1:
         if any(part is not None for part in state.values[2:5]):
             raise Refused("an item type with fields or a shape")
@@ -175,7 +173,7 @@ def _item_type(value: Any) -> np.dtype[Any] | None:
         return None
     if type(code) is not str or code not in _ITEM_TYPES or order not in ("<", ">", "|", "="):
         raise Refused(f"the item type {str(code)[:20]!r}")
-    return np.dtype(_ITEM_TYPES[code]).newbyteorder("|" if order == "=" else order)
+    return np.dtype(("<" if order in "=|" else order) + code)
 
 
 def binary(value: Any) -> bytes:
@@ -309,9 +307,7 @@ def _decode(
         raise Refused("text of pyarrow whose offsets do not rise inside its buffer")
     bounds = ends.tolist()
     try:
-        found: list[str | None] = [
-            content[a:b].decode("utf-8") for a, b in zip(bounds[:-1], bounds[1:], strict=True)
-        ]
+        found: list[str | None] = [content[a:b].decode("utf-8") for a, b in pairwise(bounds)]
     except UnicodeDecodeError as e:
         raise Refused("text of pyarrow that is no UTF-8") from e
     if valid is not None:

@@ -189,7 +189,7 @@ def _frame(path: Path, value: Any, size: int) -> Frame:
 def _labels(value: Any) -> list[str]:
     if type(value) is not Built or value.callee not in _NEW_INDEX or len(value.args) != 2:
         raise Refused("something else where column names belong")
-    data = value.args[1].get("data") if type(value.args[1]) is Dict else None
+    data: Any = value.args[1].get("data") if type(value.args[1]) is Dict else None
     found: list[Any]
     if fv.is_text_array(data):
         found = list(fv.texts(data))

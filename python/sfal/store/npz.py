@@ -98,14 +98,14 @@ class HistogramFile:
     def _stream(self, plain: bool) -> Counts:
         n = self.n_features
         counts: Counts = np.empty((n, n), self._dtype if plain else np.uint32)
-        flat = counts.reshape(-1)
-        target = memoryview(flat).cast("B")
+        flat: npt.NDArray[Any] = counts.reshape(-1)
+        target = flat.view(np.uint8)
         done, rest, skip = 0, b"", self._header
         for chunk in self._chunks():
             content = rest + chunk[skip:] if rest or skip else chunk
             skip = max(0, skip - len(chunk))
             if plain:
-                target[done : done + len(content)] = content
+                target[done : done + len(content)] = np.frombuffer(content, np.uint8)
                 done += len(content)
                 continue
             whole = len(content) // self._dtype.itemsize * self._dtype.itemsize
@@ -176,9 +176,7 @@ def inspect_histogram(path: Path, n_windows: int | None = None) -> HistogramFile
     except (OSError, *_DAMAGED) as e:
         raise _damaged(path, e) from e
     compressed = info.compress_type == zipfile.ZIP_DEFLATED
-    return HistogramFile(
-        path, n, windows, compressed, dtype, start, info.compress_size, header
-    )
+    return HistogramFile(path, n, windows, compressed, dtype, start, info.compress_size, header)
 
 
 def open_histogram(path: Path, n_windows: int | None = None) -> tuple[Counts, int]:
@@ -248,7 +246,7 @@ def _write_member(archive: zipfile.ZipFile, name: str, array: npt.NDArray[Any]) 
         member.write(header.getvalue())
         rows = array.reshape(-1)
         for first in range(0, len(rows), _CHUNK):
-            member.write(memoryview(rows[first : first + _CHUNK]).cast("B"))
+            member.write(rows[first : first + _CHUNK].view(np.uint8).data)
 
 
 def _member(archive: zipfile.ZipFile, name: str, path: Path) -> zipfile.ZipInfo:

@@ -60,7 +60,7 @@ class Tuple:
 
     def __init__(self, values: list[Any]) -> None:
         self.values = values
-        self.depth = 1 + max((v.depth for v in values if type(v) is Tuple), default=0)
+        self.depth: int = 1 + max((v.depth for v in values if type(v) is Tuple), default=0)
 
 
 class List:
@@ -209,9 +209,7 @@ class Machine:
                 n = self._run_length(position)
                 if n == 0:
                     return False
-                runs.append(
-                    np.ndarray((n,), ">f8", self._codes, offset=position + 1, strides=(9,))
-                )
+                runs.append(np.ndarray((n,), ">f8", self._codes, offset=position + 1, strides=(9,)))
                 position += _RUN_STRIDE * n
             elif code == _FRAME and position + _RUN_STRIDE <= self._size:
                 position += _RUN_STRIDE

@@ -1,0 +1,64 @@
+"""``sfal score``: stage 3."""
+
+from pathlib import Path
+
+import click
+
+from sfal.cli.options import INTEGERS, MANY, Common, command
+
+
+@command("score")
+@click.option("--model", help="gemma, llama, or a model's id; default: all that is on disk.")
+@click.option("--layers", type=INTEGERS, default=(), help="Layers, such as 0 8 17 or 0-5.")
+@click.option("--source", "sources", type=MANY, default=(), help="Sources by name.")
+@click.option("--embeddings", type=MANY, default=(), help="Embedders; default: all found.")
+@click.option("--explainer", type=MANY, default=(), help="Explainers; default: all found.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("scoring_results.csv"),
+    show_default=True,
+    help="Wide CSV of all scores.",
+)
+@click.option(
+    "--top-n", type=click.IntRange(1), default=1023, show_default=True, help="Neighbours a feature."
+)
+@click.option("--n-windows", type=click.IntRange(1), help="Windows, for an .npz that lacks them.")
+@click.option("--run", help="Name of a further run of the same sources.")
+def score(
+    common: Common,
+    model: str | None,
+    layers: tuple[int, ...],
+    sources: tuple[str, ...],
+    embeddings: tuple[str, ...],
+    explainer: tuple[str, ...],
+    output: Path,
+    top_n: int,
+    n_windows: int | None,
+    run: str | None,
+) -> int:
+    r"""Compare the functional and the semantic neighbourhood of every feature.
+
+    Reads the counts of `sfal cooc`, or a histogram, and the embeddings of
+    `sfal embeddings`, or published ones. Writes scores.parquet into each
+    source's folder and one CSV.
+
+    \b
+    sfal score --model gemma --layers 0 8 17
+    """
+    from sfal.scoring.run import score_selection
+    from sfal.scoring.score import ScoreSettings
+    from sfal.scoring.select import Selection
+    from sfal.scoring.summary import summary
+
+    selection = Selection(model, layers, sources, embeddings, explainer, run)
+    outcome = score_selection(
+        common.data_dir, selection, ScoreSettings(top_n, n_windows), output=output
+    )
+    click.echo(summary(outcome.scores))
+    click.echo(f"Scores: {output}")
+    for note in outcome.notes:
+        click.echo(f"Note: {note}", err=True)
+    for message in outcome.refused:
+        click.echo(f"Error: {message}", err=True)
+    return 1 if outcome.refused else 0

@@ -1,0 +1,83 @@
+"""Score everything that a selection finds, and write the results."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sfal.errors import ArtifactError, SfalError
+from sfal.progress import progress
+from sfal.scoring.score import ScoreSettings, SourceScores, score_source
+from sfal.scoring.select import Selection, select_sources
+from sfal.scoring.tables import WideTable, write_scores
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a scoring run did."""
+
+    scores: Sequence[SourceScores]
+    """One for each source that was scored."""
+    refused: Sequence[str]
+    """What was asked for and could not be done, each with the way out."""
+    notes: Sequence[str]
+    """What the user may want to know."""
+
+
+def score_selection(
+    data_dir: Path,
+    selection: Selection,
+    settings: ScoreSettings | None = None,
+    *,
+    output: Path | None = None,
+) -> Outcome:
+    """Score sources on disk; one that is refused does not keep the others back.
+
+    Parameters
+    ----------
+    data_dir : Path
+        Root of the data tree, ours or the published one.
+    selection : Selection
+        What to score.
+    settings : ScoreSettings, optional
+    output : Path, optional
+        Where the wide CSV goes; none is written by default.
+
+    Raises
+    ------
+    SfalError
+        If nothing at all could be scored, or the CSV cannot be written.
+    """
+    settings = settings or ScoreSettings()
+    selected = select_sources(data_dir, selection)
+    scores: list[SourceScores] = []
+    refused, notes = list(selected.refused), [f"left out: {text}" for text in selected.skipped]
+    table = WideTable()
+    last: SfalError | None = None
+    with progress(len(selected.sources), "scoring", "source") as bar:
+        for source in selected.sources:
+            bar.note(source=source.name)
+            try:
+                one = score_source(source, settings)
+            except SfalError as e:
+                refused.append(_naming(source.name, e))
+                last = e
+                continue
+            finally:
+                bar.update(1)
+            refused += [f"{source.name}: {text}" for text in one.refused]
+            scores.append(one)
+            table.add(one)
+            try:
+                write_scores(one, settings.top_n)
+            except ArtifactError as e:
+                notes.append(f"no scores.parquet for {source.name}: {e}")
+    if not scores:
+        raise type(last or ArtifactError())("; ".join(refused)) from last
+    if output is not None:
+        table.write(output)
+    return Outcome(scores, refused, notes)
+
+
+def _naming(source: str, error: SfalError) -> str:
+    text = str(error)
+    return text if source in text else f"{source}: {text}"
