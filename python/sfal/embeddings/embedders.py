@@ -1,0 +1,320 @@
+"""Sentence embedding models, each loaded the way its authors meant it.
+
+To add one that needs settings of its own, add a line to ``_SETTINGS``; all
+others load with sentence-transformers' defaults.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfal.errors import ArtifactError, InvalidInputError, MemoryLimitError, SfalError
+from sfal.store.files import sha256_file
+from sfal.store.paths import check_name
+
+DEFAULT_EMBEDDER = "Qwen/Qwen3-Embedding-0.6B"
+NEURONPEDIA = "neuronpedia"
+"""Embedder that takes the vectors of Neuronpedia's export; no model."""
+MAX_TOKENS = 512
+"""Longest explanation that a model sees; sentences have a tenth of it."""
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What a model needs beyond the defaults."""
+
+    pooling: str | None = None
+    """Pooling that the model was trained with; another one is an error."""
+    padding_side: str | None = None
+    """Side of the padding, where it matters."""
+    half_on_cuda: bool = False
+    """Whether the weights are loaded in bfloat16 on a GPU."""
+    needs_code: bool = False
+    """Whether the repository's own code must run."""
+    ends_with_eos: bool = False
+    """Whether the last token must be EOS, which is what is pooled."""
+    config: dict[str, Any] = field(default_factory=dict)
+    """Changes to the model's configuration."""
+
+
+_SETTINGS: tuple[tuple[str, ModelSettings], ...] = (
+    (
+        r"Qwen3-Embedding-.*",
+        ModelSettings(pooling="lasttoken", padding_side="left", half_on_cuda=True),
+    ),
+    (
+        # Its own code attends in both directions; without it quality collapses silently. That
+        # code calls a method of the cache that newer transformers lack, hence no cache.
+        r"gte-Qwen2-.*",
+        ModelSettings(
+            pooling="lasttoken",
+            half_on_cuda=True,
+            needs_code=True,
+            ends_with_eos=True,
+            config={"use_cache": False},
+        ),
+    ),
+    (r"bilingual-embedding-.*", ModelSettings(pooling="mean", needs_code=True)),
+)
+
+
+def settings_for(model: str) -> ModelSettings:
+    """Settings of a model by its hub id or folder, looking at the last part of the name."""
+    last = model.rstrip("/").rpartition("/")[2]
+    return next((s for pattern, s in _SETTINGS if re.fullmatch(pattern, last)), ModelSettings())
+
+
+@dataclass(frozen=True)
+class EmbedderRef:
+    """An embedding model, named but not loaded."""
+
+    name: str
+    """Name of its folder below a source: hub id, ``local/NAME`` or ``neuronpedia``."""
+    path: Path | None = None
+    """Folder of a local model."""
+    revision: str | None = None
+    """Commit, branch or tag of a hub model."""
+    trust_remote_code: bool = False
+    """Whether the repository's own code may run."""
+
+    @property
+    def target(self) -> str:
+        """What sentence-transformers is told to load."""
+        return self.name if self.path is None else str(self.path)
+
+    @cached_property
+    def fingerprint(self) -> str | None:
+        """Digest of a local model's files; of a hub model the revision asked for."""
+        return self.revision if self.path is None else folder_sha256(self.path)
+
+
+def resolve_embedder(
+    model: str,
+    name: str | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> EmbedderRef:
+    """Embedder of a hub id or a local folder.
+
+    Parameters
+    ----------
+    model : str
+        ``neuronpedia``, a hub id, or the path of a folder with a model.
+    name : str, optional
+        Name for a local model instead of ``local/{its folder}``.
+    revision : str, optional
+        Commit, branch or tag on the hub.
+    trust_remote_code : bool
+        Whether code that comes with the model may run.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is a path without a model, or no name.
+    """
+    path = Path(model).expanduser()
+    is_model = (path / "modules.json").is_file() or (path / "config.json").is_file()
+    looks_local = path.is_absolute() or model.startswith(("./", "../", "~"))
+    if is_model or looks_local:
+        if not is_model:
+            raise InvalidInputError(
+                f"--embedding-model {model}: no model lies there (no modules.json or config.json)"
+            )
+        path = path.resolve()
+        return EmbedderRef(
+            check_name(name or f"local/{path.name}", "embedder"),
+            path,
+            trust_remote_code=trust_remote_code,
+        )
+    if name is not None:
+        raise InvalidInputError(
+            f"--embedding-name {name} names a local folder's model; {model} is no folder here"
+        )
+    return EmbedderRef(check_name(model, "embedding model"), None, revision, trust_remote_code)
+
+
+def folder_sha256(folder: Path) -> str:
+    """Digest of the names and contents of a model's files, hidden ones and prose left out."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if path.is_file() and path.suffix != ".md" and not any(p.startswith(".") for p in parts):
+            digest.update(f"{'/'.join(parts)}\0{sha256_file(path)}\n".encode())
+    return digest.hexdigest()
+
+
+class Embedder(Protocol):
+    """A loaded model."""
+
+    fingerprint: str
+    """What tells this very model from another of the same name."""
+    facts: dict[str, Any]
+    """How it is run, for metadata."""
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of texts, shape (n, D); the same for the same list, bit by bit."""
+
+
+class SentenceEmbedder:
+    """A model that sentence-transformers loads.
+
+    Parameters
+    ----------
+    ref : EmbedderRef
+        Which model.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    batch_size : int
+        Texts in a batch.
+
+    Raises
+    ------
+    InvalidInputError
+        If the model brings code of its own and that is not allowed.
+    DownloadError
+        If it cannot be fetched.
+    ArtifactError
+        If it cannot be loaded, or pools in another way than it was trained with.
+    """
+
+    def __init__(self, ref: EmbedderRef, device: str = "auto", batch_size: int = 32) -> None:
+        settings = settings_for(ref.target)
+        if settings.needs_code and not ref.trust_remote_code:
+            raise InvalidInputError(_needs_code(ref.target))
+        self._name = ref.target
+        self._batch_size = batch_size
+        self._model = _load(ref, settings, _device(device))
+        self._check_pooling(settings)
+        self._suffix = self._eos() if settings.ends_with_eos else ""
+        limit = self._model.max_seq_length
+        self._model.max_seq_length = min(limit or MAX_TOKENS, MAX_TOKENS)
+        # A mirror or an old cache may not say the commit; then the name alone has to do.
+        self.fingerprint = ref.fingerprint if ref.fingerprint and ref.path else self._commit()
+        self.facts = {
+            "dtype": str(next(self._model.parameters()).dtype).removeprefix("torch."),
+            "max_tokens": self._model.max_seq_length,
+            "pooling": self._pooling(),
+        }
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of texts.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Batches are formed from these alone, so the same list gives the
+            same bits on the same machine.
+
+        Returns
+        -------
+        ndarray of shape (n, D), float32
+
+        Raises
+        ------
+        MemoryLimitError
+            If a batch does not fit the device.
+        """
+        import torch
+
+        try:
+            vectors = self._model.encode(
+                [text + self._suffix for text in texts],
+                batch_size=self._batch_size,
+                show_progress_bar=False,
+                convert_to_numpy=True,
+            )
+        except torch.OutOfMemoryError as e:
+            raise MemoryLimitError(
+                f"{self._name} does not fit the device with batches of {self._batch_size}; "
+                "give a smaller --batch-size, or --device cpu"
+            ) from e
+        return np.asarray(vectors, dtype=np.float32)
+
+    def _pooling(self) -> str | None:
+        for module in self._model:
+            mode = getattr(module, "pooling_mode", None)
+            if mode is not None:
+                return "+".join(mode) if isinstance(mode, (tuple, list)) else str(mode)
+        return None
+
+    def _check_pooling(self, settings: ModelSettings) -> None:
+        if settings.pooling is not None and self._pooling() != settings.pooling:
+            raise ArtifactError(
+                f"{self._name} pools by {self._pooling()}, but was trained with "
+                f"{settings.pooling}; its folder lacks modules.json or 1_Pooling: fetch all of it"
+            )
+
+    def _eos(self) -> str:
+        """Text that makes the last token EOS; empty where the tokenizer sees to it."""
+        tokenizer = self._model.tokenizer
+        ids = tokenizer("a")["input_ids"]
+        return "" if ids and ids[-1] == tokenizer.eos_token_id else str(tokenizer.eos_token)
+
+    def _commit(self) -> str:
+        config = getattr(getattr(self._model[0], "auto_model", None), "config", None)
+        return str(getattr(config, "_commit_hash", None) or "unknown")
+
+
+def _device(device: str) -> str:
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InvalidInputError("--device cuda: no GPU is there; give --device cpu")
+    return device
+
+
+def _load(ref: EmbedderRef, settings: ModelSettings, device: str) -> Any:
+    from sentence_transformers import SentenceTransformer
+
+    from sfal.hub import hub_errors
+
+    half = settings.half_on_cuda and device == "cuda"
+    try:
+        with hub_errors(
+            f"embedding model {ref.target}", "a folder with a model is named by its path"
+        ):
+            return SentenceTransformer(
+                ref.target,
+                device=device,
+                revision=ref.revision,
+                trust_remote_code=ref.trust_remote_code,
+                # Left alone, a model stored in bfloat16 would run in it on a CPU too.
+                model_kwargs={"dtype": "bfloat16" if half else "float32"},
+                processor_kwargs=(
+                    {"padding_side": settings.padding_side} if settings.padding_side else {}
+                ),
+                config_kwargs=dict(settings.config),
+            )
+    except SfalError:
+        raise
+    except Exception as e:  # the model's own code may raise anything
+        text = " ".join(str(e).split())
+        if "trust_remote_code" in text and not ref.trust_remote_code:
+            raise InvalidInputError(_needs_code(ref.target)) from e
+        raise ArtifactError(
+            f"embedding model {ref.target} cannot be loaded: {type(e).__name__}: {text[:300]}; "
+            f"{DEFAULT_EMBEDDER} needs no code of its own and loads everywhere"
+        ) from e
+
+
+def _needs_code(model: str) -> str:
+    return (
+        f"{model} works only with the Python code in its own repository; "
+        "read that code, then allow it with --trust-remote-code"
+    )
+
+
+def facts_sha256(*facts: object) -> str:
+    """Digest of anything that JSON can hold."""
+    text = json.dumps(facts, ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

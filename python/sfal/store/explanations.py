@@ -1,0 +1,180 @@
+"""``explanations.parquet``: the explanation chosen for each feature of a source."""
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfal.errors import ArtifactError
+from sfal.store.files import atomic_path
+from sfal.store.paths import EXPLANATIONS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MIXED = "mixed"
+"""Stem of embeddings made from explanations of several kinds."""
+
+_METADATA = b"sfal"
+_ROWS = 1 << 16
+
+
+def explanations_schema() -> "pa.Schema":
+    """Columns of the file: feature, explanation, explainer, type."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            pa.field("feature", pa.uint32(), nullable=False),
+            pa.field("explanation", pa.string(), nullable=False),
+            pa.field("explainer", pa.string(), nullable=False),
+            pa.field("type", pa.string(), nullable=False),
+        ]
+    )
+
+
+def make_table(features: NDArray[np.uint32], rows: Iterable[tuple[str, str, str]]) -> "pa.Table":
+    """Table of explanations.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n,), uint32
+        Rising.
+    rows : iterable of (explanation, type, explainer)
+        One for each feature.
+    """
+    import pyarrow as pa
+
+    schema = explanations_schema()
+    source = iter(rows)
+    batches = []
+    for start in range(0, len(features), _ROWS):
+        part = features[start : start + _ROWS]
+        texts, types, explainers = zip(*islice(source, len(part)), strict=True)
+        batches.append(
+            pa.record_batch([part, list(texts), list(explainers), list(types)], schema=schema)
+        )
+    return pa.Table.from_batches(batches, schema)
+
+
+def write_explanations(source_dir: Path, table: "pa.Table", metadata: Mapping[str, object]) -> Path:
+    """Write a source's explanations, atomically.
+
+    Parameters
+    ----------
+    source_dir : Path
+        Folder of the source.
+    table : Table
+        As :func:`make_table` gives it.
+    metadata : mapping
+        Anything that JSON can hold: where they come from, what was left out.
+    """
+    import pyarrow.parquet as pq
+
+    path = source_dir / EXPLANATIONS
+    text = json.dumps(dict(metadata), ensure_ascii=False, sort_keys=True)
+    with atomic_path(path) as temporary:
+        pq.write_table(
+            table.replace_schema_metadata({_METADATA: text.encode()}), temporary, compression="zstd"
+        )
+    return path
+
+
+def read_explanations(source_dir: Path) -> "pa.Table":
+    """Read a source's explanations.
+
+    Returns
+    -------
+    table : Table
+        Columns feature (uint32, rising, each once), explanation, explainer,
+        type (text). :func:`explanations_metadata` reads what it carries.
+
+    Raises
+    ------
+    ArtifactError
+        If there are none, or the file is damaged or of another layout.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = source_dir / EXPLANATIONS
+    if not path.exists():
+        raise ArtifactError(
+            f"{source_dir} has no explanations yet; `sfal embeddings download` fetches them"
+        )
+    try:
+        table = pq.read_table(path, partitioning=None)
+    except (OSError, pa.ArrowException) as e:
+        raise ArtifactError(
+            f"{path} cannot be read ({_first_line(e)}); remove it and run "
+            "`sfal embeddings download` again"
+        ) from e
+    _check(table, path)
+    return table
+
+
+def explanations_metadata(table: "pa.Table") -> dict[str, Any]:
+    """Metadata that a table of explanations was written with; empty where there is none."""
+    try:
+        metadata = json.loads((table.schema.metadata or {})[_METADATA])
+    except (KeyError, ValueError):
+        return {}
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def explanations_sha256(table: "pa.Table") -> str:
+    """Digest of the content: features, explanations, explainers and types, in order."""
+    digest = hashlib.sha256()
+    for row in _rows(table):
+        digest.update(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def kinds(table: "pa.Table") -> Counter[tuple[str, str]]:
+    """How many explanations there are of each (type, explainer)."""
+    return Counter(
+        zip(table.column("type").to_pylist(), table.column("explainer").to_pylist(), strict=True)
+    )
+
+
+def embeddings_stem(table: "pa.Table") -> str:
+    """File stem of embeddings of these explanations: ``{type}_{explainer}`` or ``mixed``."""
+    there = list(kinds(table))
+    if len(there) != 1:
+        return MIXED
+    # Providers' prefixes and whatever else a file name cannot hold.
+    return re.sub(r"[^A-Za-z0-9._+@=-]", "-", "_".join(there[0])).lstrip(".-") or MIXED
+
+
+def _rows(table: "pa.Table") -> Iterator[list[Any]]:
+    names = explanations_schema().names
+    for batch in table.to_batches(_ROWS):
+        columns = [batch.column(batch.schema.get_field_index(n)).to_pylist() for n in names]
+        yield from map(list, zip(*columns, strict=True))
+
+
+def _check(table: "pa.Table", path: Path) -> None:
+    import pyarrow as pa
+
+    for field in explanations_schema():
+        at = table.schema.get_field_index(field.name)
+        if at < 0 or table.schema.field(at).type not in (field.type, pa.large_string()):
+            raise ArtifactError(f"{path} has no column {field.name} of type {field.type}")
+        if table.column(at).null_count:
+            raise ArtifactError(f"{path}: column {field.name} has missing values")
+    features = table.column("feature").to_numpy()
+    if len(features) == 0:
+        raise ArtifactError(f"{path} holds no explanation")
+    if np.any(features[1:] <= features[:-1]):
+        raise ArtifactError(f"{path}: features are not in rising order, each once")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
