@@ -1,7 +1,6 @@
 """Documents of a corpus, in the corpus's own order."""
 
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +20,9 @@ The first files in the corpus's order, with more documents than anyone counts.
 class Corpus(Protocol):
     """An ordered collection of documents."""
 
-    name: str
-    """Hub id, or path of the local file."""
+    @property
+    def name(self) -> str:
+        """Hub id, or path of the local file."""
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def open_corpus(
 
 def is_local(name: str) -> bool:
     """Whether a corpus's name is that of a local file, there or not."""
-    return name.lower().endswith(ENDINGS) or os.path.isabs(name) or Path(name).exists()
+    return name.lower().endswith(ENDINGS) or Path(name).is_absolute() or Path(name).exists()
 
 
 class RunningHash:

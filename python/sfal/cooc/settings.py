@@ -16,7 +16,7 @@ always passes the same buffers, counted from its first document.
 """
 
 _DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
-_SAE_DTYPES = ("float32", "bfloat16", "float16", "float64")
+_SAE_DTYPES = ("float32", "bfloat16", "float64")
 
 
 @dataclass(frozen=True)

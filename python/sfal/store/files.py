@@ -70,9 +70,12 @@ def sync(path: Path) -> None:
 def remove_temporaries(folder: Path) -> None:
     """Remove what processes that were killed left unfinished in a folder.
 
-    The caller holds the folder's lock, so no live process owns such a file.
+    Those of processes that live stay: another stage may be writing beside this one.
     """
     for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        pid = path.name.removeprefix(TEMPORARY_PREFIX).partition("-")[0]
+        if pid.isdecimal() and int(pid) != os.getpid() and Path(f"/proc/{pid}").exists():
+            continue
         with suppress(OSError):
             path.unlink()
 

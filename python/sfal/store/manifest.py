@@ -82,7 +82,7 @@ class Manifest:
     sae: Mapping[str, Any] = field(default_factory=dict)
     """What the SAE's loader found: gate, input scale, thresholds."""
     histogram: Mapping[str, Any] | None = None
-    """Name, place and hash of the histogram that was written last."""
+    """Name, windows, size and hash of the histogram that was written last."""
     volatile: Mapping[str, Any] = field(default_factory=dict)
     """Versions, times and machine."""
 

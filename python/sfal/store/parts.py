@@ -231,7 +231,8 @@ def _columns(schema: Any) -> str:
 
 def _indptr(features: Any) -> NDArray[np.int64]:
     offsets: NDArray[np.int64] = features.offsets.to_numpy().astype(np.int64)
-    return offsets - offsets[0]
+    offsets -= offsets[0]
+    return offsets
 
 
 def _check_documents(path: Path, part: Part, windows: Windows) -> None:

@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sfal.errors import ArtifactError, InvalidInputError
@@ -23,6 +23,26 @@ CHECKPOINT_SECONDS = 60.0
 _NAME = re.compile(r"part-(\d{6,})(?:-to-\d+)?\.parquet")
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass
+class _Open:
+    """A part in memory."""
+
+    first: int
+    stop: int = 0
+    pieces: list[Windows] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
+    documents_sha256: str = ""
+
+    def add(self, stop: int, windows: Windows, counts: Counts, documents_sha256: str) -> None:
+        self.pieces.append(windows)
+        self.stop, self.documents_sha256 = stop, documents_sha256
+        self.counts += counts
+
+    def joined(self) -> Windows:
+        self.pieces = [Windows.join(self.pieces)]
+        return self.pieces[0]
 
 
 class RunWriter:
@@ -65,8 +85,10 @@ class RunWriter:
         self._part_windows = part_windows
         self._clock = clock
         self._saved_at = clock()
-        self._reset(None)
+        self._open: _Open | None = None
         self._remove_strays()
+        remove_temporaries(folder)
+        remove_temporaries(occurrences_dir(folder))
 
     def drop_damaged(self) -> list[Part]:
         """Forget parts whose files are missing or changed, so that they are redone."""
@@ -79,7 +101,7 @@ class RunWriter:
                 damaged.append(part)
         if damaged:
             kept = [part for part in self.manifest.parts if part not in damaged]
-            self._save(replace(self.manifest.with_parts(kept), histogram=None))
+            self.save(replace(self.manifest.with_parts(kept), histogram=None))
         return damaged
 
     def extend(self, n_docs: int, stop: int | None) -> None:
@@ -121,126 +143,104 @@ class RunWriter:
         ArtifactError
             If a part cannot be written. What the manifest names stays usable.
         """
-        if self._first is None:
-            self._reopen(first, checkpoints_only=not self._aligned(stop))
-        if first != self._stop or not self._aligned(stop):
+        if self._open is None:
+            self._open = self._reopened(first, checkpoints_only=not self._aligned(stop))
+        if self._open is not None and (first != self._open.stop or not self._aligned(stop)):
             # Buffers of a gap further on, or the run's last one, cut short: a part of its own.
             self._close()
-        if self._first is None:
-            self._first = first
-        self._stop, self._sha256 = stop, documents_sha256
-        self._pieces.append(windows)
-        self._counts += counts
-        full = (
-            self._counts.windows >= self._part_windows
-            or self._counts.occurrences >= PART_OCCURRENCES
-        )
-        if full or self._meets_part(stop) or not self._aligned(stop):
+        if self._open is None:
+            self._open = _Open(first)
+        self._open.add(stop, windows, counts, documents_sha256)
+        if (
+            self._full(self._open.counts)
+            or not self._aligned(stop)
+            or any(part.first == stop for part in self.manifest.parts)
+        ):
             self._close()
         elif self._clock() - self._saved_at >= CHECKPOINT_SECONDS:
-            self._write(f"{self._stem()}-to-{stop}.parquet")
+            self._write(self._open, f"{self._stem(self._open)}-to-{stop}.parquet")
 
     def finish(self, corpus_ended_at: int | None = None) -> None:
         """Write what is left, and note the end of the corpus where it has come."""
-        if self._first is None and self.manifest.parts:
-            self._reopen(self.manifest.parts[-1].stop, checkpoints_only=True)
+        if self._open is None and self.manifest.parts:
+            self._open = self._reopened(self.manifest.parts[-1].stop, checkpoints_only=True)
         self._close()
         if corpus_ended_at is not None:
-            self._save(replace(self.manifest, corpus_ended_at=corpus_ended_at))
+            self.save(replace(self.manifest, corpus_ended_at=corpus_ended_at))
 
     def save(self, manifest: Manifest) -> None:
-        """Replace the manifest, its parts being the same."""
-        self._save(manifest)
+        """Replace the manifest, and remove the files that it no longer names."""
+        manifest.save(self.folder)
+        self.manifest = manifest
+        self._remove_strays()
+        self._saved_at = self._clock()
 
     def discard(self) -> None:
         """Forget what has not been written."""
-        self._reset(None)
+        self._open = None
 
     def _gaps(self) -> list[tuple[int, int]]:
-        if self._first is None:
+        if self._open is None:
             return self.manifest.gaps
-        # The open part counts as there, and so does what it replaces.
-        open_part = Part("open", "", self._first, self._stop, Counts(), "")
-        return self.manifest.with_part(open_part).gaps
+        # What is in memory counts as there, and so does what it replaces.
+        in_memory = Part("", "", self._open.first, self._open.stop, Counts(), "")
+        return self.manifest.with_part(in_memory).gaps
+
+    def _full(self, counts: Counts) -> bool:
+        return counts.windows >= self._part_windows or counts.occurrences >= PART_OCCURRENCES
 
     def _aligned(self, stop: int) -> bool:
         return (stop - self.manifest.start) % self._buffer == 0
 
-    def _meets_part(self, stop: int) -> bool:
-        return any(part.first == stop for part in self.manifest.parts)
-
-    def _reopen(self, first: int, checkpoints_only: bool) -> None:
-        """Take back the part that ends at `first` if it was not full yet."""
+    def _reopened(self, first: int, checkpoints_only: bool) -> "_Open | None":
+        """The part that ends at `first`, to be made longer, if it was not full yet."""
         part = next((p for p in self.manifest.parts if p.stop == first), None)
-        if (
-            part is None
-            or part.counts.windows >= self._part_windows
-            or part.counts.occurrences >= PART_OCCURRENCES
-            or not self._aligned(part.stop)
-            or self._meets_part(part.stop)
-            or (checkpoints_only and "-to-" not in part.file)
-        ):
-            return
+        if part is None or self._full(part.counts) or not self._aligned(part.stop):
+            return None
+        if checkpoints_only and "-to-" not in part.file:
+            return None
+        found = _Open(part.first)
         windows = read_part(self.folder, part)
-        self._reset(part.first)
-        self._stop, self._sha256 = part.stop, part.documents_sha256
-        self._pieces, self._counts = [windows], part.counts
-        if part.file == f"{self._stem()}.parquet":
+        found.add(part.stop, windows, part.counts, part.documents_sha256)
+        stem = self._stem(found)
+        if part.file == f"{stem}.parquet":
             # Its name is that of the longer part to come; free it while the manifest is whole.
-            self._write(f"{self._stem()}-to-{part.stop}.parquet")
+            self._write(found, f"{stem}-to-{part.stop}.parquet")
+        return found
 
     def _close(self) -> None:
-        if self._first is not None:
-            self._write(f"{self._stem()}.parquet")
-            self._reset(None)
+        if self._open is not None:
+            self._write(self._open, f"{self._stem(self._open)}.parquet")
+            self._open = None
 
-    def _write(self, name: str) -> None:
-        """Write the open part under a name, and make the manifest know it."""
-        if self._first is None:
-            return
-        self._pieces = [Windows.join(self._pieces)]
-        sha256 = write_part(self.folder, name, self._pieces[0])
-        part = Part(name, sha256, self._first, self._stop, self._counts, self._sha256)
-        self._save(self.manifest.with_part(part))
+    def _write(self, content: "_Open", name: str) -> None:
+        """Write an open part under a name, and make the manifest know it."""
+        windows = content.joined()
+        sha256 = write_part(self.folder, name, windows)
+        part = Part(
+            name, sha256, content.first, content.stop, content.counts, content.documents_sha256
+        )
+        self.save(self.manifest.with_part(part))
 
-    def _save(self, manifest: Manifest) -> None:
-        before = {part.file for part in self.manifest.parts}
-        manifest.save(self.folder)
-        self.manifest = manifest
-        for file in before - {part.file for part in manifest.parts}:
-            with suppress(OSError):
-                (occurrences_dir(self.folder) / file).unlink()
-        self._saved_at = self._clock()
-
-    def _stem(self) -> str:
-        """Name of the open part without its ending: the number behind the part before it."""
-        first = self._first or 0
-        numbers = {
-            int(match[1]): part
-            for part in self.manifest.parts
-            if (match := _NAME.fullmatch(part.file))
-        }
-        before = [number for number, part in numbers.items() if part.stop <= first]
-        after = {number for number, part in numbers.items() if part.first >= self._stop}
-        number = max(before, default=-1) + 1
+    def _stem(self, content: "_Open") -> str:
+        """Name of an open part without its ending: the number behind the part before it."""
+        before, after = [-1], set()
+        for part in self.manifest.parts:
+            match = _NAME.fullmatch(part.file)
+            if match and part.stop <= content.first:
+                before.append(int(match[1]))
+            elif match and part.first >= content.stop:
+                after.add(int(match[1]))
+        number = max(before) + 1
         if number in after:
-            number = max(numbers) + 1
+            number = max(after) + 1
         return f"part-{number:06d}"
 
-    def _reset(self, first: int | None) -> None:
-        self._first = first
-        self._stop = 0
-        self._sha256 = ""
-        self._counts = Counts()
-        self._pieces: list[Windows] = []
-
     def _remove_strays(self) -> None:
-        """Remove files of parts that no manifest names: a part that was never finished."""
+        """Remove parts that the manifest does not name: unfinished, damaged or replaced ones."""
         folder = occurrences_dir(self.folder)
-        remove_temporaries(self.folder)
         if not folder.is_dir():
             return
-        remove_temporaries(folder)
         known = {part.file for part in self.manifest.parts}
         for path in folder.iterdir():
             if _NAME.fullmatch(path.name) and path.name not in known:

@@ -1,0 +1,385 @@
+"""``sfal cooc``: stage 1, which features occur together."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sfal.cli.options import INTEGERS, MANY, Common, command
+from sfal.errors import InvalidInputError, SfalError
+
+if TYPE_CHECKING:
+    from sfal.cooc.collect import CollectResult
+    from sfal.cooc.settings import CollectSettings
+    from sfal.sources import Source
+
+
+class _InputScale(click.ParamType[Any]):
+    name = "auto|none|NUMBER"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read a factor, or one of the two words."""
+        if value in ("auto", "none") or isinstance(value, float):
+            return value
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither auto nor none nor a number", param, ctx)
+
+
+_PATH = click.Path(path_type=Path)
+_POSITIVE = click.IntRange(min=1)
+
+_SHARED = [
+    click.option(
+        "--n-docs",
+        type=_POSITIVE,
+        default=10_000,
+        show_default=True,
+        help="Documents, the first of the corpus, empty ones counted.",
+    ),
+    click.option(
+        "--k", type=_POSITIVE, default=256, show_default=True, help="Window size in tokens."
+    ),
+    click.option(
+        "--max-length",
+        type=click.IntRange(min=2),
+        default=1024,
+        show_default=True,
+        help="Tokens kept of a document, BOS included.",
+    ),
+    click.option(
+        "--tail",
+        type=click.Choice(["drop", "keep"]),
+        default="drop",
+        show_default=True,
+        help="A shorter window at a document's end; keep: kept from k/2 tokens on.",
+    ),
+    click.option(
+        "--text-column",
+        default="text",
+        show_default=True,
+        help="Column of the corpus, or key of its JSON lines, with the text.",
+    ),
+    click.option("--corpus-config", help="Configuration of a data set of the hub."),
+    click.option("--split", default="train", show_default=True, help="Split of a data set."),
+    click.option("--corpus-revision", help="Commit of a data set of the hub."),
+    click.option("--revision", help="Commit of the language model on the hub."),
+    click.option("--trust-remote-code", is_flag=True, help="Let the model's own Python code run."),
+    click.option(
+        "--shard", metavar="I/N", help="Count the I-th of N disjoint shares of the documents."
+    ),
+    click.option(
+        "--batch-tokens",
+        type=_POSITIVE,
+        default=8192,
+        show_default=True,
+        help="Tokens that pass the model at once, padding included.",
+    ),
+    click.option("--dtype", default="auto", show_default=True, help="Of the language model."),
+    click.option("--sae-dtype", default="float32", show_default=True, help="Of the SAEs."),
+    click.option(
+        "--top-k",
+        type=_POSITIVE,
+        help="Fire only the K greatest features of a token, instead of the SAE's own gate.",
+    ),
+    click.option(
+        "--input-scale",
+        type=_InputScale(),
+        default="auto",
+        show_default=True,
+        help="Factor on an SAE's input; auto: as SAELens loads it.",
+    ),
+    click.option(
+        "--decoder-norm-gate",
+        is_flag=True,
+        help="Weigh features by their decoder's norm before the gate.",
+    ),
+    click.option(
+        "--part-windows",
+        type=_POSITIVE,
+        default=8192,
+        show_default=True,
+        help="Windows after which a part is written.",
+    ),
+    click.option(
+        "--histogram",
+        type=click.Choice(["npz", "none"]),
+        default="npz",
+        show_default=True,
+        help="Whether to write the counts as the published scripts do.",
+    ),
+    click.option("--save-dir", type=_PATH, help="Folder of the .npz; default: the source's."),
+    click.option("--source", "source_name", metavar="NAME", help="Folder name of the source."),
+    click.option("--run", metavar="NAME", help="Name of a further run, with other settings."),
+    click.option(
+        "--resume", is_flag=True, help="Check all parts first, redo what is missing or damaged."
+    ),
+    click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing."),
+]
+
+
+def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(_SHARED):
+        function = option(function)
+    return function
+
+
+def _corpus(default: str | None) -> Callable[..., Any]:
+    return click.option(
+        "--corpus",
+        default=default,
+        required=default is None,
+        show_default=True,
+        help="Hub id, or a local .txt, .jsonl[.gz|.zst] or .parquet file.",
+    )
+
+
+@click.group("cooc", context_settings={"help_option_names": ["-h", "--help"]})
+def cooc() -> None:
+    r"""Count which features occur together in windows of text (stage 1).
+
+    The same command, started again, goes on where it stopped.
+
+    \b
+    sfal cooc gemma --k 256
+    sfal cooc llama --k 256 --layers 0 8 17
+    sfal cooc sae --sae ./my-sae --model ./my-model --site res --layer 3 --corpus text.jsonl
+    """
+
+
+@command("gemma")
+@click.option("--model", default="google/gemma-2-2b", show_default=True, help="A Gemma 2 model.")
+@click.option("--layers", type=INTEGERS, help="Layers; default: the paper's for the model.")
+@click.option("--sae-type", type=MANY, default=("res",), help="Of res, mlp, att; default: res.")
+@click.option("--sae-features", default="16k", show_default=True, help="Width of the SAEs.")
+@click.option(
+    "--target-l0",
+    type=_POSITIVE,
+    help="Take the SAE with the nearest L0; default: the one that Neuronpedia explains.",
+)
+@_corpus("monology/pile-uncopyrighted")
+@_shared
+def gemma(
+    common: Common,
+    model: str,
+    layers: tuple[int, ...] | None,
+    sae_type: tuple[str, ...],
+    sae_features: str,
+    target_l0: int | None,
+    **options: Any,
+) -> None:
+    r"""Count for Gemma Scope SAEs of a Gemma 2 model.
+
+    \b
+    sfal cooc gemma --model google/gemma-2-9b --layers 0 8 17 --sae-type res mlp
+    """
+    from sfal.sources import resolve_gemma
+
+    def resolve(layers: Sequence[int] | None, sites: Sequence[str]) -> "list[Source]":
+        return resolve_gemma(model, layers, sites, sae_features, target_l0)
+
+    _run(common, *_resolve_each(resolve, layers, sae_type), options)
+
+
+@command("llama")
+@click.option(
+    "--model", default="meta-llama/Llama-3.1-8B", show_default=True, help="A Llama 3.1 8B model."
+)
+@click.option("--layers", type=INTEGERS, help="Layers; default: the paper's.")
+@click.option("--sae-type", type=MANY, default=("res",), help="Of res, mlp, att; default: res.")
+@click.option(
+    "--expansion",
+    type=click.Choice(["8x", "32x"]),
+    default="8x",
+    show_default=True,
+    help="Width of the SAEs: 32,768 or 131,072 features.",
+)
+@_corpus("cerebras/SlimPajama-627B")
+@_shared
+def llama(
+    common: Common,
+    model: str,
+    layers: tuple[int, ...] | None,
+    sae_type: tuple[str, ...],
+    expansion: Any,
+    **options: Any,
+) -> None:
+    r"""Count for Llama Scope SAEs of Llama 3.1 8B.
+
+    The published numbers' rule is --input-scale none --top-k 50.
+
+    \b
+    sfal cooc llama --layers 0 8 17 --sae-type res mlp
+    """
+    from sfal.sources import resolve_llama
+
+    def resolve(layers: Sequence[int] | None, sites: Sequence[str]) -> "list[Source]":
+        return resolve_llama(model, layers, sites, expansion)
+
+    _run(common, *_resolve_each(resolve, layers, sae_type), options)
+
+
+@command("sae")
+@click.option("--release", help="SAELens release; `sfal sources` lists them.")
+@click.option("--sae-id", help="Id inside the release.")
+@click.option("--sae", "sae_path", type=_PATH, help="An SAE on disk: a folder or an npz file.")
+@click.option("--model", help="Language model, where the SAE does not say it.")
+@click.option("--site", help="Of res, res_pre, mlp, att, attn_out, likewise.")
+@click.option("--layer", type=click.IntRange(min=0), help="Layer from 0, likewise.")
+@click.option("--hook-module", metavar="PATH", help="Module to read at, instead of a site.")
+@_corpus("monology/pile-uncopyrighted")
+@_shared
+def sae(
+    common: Common,
+    release: str | None,
+    sae_id: str | None,
+    sae_path: Path | None,
+    model: str | None,
+    site: str | None,
+    layer: int | None,
+    hook_module: str | None,
+    **options: Any,
+) -> None:
+    r"""Count for any SAE: one that SAELens knows, or one on disk.
+
+    \b
+    sfal cooc sae --release gpt2-small-res-jb --sae-id blocks.8.hook_resid_pre
+    sfal cooc sae --sae ./my-sae --model ./my-model --site res --layer 3
+    """
+    from sfal.sources import resolve_local, resolve_saelens
+
+    if sae_path is not None and (release or sae_id):
+        raise InvalidInputError("give either --sae, or --release and --sae-id")
+    if sae_path is not None:
+        source = resolve_local(sae_path, model, site, layer, hook_module)
+    elif release and sae_id:
+        if site is not None or layer is not None or hook_module is not None:
+            raise InvalidInputError("--site, --layer and --hook-module go with --sae")
+        source = resolve_saelens(release, sae_id, model)
+    else:
+        raise InvalidInputError(
+            "which SAE? Give --release and --sae-id (`sfal sources` lists them), or --sae PATH"
+        )
+    _run(common, [source], [], options)
+
+
+def _resolve_each(
+    resolve: "Callable[[Sequence[int] | None, Sequence[str]], list[Source]]",
+    layers: Sequence[int] | None,
+    sites: Sequence[str],
+) -> "tuple[list[Source], list[SfalError]]":
+    """Sources of all layers and sites; where some are refused, those of the others."""
+    if not sites:
+        raise InvalidInputError("--sae-type names no site")
+    try:
+        return resolve(layers, sites), []
+    except SfalError:
+        if layers is None or len(layers) * len(sites) == 1:
+            raise
+    sources: list[Source] = []
+    refused: list[SfalError] = []
+    for site in sites:
+        for layer in layers:
+            try:
+                sources += resolve([layer], [site])
+            except SfalError as e:
+                refused.append(e)
+    if not sources:
+        raise refused[0]
+    return sources, refused
+
+
+def _run(
+    common: Common,
+    sources: "Sequence[Source]",
+    refused: Sequence[SfalError],
+    options: dict[str, Any],
+) -> None:
+    """Count the sources, and say what became of each."""
+    name = options.pop("source_name")
+    dry_run = options.pop("dry_run")
+    if name is not None:
+        if len(sources) > 1:
+            raise InvalidInputError(f"--source names one folder, but these are {len(sources)}")
+        sources = [replace(sources[0], name=name)]
+    for note in {note: None for source in sources for note in source.notes}:
+        click.echo(f"Note: {note}", err=True)
+    settings = _settings(common, options)
+    if dry_run:
+        from sfal.cooc.estimate import estimate
+
+        for line in estimate(sources, settings, common.data_dir):
+            click.echo(line)
+        _fail_for(refused)
+        return
+    from sfal.cooc.collect import collect
+
+    if common.threads is not None:
+        import torch
+
+        torch.set_num_threads(common.threads)
+    try:
+        results = collect(sources, settings, common.data_dir)
+    except KeyboardInterrupt as e:
+        click.echo(f"Interrupted. {e}", err=True)
+        # At once: a kernel still running in a thread of its own would hold up an orderly end.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(130)
+    for result in results:
+        if result.error is None:
+            click.echo(_summary(result))
+        if result.note is not None:
+            click.echo(f"Note: {result.source.name}: {result.note}", err=True)
+    _fail_for([*refused, *(result.error for result in results if result.error is not None)])
+
+
+def _settings(common: Common, options: dict[str, Any]) -> "CollectSettings":
+    from sfal.cooc.settings import CollectSettings, Shard
+
+    shard = options.pop("shard")
+    histogram = options.pop("histogram")
+    source = click.get_current_context().get_parameter_source("histogram")
+    if histogram == "npz" and source is click.core.ParameterSource.DEFAULT:
+        histogram = "auto"
+    return CollectSettings(
+        window_size=options.pop("k"),
+        shard=None if shard is None else Shard.parse(shard),
+        histogram=histogram,
+        redo_damaged=options.pop("resume"),
+        device=common.device,
+        **options,
+    )
+
+
+def _summary(result: "CollectResult") -> str:
+    manifest = result.manifest
+    if manifest is None:
+        return f"{result.source.name}: nothing counted"
+    counts = manifest.counts
+    mean = counts.occurrences / counts.windows if counts.windows else 0.0
+    short = f" ({counts.empty} empty, {counts.too_short} too short)"
+    done = "" if result.counted else ", counted before"
+    return (
+        f"{result.source.name}: {counts.documents} documents{short}, {counts.windows} windows, "
+        f"{100 * manifest.coverage:.1f} % of the tokens, {mean:.1f} features a window{done}; "
+        f"in {result.folder}"
+    )
+
+
+def _fail_for(errors: Sequence[SfalError]) -> None:
+    """Say what was refused, the last of it by raising it."""
+    for error in errors[:-1]:
+        click.echo(f"Error: {error}", err=True)
+    if errors:
+        raise errors[-1]
+
+
+cooc.add_command(gemma)
+cooc.add_command(llama)
+cooc.add_command(sae)

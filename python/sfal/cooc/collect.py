@@ -1,0 +1,369 @@
+"""Stage 1: pass a corpus through a language model once, and count for all its SAEs."""
+
+import logging
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sfal.cooc.batches import Buffer, BufferWindows, buffers, plan_buffer
+from sfal.cooc.corpus import Corpus, RunningHash, open_corpus
+from sfal.cooc.histogram import export_histogram
+from sfal.cooc.job import Job
+from sfal.cooc.settings import BUFFER_DOCUMENTS, CollectSettings
+from sfal.errors import InvalidInputError, SfalError
+from sfal.progress import progress
+from sfal.sources.model import Source
+from sfal.store.lock import folder_lock
+from sfal.store.manifest import Manifest
+from sfal.store.paths import source_dir
+
+if TYPE_CHECKING:
+    from sfal.cooc.activations import HookPoint, LanguageModel
+
+_ELEMENTS = {"cpu": 1 << 24, "cuda": 1 << 28}
+"""Products of tokens and features held at once, by device."""
+
+_PACKAGES = ("sfal", "torch", "transformers", "tokenizers", "datasets", "pyarrow", "numpy")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CollectResult:
+    """What became of one source."""
+
+    source: Source
+    """The source."""
+    folder: Path
+    """Where the run lies."""
+    manifest: Manifest | None
+    """What is there; None if nothing."""
+    error: SfalError | None
+    """Why it was given up; None if it is done."""
+    counted: int
+    """Documents counted now; 0 where all had been counted before."""
+    histogram: Path | None
+    """The histogram, where there is one."""
+    note: str | None
+    """What else the user should know."""
+
+
+def collect(
+    sources: Sequence[Source], settings: CollectSettings, data_dir: Path
+) -> list[CollectResult]:
+    """Count which features of each source occur in which windows of the corpus.
+
+    All sources share each forward pass. Each goes on where it stopped; those
+    that are complete are not loaded. A source that is refused does not stop
+    the others.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        Sources on one language model.
+    settings : CollectSettings
+        What to count, and how.
+    data_dir : Path
+        Root of the data tree.
+
+    Returns
+    -------
+    list of CollectResult
+        One a source, in their order.
+
+    Raises
+    ------
+    InvalidInputError
+        If the sources have different models or one name, or the corpus is empty.
+    DownloadError
+        If model or corpus cannot be fetched.
+    KeyboardInterrupt
+        With a message that says where each source stopped.
+    """
+    _check_sources(sources)
+    with ExitStack() as locks:
+        jobs = [_open(source, settings, data_dir, locks) for source in sources]
+        try:
+            pending = [job for job in jobs if job.pending]
+            if pending:
+                _count(pending, settings)
+            return [_finish(job) for job in jobs]
+        except KeyboardInterrupt:
+            for job in jobs:
+                if job.writer is not None:
+                    job.writer.discard()
+            raise KeyboardInterrupt(_where_stopped(jobs)) from None
+
+
+def _check_sources(sources: Sequence[Source]) -> None:
+    if not sources:
+        raise InvalidInputError("no source to count; name a layer and a site")
+    models = {source.model for source in sources}
+    if len(models) > 1:
+        raise InvalidInputError(
+            f"the sources have different models ({', '.join(sorted(models))}); "
+            "give each model a run of its own"
+        )
+    names = [source.name for source in sources]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InvalidInputError(f"two of the sources go by the name {twice[0]}; see --source NAME")
+
+
+def _open(source: Source, settings: CollectSettings, data_dir: Path, locks: ExitStack) -> Job:
+    """Job of a source, given up at once if its folder is locked or does not fit."""
+    folder = source_dir(data_dir, source.name, settings.run_name)
+    try:
+        locks.enter_context(folder_lock(folder))
+        return Job.open(source, settings, data_dir)
+    except SfalError as e:
+        return Job(source, folder, settings, error=e)
+
+
+def _count(jobs: Sequence[Job], settings: CollectSettings) -> None:
+    """Count what is left of the jobs."""
+    corpus = open_corpus(
+        settings.corpus,
+        text_column=settings.text_column,
+        config=settings.corpus_config,
+        split=settings.split,
+        revision=settings.corpus_revision,
+    )
+    documents = _not_empty(corpus, settings)
+    model = _load_model(jobs, settings)
+    _load_saes(jobs, model, corpus, settings)
+    start, stop = settings.documents
+    passed = RunningHash()
+    position = start
+    try:
+        with progress(stop - start, jobs[0].source.model, "document") as bar:
+            for buffer in buffers(documents, start, stop, BUFFER_DOCUMENTS):
+                for text in buffer.texts:
+                    passed.add(text)
+                position = buffer.stop
+                _count_buffer(buffer, passed.value, jobs, model, settings)
+                bar.update(len(buffer.texts))
+                if not any(job.pending for job in jobs):
+                    break
+    except SfalError:
+        # The corpus broke off; what has been counted so far need not be counted again.
+        for job in jobs:
+            _finish_writing(job, None)
+        raise
+    ended = position if position < stop and any(job.pending for job in jobs) else None
+    for job in jobs:
+        _finish_writing(job, ended)
+
+
+def _finish_writing(job: Job, corpus_ended_at: int | None) -> None:
+    if job.error is None and job.writer is not None:
+        try:
+            job.writer.finish(corpus_ended_at)
+        except SfalError as e:
+            job.fail(e)
+
+
+def _not_empty(corpus: Corpus, settings: CollectSettings) -> Iterator[str]:
+    """Documents of the run; the first is fetched now, so that errors come before the loading."""
+    start, _ = settings.documents
+    documents = corpus.documents(start)
+    first = next(documents, None)
+    if first is None:
+        if start == 0:
+            raise InvalidInputError(f"corpus {corpus.name} holds no documents")
+        return iter(())
+    return chain([first], documents)
+
+
+def _load_model(jobs: Sequence[Job], settings: CollectSettings) -> "LanguageModel":
+    from sfal.cooc.activations import load_language_model
+    from sfal.cooc.hooks import needed_layers
+
+    name = jobs[0].source.model
+    n_layers = _n_layers(name, settings)
+    for job in jobs:
+        if n_layers is not None:
+            try:
+                needed_layers([_point(job.source)], n_layers, name)
+            except SfalError as e:
+                job.fail(e)
+    alive = [job for job in jobs if job.error is None]
+    if not alive:
+        raise jobs[0].error or InvalidInputError(f"no source of {name} is left")
+    return load_language_model(
+        name,
+        [_point(job.source) for job in alive],
+        device=settings.resolved_device(),
+        dtype=settings.dtype,
+        revision=settings.revision,
+        trust_remote_code=settings.trust_remote_code,
+    )
+
+
+def _n_layers(model: str, settings: CollectSettings) -> int | None:
+    """Layers of a model; None where only loading it can say what is wrong with it."""
+    from transformers import AutoConfig
+
+    with suppress(Exception):
+        config = AutoConfig.from_pretrained(
+            model, revision=settings.revision, trust_remote_code=settings.trust_remote_code
+        )
+        return int(config.get_text_config().num_hidden_layers)
+    return None
+
+
+def _load_saes(
+    jobs: Sequence[Job], model: "LanguageModel", corpus: Corpus, settings: CollectSettings
+) -> None:
+    from sfal.cooc.saes import load_sae
+
+    fingerprints = {"model": model.fingerprint, "corpus": corpus.fingerprint}
+    for job in jobs:
+        if job.error is not None:
+            continue
+        try:
+            sae = load_sae(
+                job.source.sae,
+                device=settings.resolved_device(),
+                dtype=settings.sae_dtype,
+                top_k=settings.top_k,
+                input_scale=settings.input_scale,
+                decoder_norm_gate=settings.decoder_norm_gate,
+            )
+            model.check_width(_point(job.source), sae.d_in, job.source.name)
+            job.load(sae, fingerprints, _circumstances(job, model, settings))
+        except SfalError as e:
+            job.fail(e)
+
+
+def _count_buffer(
+    buffer: Buffer,
+    documents_sha256: str,
+    jobs: Sequence[Job],
+    model: "LanguageModel",
+    settings: CollectSettings,
+) -> None:
+    """Pass one buffer through the model, for the jobs that want it."""
+    wanting: dict[bool | None, list[Job]] = {}
+    for job in jobs:
+        if job.wants(buffer.first, buffer.stop):
+            wanting.setdefault(job.source.prepend_bos, []).append(job)
+        elif job.error is None:
+            try:
+                job.passed(buffer.stop, documents_sha256)
+            except SfalError as e:
+                job.fail(e)
+    for prepend_bos, same in wanting.items():
+        _count_alike(buffer, documents_sha256, same, model, settings, prepend_bos)
+
+
+def _count_alike(
+    buffer: Buffer,
+    documents_sha256: str,
+    jobs: Sequence[Job],
+    model: "LanguageModel",
+    settings: CollectSettings,
+    prepend_bos: bool | None,
+) -> None:
+    """Count a buffer for jobs that want the same tokens."""
+    from sfal.cooc.windows import fired_windows
+
+    plan = plan_buffer(buffer.texts, model, settings, prepend_bos)
+    found = {job.source.name: BufferWindows(buffer.first, plan) for job in jobs}
+    max_elements = _ELEMENTS[settings.resolved_device()]
+    for batch in plan.batches:
+        activations = model.activations([plan.ids[place] for place in batch])
+        for job in jobs:
+            if job.error is not None or job.sae is None:
+                continue
+            point = _point(job.source)
+            try:
+                fired = fired_windows(
+                    activations[point],
+                    [plan.windows[place] for place in batch],
+                    job.sae,
+                    max_elements,
+                    hook=f"{point} of {model.name}",
+                    documents=[buffer.first + place for place in batch],
+                )
+            except SfalError as e:
+                job.fail(e)
+                continue
+            found[job.source.name].add(batch, *fired)
+    for job in jobs:
+        if job.error is None:
+            windows = found[job.source.name].windows()
+            try:
+                job.append(buffer.first, windows, plan.counts, documents_sha256)
+            except SfalError as e:
+                job.fail(e)
+
+
+def _point(source: Source) -> "HookPoint":
+    from sfal.cooc.hooks import HookPoint
+
+    return HookPoint(source.layer, source.site, source.hook_module)
+
+
+def _circumstances(job: Job, model: "LanguageModel", settings: CollectSettings) -> dict[str, Any]:
+    """What a manifest tells about how it came about, without deciding the result."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return {
+        "started": _now(),
+        "versions": versions,
+        "device": settings.resolved_device(),
+        "machine": platform.machine(),
+        "model": {"path": job.source.model, **model.metadata},
+        "sae_path": job.source.sae.path,
+        "corpus": settings.corpus,
+    }
+
+
+def _finish(job: Job) -> CollectResult:
+    """Write the histogram of a source that is complete, and say how it stands."""
+    histogram, note = None, None
+    manifest = job.manifest
+    if job.error is None and job.writer is not None and manifest is not None and manifest.complete:
+        try:
+            if manifest.n_windows == 0 and job.settings.shard is None:
+                raise InvalidInputError(
+                    f"{job.source.name}: none of {manifest.counts.documents} documents has a "
+                    f"window of {job.settings.window_size} tokens; take a smaller --k, or other "
+                    "documents"
+                )
+            if job.counted:
+                volatile = {**manifest.volatile, "finished": _now()}
+                job.writer.save(replace(manifest, volatile=volatile))
+            histogram, note = export_histogram(job.writer, job.source, job.settings)
+        except SfalError as e:
+            job.fail(e)
+    return CollectResult(
+        job.source, job.folder, job.manifest, job.error, job.counted, histogram, note
+    )
+
+
+def _where_stopped(jobs: Sequence[Job]) -> str:
+    lines = []
+    for job in jobs:
+        manifest = job.manifest
+        position = manifest.parts[-1].stop if manifest and manifest.parts else 0
+        windows = manifest.n_windows if manifest else 0
+        lines.append(
+            f"{job.source.name}: {windows} windows of the documents before {position} are kept"
+        )
+    return "; ".join(lines) + ". The same command goes on from there."
+
+
+def _now() -> str:
+    return datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds")

@@ -1,0 +1,120 @@
+"""The histogram of a run, in a file as it is published."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sfal.cooc.settings import CollectSettings
+from sfal.errors import MemoryLimitError
+from sfal.sources.model import Source
+from sfal.store.files import sha256_file
+from sfal.store.parts import read_occurrences
+from sfal.store.paths import histogram_name
+from sfal.store.writer import RunWriter
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+def export_histogram(
+    writer: RunWriter, source: Source, settings: CollectSettings
+) -> tuple[Path | None, str | None]:
+    """Write the histogram of a complete run, unless it is there already.
+
+    Parameters
+    ----------
+    writer : RunWriter
+        The run.
+    source : Source
+        What was counted.
+    settings : CollectSettings
+        Says whether to write it, and where.
+
+    Returns
+    -------
+    path : Path or None
+        The file, None where none was written.
+    note : str or None
+        Why not.
+
+    Raises
+    ------
+    MemoryLimitError
+        If it does not fit the memory but was asked for.
+    ArtifactError
+        If a count is beyond int32, a part is damaged, or the disk is full.
+    """
+    if settings.histogram == "none" or settings.shard is not None:
+        return None, None
+    manifest = writer.manifest
+    folder = settings.save_dir or writer.folder
+    sae = manifest.source["sae"]
+    path = folder / histogram_name(
+        settings.corpus,
+        manifest.source["model"],
+        str(sae["path"] or sae["sae_id"] or source.name).removesuffix(".npz"),
+        source.site,
+        manifest.n_docs,
+        settings.window_size,
+    )
+    written = manifest.histogram
+    where = Path(manifest.volatile.get("histogram_folder", writer.folder)) if written else None
+    if written and where and (where / written["file"]).resolve() == path.resolve():
+        known = (written["n_windows"], written["bytes"])
+        if path.is_file() and known == (manifest.n_windows, path.stat().st_size):
+            return path, None
+    try:
+        _interruptible(lambda: _write(writer, path))
+    except MemoryLimitError as e:
+        if settings.histogram == "npz":
+            raise
+        logger.info("%s", e)
+        side = manifest.n_features
+        return None, (
+            f"no histogram: {side:,} × {side:,} counts ({4 * side * side / 2**30:.1f} GiB) do not "
+            "fit the memory; scoring reads the occurrences and needs none"
+        )
+    facts = {
+        "file": path.name,
+        "n_windows": manifest.n_windows,
+        "bytes": path.stat().st_size,
+        "sha256": sha256_file(path),
+    }
+    volatile = {**manifest.volatile, "histogram_folder": str(path.resolve().parent)}
+    writer.save(replace(manifest, histogram=facts, volatile=volatile))
+    here = where is not None and where.resolve() == path.resolve().parent
+    if written and where and here and written["file"] != path.name:
+        # Two histograms of one run in one folder would be an ambiguity for every reader.
+        (where / written["file"]).unlink(missing_ok=True)
+    return path, None
+
+
+def _write(writer: RunWriter, path: Path) -> None:
+    from sfal.store.npz import write_histogram
+
+    occurrences = read_occurrences(writer.folder, writer.manifest)
+    write_histogram(path, occurrences.histogram(), occurrences.n_windows)
+
+
+def _interruptible(work: Callable[[], T]) -> T:
+    """Do something in a thread, so that Ctrl-C need not wait for a long kernel."""
+    outcome: dict[str, Any] = {}
+
+    def run() -> None:
+        try:
+            outcome["value"] = work()
+        except BaseException as e:
+            outcome["error"] = e
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.2)
+    if "error" in outcome:
+        raise outcome["error"]
+    value: T = outcome["value"]
+    return value
