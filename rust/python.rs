@@ -2,9 +2,13 @@
 //!
 //! The only file that names `pyo3` or `numpy`.
 
+use std::cmp::Ordering;
 use std::num::NonZeroUsize;
 use std::ptr;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread;
+use std::time::Duration;
 
 use numpy::{
     Element, IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
@@ -112,7 +116,7 @@ impl PyOccurrences {
         let job = job(memory_limit, n_threads)?;
         let occurrences = py.detach(|| self.snapshot());
         let n = occurrences.n_features();
-        let counts = py.detach(|| occurrences.histogram(&job))?;
+        let counts = run(py, &job, || occurrences.histogram(&job))?;
         matrix_of(py, counts, n, n)
     }
 
@@ -201,17 +205,20 @@ impl PyHistogram {
         Ok(py.detach(|| {
             // Two locks at once are taken in the order of their addresses: a and b may merge with
             // each other on two threads.
-            let (here, there) = (ptr::from_ref(self), ptr::from_ref(other));
-            if here == there {
-                let copy = read(&self.0).clone();
-                write(&self.0).merge(&copy, &Job::default())
-            } else if here < there {
-                let mut sum = write(&self.0);
-                let other = read(&other.0);
-                sum.merge(&other, &Job::default())
-            } else {
-                let other = read(&other.0);
-                write(&self.0).merge(&other, &Job::default())
+            match ptr::from_ref(self).cmp(&ptr::from_ref(other)) {
+                Ordering::Equal => {
+                    let copy = read(&self.0).clone();
+                    write(&self.0).merge(&copy, &Job::default())
+                }
+                Ordering::Less => {
+                    let mut sum = write(&self.0);
+                    let other = read(&other.0);
+                    sum.merge(&other, &Job::default())
+                }
+                Ordering::Greater => {
+                    let other = read(&other.0);
+                    write(&self.0).merge(&other, &Job::default())
+                }
             }
         })?)
     }
@@ -250,7 +257,7 @@ fn phi<'py>(
     let job = job(memory_limit, n_threads)?;
     let n_windows = windows(n_windows)?;
     let (n, counts) = square_counts(counts)?;
-    let phi = py.detach(|| crate::measures::phi(counts.bytes(), n, n_windows, &job))?;
+    let phi = run(py, &job, || crate::measures::phi(counts.bytes(), n, n_windows, &job))?;
     matrix_of(py, phi, n, n)
 }
 
@@ -273,13 +280,13 @@ fn functional_neighbours<'py>(
     let (rows, candidates) = (rows.as_deref(), candidates.as_deref());
     let ranked = if let Ok(occurrences) = source.cast::<PyOccurrences>() {
         let occurrences = occurrences.get();
-        py.detach(|| {
+        run(py, &job, || {
             let occurrences = occurrences.snapshot();
             neighbours::functional(&occurrences, top_n.0, measure, rows, candidates, &job)
         })?
     } else if let Ok(histogram) = source.cast::<PyHistogram>() {
         let histogram = histogram.get();
-        py.detach(|| {
+        run(py, &job, || {
             let histogram = read(&histogram.0);
             neighbours::functional_from_counts(&histogram, top_n.0, measure, rows, candidates, &job)
         })?
@@ -307,7 +314,7 @@ fn semantic_neighbours<'py>(
     let (n_features, dim) = (shape[0], shape[1]);
     let vectors = contiguous2("embeddings", &embeddings)?;
     let (rows, candidates) = (rows.as_deref(), candidates.as_deref());
-    let ranked = py.detach(|| {
+    let ranked = run(py, &job, || {
         neighbours::semantic(vectors, n_features, dim, top_n.0, rows, candidates, &job)
     })?;
     lists(py, ranked)
@@ -344,7 +351,7 @@ fn ndcg<'py>(
         same_rows(f.shape()[0], s.shape()[0])?;
         let n_rows = f.shape()[0];
         let (f, s) = (contiguous2("functional", &f)?, contiguous2("semantic", &s)?);
-        let scores = py.detach(|| ndcg_core::ranked(f, s, n_rows, top_n.0, base, &job))?;
+        let scores = run(py, &job, || ndcg_core::ranked(f, s, n_rows, top_n.0, base, &job))?;
         return Ok(scores.into_pyarray(py));
     }
     let f = Similarity::extract("functional", functional)?;
@@ -408,11 +415,11 @@ impl<'py> Similarity<'py> {
         Ok(match self {
             Self::Single(array) => {
                 let values = contiguous2("similarity", array)?;
-                py.detach(|| neighbours::top::<Single>(values, r, c, top_n, row_start, job))?
+                run(py, job, || neighbours::top::<Single>(values, r, c, top_n, row_start, job))?
             }
             Self::Double(array) => {
                 let values = contiguous2("similarity", array)?;
-                py.detach(|| neighbours::top::<Double>(values, r, c, top_n, row_start, job))?
+                run(py, job, || neighbours::top::<Double>(values, r, c, top_n, row_start, job))?
             }
         })
     }
@@ -459,6 +466,40 @@ fn square_counts(array: &Bound<'_, PyAny>) -> PyResult<(usize, ArrayBytes)> {
         _array: array.clone().unbind(),
     };
     Ok((shape[0], bytes))
+}
+
+/// Compute without the interpreter, and ask it ten times a second whether Ctrl-C was pressed.
+fn run<T: Send>(
+    py: Python<'_>,
+    job: &Job,
+    work: impl FnOnce() -> crate::Result<T> + Send,
+) -> PyResult<T> {
+    py.detach(|| {
+        thread::scope(|scope| {
+            let (send, receive) = mpsc::sync_channel(1);
+            let worker = scope.spawn(move || drop(send.send(work())));
+            let pressed = loop {
+                match receive.recv_timeout(Duration::from_millis(100)) {
+                    Ok(result) => return Ok(result?),
+                    Err(RecvTimeoutError::Disconnected) => break None,
+                    Err(RecvTimeoutError::Timeout) => {
+                        // clippy's method path does not fit the closure's lifetime.
+                        #[allow(clippy::redundant_closure_for_method_calls)]
+                        let signals = Python::attach(|py| py.check_signals());
+                        if let Err(pressed) = signals {
+                            job.stop();
+                            break Some(pressed);
+                        }
+                    }
+                }
+            };
+            let ended = worker.join();
+            Err(match (pressed, ended) {
+                (Some(pressed), _) => pressed,
+                (None, _) => PyRuntimeError::new_err("a worker thread failed: please report this"),
+            })
+        })
+    })
 }
 
 fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
@@ -512,6 +553,7 @@ fn windows(value: &Bound<'_, PyAny>) -> PyResult<u64> {
 }
 
 /// `top_n`: at least 1.
+#[derive(Clone, Copy)]
 struct Ranks(usize);
 
 impl<'py> FromPyObject<'_, 'py> for Ranks {
@@ -523,6 +565,7 @@ impl<'py> FromPyObject<'_, 'py> for Ranks {
 }
 
 /// `row_start`: at least 0.
+#[derive(Clone, Copy)]
 struct Row(usize);
 
 impl<'py> FromPyObject<'_, 'py> for Row {
