@@ -129,7 +129,13 @@ def gpt2(folder, *, layers=3, d_model=16, seed=0):
     from transformers import GPT2Config, GPT2LMHeadModel
 
     config = GPT2Config(
-        vocab_size=VOCABULARY, n_embd=d_model, n_layer=layers, n_head=2, n_positions=2048, **_ids()
+        vocab_size=VOCABULARY,
+        n_embd=d_model,
+        n_layer=layers,
+        n_head=2,
+        n_positions=2048,
+        initializer_range=d_model**-0.5,
+        **_ids(),
     )
     return _save(folder, GPT2LMHeadModel, config, seed, adds_bos=False)
 
@@ -143,6 +149,8 @@ def _sizes(layers, d_model):
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "max_position_embeddings": 2048,
+        # Far above the usual 0.02: every module's output is then of the order of 1.
+        "initializer_range": d_model**-0.5,
     }
 
 

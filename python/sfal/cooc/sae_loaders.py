@@ -180,8 +180,10 @@ def _llama(
         )
     norm = number(settings_path, settings, "dataset_average_activation_norm", "in")
     if norm <= 0:
-        raise ArtifactError(f"{settings_path}: the average norm of the input is {norm}, not > 0")
-    arrays = {name: tensors[key].T for key, name in names.items()}
+        raise ArtifactError(
+            f"{settings_path}: dataset_average_activation_norm.in is {norm}, not > 0"
+        )
+    arrays = {name: tensors[key].t() for key, name in names.items()}
     threshold = number(settings_path, settings, "jump_relu_threshold")
     arrays["threshold"] = torch.full((n_features,), threshold, dtype=torch.float64)
     scale = d_in**0.5 / norm
