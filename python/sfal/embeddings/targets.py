@@ -8,6 +8,7 @@ from typing import Any
 from sfal.embeddings.choose import ExplainedSource
 from sfal.embeddings.neuronpedia import EXPORT
 from sfal.errors import ArtifactError
+from sfal.sources import PRESETS
 from sfal.store.files import read_json
 from sfal.store.paths import EXPLANATIONS, MANIFEST, OCCURRENCES, RUNS, check_name, source_dir
 
@@ -49,10 +50,14 @@ def named_source(data_dir: Path, name: str, neuronpedia_id: str | None = None) -
 
 def sources_on_disk(data_dir: Path) -> list[str]:
     """Names of the sources that have a run or explanations in a data tree, in order."""
+    published = {preset.published_dir for preset in PRESETS.values()}
     names = []
     for folder, files, folders in _folders(data_dir):
-        is_source = MANIFEST in files or EXPLANATIONS in files or EXPORT in folders
-        if is_source or any("cooccurrences" in f and f.endswith(".npz") for f in files):
+        is_source = not {MANIFEST, EXPLANATIONS}.isdisjoint(files)
+        is_source = is_source or not {EXPORT, RUNS}.isdisjoint(folders)
+        is_source = is_source or any("cooccurrences" in f and f.endswith(".npz") for f in files)
+        # The published layout names its folders by family, which is no Neuronpedia id.
+        if is_source and folder.parent.name not in published:
             names.append(folder.relative_to(data_dir).as_posix())
     return sorted(names)
 

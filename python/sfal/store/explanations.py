@@ -82,7 +82,10 @@ def write_explanations(source_dir: Path, table: "pa.Table", metadata: Mapping[st
     text = json.dumps(dict(metadata), ensure_ascii=False, sort_keys=True)
     with atomic_path(path) as temporary:
         pq.write_table(
-            table.replace_schema_metadata({_METADATA: text.encode()}), temporary, compression="zstd"
+            table.replace_schema_metadata({_METADATA: text.encode()}),
+            temporary,
+            compression="zstd",
+            write_page_checksum=True,
         )
     return path
 
@@ -110,7 +113,7 @@ def read_explanations(source_dir: Path) -> "pa.Table":
             f"{source_dir} has no explanations yet; `sfal embeddings download` fetches them"
         )
     try:
-        table = pq.read_table(path, partitioning=None)
+        table = pq.read_table(path, partitioning=None, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as e:
         raise ArtifactError(
             f"{path} cannot be read ({_first_line(e)}); remove it and run "

@@ -16,6 +16,8 @@ SUFFIX = "_embeddings.parquet"
 
 _METADATA = b"sfal"
 _ROWS = 1 << 14
+_MAX_RATIO = 1000
+"""Bytes of numbers for one byte of file: what zstd makes of equal vectors."""
 
 
 class Vectors(NamedTuple):
@@ -80,7 +82,13 @@ def write_vectors(
     )
     with (
         atomic_path(path) as temporary,
-        pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=False) as writer,
+        pq.ParquetWriter(
+            temporary,
+            schema,
+            compression="zstd",
+            use_dictionary=False,
+            write_page_checksum=True,
+        ) as writer,
     ):
         for start in range(0, len(features), _ROWS):
             flat = np.ascontiguousarray(vectors[start : start + _ROWS], dtype=np.float32).ravel()
@@ -108,9 +116,10 @@ def read_vectors(path: Path) -> Vectors:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             width = _check_schema(file.schema_arrow, path)
             n = file.metadata.num_rows
+            _check_size(n, width, path)
             features = np.empty(n, dtype=np.uint32)
             vectors = np.empty((n, width), dtype=np.float32)
             at = 0
@@ -124,8 +133,6 @@ def read_vectors(path: Path) -> Vectors:
                 at = stop
             metadata = _metadata(file.schema_arrow)
     except (OSError, pa.ArrowException, ValueError) as e:
-        if isinstance(e, ArtifactError):
-            raise
         raise ArtifactError(
             f"{path} cannot be read ({_first_line(e)}); remove it and run "
             "`sfal embeddings embed` again"
@@ -190,6 +197,14 @@ def _check_schema(schema: Any, path: Path) -> int:
     if kind.list_size == 0:
         raise ArtifactError(f"{path}: its vectors have no dimension")
     return int(kind.list_size)
+
+
+def _check_size(n: int, width: int, path: Path) -> None:
+    """Refuse what a file of this length cannot hold, before memory is taken for it."""
+    if n * width * 4 > _MAX_RATIO * path.stat().st_size:
+        raise ArtifactError(
+            f"{path} claims {n:,} vectors of {width:,} numbers, too many for its length"
+        )
 
 
 def _metadata(schema: Any) -> dict[str, Any]:
