@@ -1,7 +1,5 @@
 """``sfal cooc``: stage 1, which features occur together."""
 
-import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -327,10 +325,7 @@ def _run(
         results = collect(sources, settings, common.data_dir)
     except KeyboardInterrupt as e:
         click.echo(f"Interrupted. {e}", err=True)
-        # At once: a kernel still running in a thread of its own would hold up an orderly end.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(130)
+        raise SystemExit(130) from None
     for result in results:
         if result.error is None:
             click.echo(_summary(result))

@@ -1,11 +1,8 @@
 """The histogram of a run, in a file as it is published."""
 
 import logging
-import threading
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
 
 from sfal.cooc.settings import CollectSettings
 from sfal.errors import MemoryLimitError
@@ -16,8 +13,6 @@ from sfal.store.paths import histogram_name
 from sfal.store.writer import RunWriter
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 
 def export_histogram(
@@ -68,7 +63,7 @@ def export_histogram(
         if path.is_file() and known == (manifest.n_windows, path.stat().st_size):
             return path, None
     try:
-        _interruptible(lambda: _write(writer, path))
+        _write(writer, path)
     except MemoryLimitError as e:
         if settings.histogram == "npz":
             raise
@@ -98,23 +93,3 @@ def _write(writer: RunWriter, path: Path) -> None:
 
     occurrences = read_occurrences(writer.folder, writer.manifest)
     write_histogram(path, occurrences.histogram(), occurrences.n_windows)
-
-
-def _interruptible(work: Callable[[], T]) -> T:
-    """Do something in a thread, so that Ctrl-C need not wait for a long kernel."""
-    outcome: dict[str, Any] = {}
-
-    def run() -> None:
-        try:
-            outcome["value"] = work()
-        except BaseException as e:
-            outcome["error"] = e
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    while thread.is_alive():
-        thread.join(0.2)
-    if "error" in outcome:
-        raise outcome["error"]
-    value: T = outcome["value"]
-    return value
