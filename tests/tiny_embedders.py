@@ -43,6 +43,36 @@ def embedder(folder, *, pooling="mean", seed=0, modules=True, dimension=32):
     return folder / "model"
 
 
+def qwen3_embedder(folder, *, seed=0):
+    """A random Qwen3 with last-token pooling, stored in bfloat16 as the published ones are."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import (
+        Normalize,
+        Pooling,
+        Transformer,
+    )
+    from transformers import Qwen3Config, Qwen3Model
+
+    inner = folder / ".inner"
+    tiny.tokenizer(inner)
+    torch.manual_seed(seed)
+    config = Qwen3Config(
+        vocab_size=tiny.VOCABULARY,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+        intermediate_size=64,
+        max_position_embeddings=1024,
+    )
+    Qwen3Model(config).to(torch.bfloat16).save_pretrained(inner)
+    modules = [Transformer(str(inner)), Pooling(32, pooling_mode="lasttoken"), Normalize()]
+    SentenceTransformer(modules=modules, device="cpu").save_pretrained(str(folder / "model"))
+    return folder / "model"
+
+
 def rename_pooling(folder, mode):
     """Change what a stored model says of its pooling."""
     path = folder / "1_Pooling" / "config.json"

@@ -122,6 +122,7 @@ def choose_explanations(
     settings = settings or DownloadSettings()
     folder = source_dir(data_dir, source.name)
     with folder_lock(folder / EXPORT):
+        remove_temporaries(folder)
         remove_temporaries(folder / EXPORT)
         if settings.file is None:
             return _from_export(source, folder, settings)

@@ -196,8 +196,7 @@ class SentenceEmbedder:
         self._suffix = self._eos() if settings.ends_with_eos else ""
         limit = self._model.max_seq_length
         self._model.max_seq_length = min(limit or MAX_TOKENS, MAX_TOKENS)
-        # A mirror or an old cache may not say the commit; then the name alone has to do.
-        self.fingerprint = ref.fingerprint if ref.fingerprint and ref.path else self._commit()
+        self.fingerprint = ref.fingerprint if ref.fingerprint and ref.path else _commit(ref)
         self.facts = {
             "dtype": str(next(self._model.parameters()).dtype).removeprefix("torch."),
             "max_tokens": self._model.max_seq_length,
@@ -258,9 +257,14 @@ class SentenceEmbedder:
         ids = tokenizer("a")["input_ids"]
         return "" if ids and ids[-1] == tokenizer.eos_token_id else str(tokenizer.eos_token)
 
-    def _commit(self) -> str:
-        config = getattr(getattr(self._model[0], "auto_model", None), "config", None)
-        return str(getattr(config, "_commit_hash", None) or "unknown")
+
+def _commit(ref: EmbedderRef) -> str:
+    """Commit of a hub model that has just been loaded, from the hub's cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(ref.name, "config.json", revision=ref.revision)
+    # …/snapshots/COMMIT/config.json; a cache of another layout does not say.
+    return Path(found).parent.name if isinstance(found, str) else "unknown"
 
 
 def _device(device: str) -> str:

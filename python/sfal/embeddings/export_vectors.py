@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _MAX_WIDTH = 8192
+_MAX_DIMENSIONS = 8
 _MAX_CHARACTERS = 32 * _MAX_WIDTH
 
 
@@ -62,28 +63,34 @@ def read_export_vectors(export: Export, reader: RecordReader, table: "pa.Table")
         )
     }
     texts = table.column("explanation").to_pylist()
-    vectors: NDArray[np.float32] | None = None
-    found = np.zeros(len(features), dtype=bool)
+    # By dimension, since one odd vector must not decide it. Rows never written take no memory.
+    found: dict[int, tuple[NDArray[np.float32], NDArray[np.bool_]]] = {}
     for record in reader.read(export.batches, Counter(), vectors=True):
         row = row_of.get((record.feature, record.type, record.explainer))
-        if row is None or found[row] or record.text != texts[row]:
+        if row is None or record.text != texts[row]:
             continue
         vector = parse_vector(record.vector)
         if vector is None:
             continue
-        if vectors is None:
-            vectors = np.empty((len(features), len(vector)), dtype=np.float32)
-        if len(vector) == vectors.shape[1]:
-            vectors[row] = vector
-            found[row] = True
-    if vectors is None:
+        if len(vector) not in found:
+            if len(found) == _MAX_DIMENSIONS:
+                continue
+            found[len(vector)] = (
+                np.empty((len(features), len(vector)), dtype=np.float32),
+                np.zeros(len(features), dtype=np.bool_),
+            )
+        vectors, there = found[len(vector)]
+        if not there[row]:
+            vectors[row], there[row] = vector, True
+    if not found:
         raise ArtifactError(
             f"the export of {export.source} carries no vectors of these explanations; "
             "name a model with --embedding-model"
         )
-    n_missing = len(features) - int(found.sum())
+    vectors, there = max(found.values(), key=lambda pair: int(pair[1].sum()))
+    n_missing = len(features) - int(there.sum())
     if n_missing:
-        features, vectors = features[found], vectors[found]
+        features, vectors = features[there], vectors[there]
     return ExportVectors(features, vectors, n_missing)
 
 
