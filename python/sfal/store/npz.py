@@ -9,6 +9,7 @@ one array, never twice in memory. Sizes are checked before anything is inflated.
 import io
 import mmap
 import os
+import re
 import struct
 import zipfile
 import zlib
@@ -33,6 +34,11 @@ _CHUNK = 1 << 22
 _ALIGNMENT = 64
 _HEADER_LIMIT = 1 << 16
 _PADDING_ID = 0xD935  # the extra field by which zipalign pads
+_NPY_HEADER = re.compile(
+    rb"\{'descr': '([^']{1,20})', 'fortran_order': (?:True|False), "
+    rb"'shape': \(([0-9, ]{0,60})\),? ?\} *\n"
+)
+_COUNTS = re.compile(r"[<>=][iu][48]")
 _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
@@ -166,8 +172,8 @@ def inspect_histogram(path: Path, n_windows: int | None = None) -> HistogramFile
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             info = _member(archive, _HISTOGRAM, path)
             start = _data_start(file, info)
-            header, shape, dtype = _npy_header(_first_bytes(file, start, info))
-            n = _check_shape(path, info, header, shape, dtype)
+            header, shape, item = _npy_header(_first_bytes(file, start, info))
+            n = _check_shape(path, info, header, shape, item)
             windows = _read_n_windows(archive, path, n_windows)
     except ArtifactError:
         raise
@@ -176,7 +182,9 @@ def inspect_histogram(path: Path, n_windows: int | None = None) -> HistogramFile
     except (OSError, *_DAMAGED) as e:
         raise _damaged(path, e) from e
     compressed = info.compress_type == zipfile.ZIP_DEFLATED
-    return HistogramFile(path, n, windows, compressed, dtype, start, info.compress_size, header)
+    return HistogramFile(
+        path, n, windows, compressed, np.dtype(item), start, info.compress_size, header
+    )
 
 
 def open_histogram(path: Path, n_windows: int | None = None) -> tuple[Counts, int]:
@@ -287,27 +295,29 @@ def _first_bytes(file: IO[bytes], start: int, info: zipfile.ZipInfo) -> bytes:
     return zlib.decompressobj(-zlib.MAX_WBITS).decompress(raw, _HEADER_LIMIT)
 
 
-def _npy_header(content: bytes) -> tuple[int, tuple[int, ...], np.dtype[Any]]:
-    """Length of an array's header in bytes, its shape and item type; nothing is evaluated."""
-    stream = io.BytesIO(content)
-    version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        shape, _fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    elif version == (2, 0):
-        shape, _fortran, dtype = np.lib.format.read_array_header_2_0(stream)
-    else:
-        raise ValueError(f"array format {version} is not known")
+def _npy_header(content: bytes) -> tuple[int, tuple[int, ...], str]:
+    """Length of an array's header in bytes, its shape and item type, as numpy writes them."""
+    if content[:6] != b"\x93NUMPY" or len(content) < 12:
+        raise ValueError("an array without its header")
+    size_bytes = 2 if content[6] == 1 else 4
+    first = 8 + size_bytes
+    stop = first + int.from_bytes(content[8:first], "little")
+    match = _NPY_HEADER.fullmatch(content[first:stop])
+    if match is None or stop > len(content):
+        raise ValueError("an array whose header is not as numpy writes it")
     # Column order is of no matter to a symmetric matrix; asymmetric ones are refused later.
-    return stream.tell(), shape, dtype
+    shape = tuple(int(n) for n in match[2].replace(b" ", b"").split(b",") if n)
+    return stop, shape, match[1].decode("ascii")
 
 
 def _check_shape(
-    path: Path, info: zipfile.ZipInfo, header: int, shape: tuple[int, ...], dtype: np.dtype[Any]
+    path: Path, info: zipfile.ZipInfo, header: int, shape: tuple[int, ...], item: str
 ) -> int:
-    if dtype.kind not in "iu" or dtype.itemsize not in (4, 8):
+    if _COUNTS.fullmatch(item) is None:
         raise ArtifactError(
-            f"{path}: the histogram holds {dtype}; counts are int32, int64 or uint32"
+            f"{path}: the histogram holds items of type {item!r}; counts are int32, int64 or uint32"
         )
+    dtype = np.dtype(item)
     if len(shape) != 2 or shape[0] != shape[1] or shape[0] < 1:
         raise ArtifactError(f"{path}: the histogram has shape {shape}, it must be square")
     n = int(shape[0])
@@ -342,10 +352,14 @@ def _read_n_windows(archive: zipfile.ZipFile, path: Path, given: int | None) -> 
     if info.file_size > _HEADER_LIMIT:
         raise ArtifactError(f"{path}: n_chunks is no single number")
     with archive.open(info) as member:
-        value = np.lib.format.read_array(io.BytesIO(member.read(_HEADER_LIMIT)), allow_pickle=False)
-    if value.size != 1 or value.dtype.kind not in "iu" or int(value.reshape(-1)[0]) < 1:
-        raise ArtifactError(f"{path}: n_chunks is no single positive integer")
-    found = int(value.reshape(-1)[0])
+        content = member.read(_HEADER_LIMIT)
+    start, shape, item = _npy_header(content)
+    values = content[start:]
+    if _COUNTS.fullmatch(item) is None or set(shape) > {1} or len(values) != int(item[-1]):
+        raise ArtifactError(f"{path}: n_chunks is no single integer")
+    found = int(np.frombuffer(values, np.dtype(item))[0])
+    if found < 1:
+        raise ArtifactError(f"{path}: n_chunks is {found}, no number of windows")
     if given is not None and given != found:
         raise InvalidInputError(
             f"{path} counts over {found:,} windows, --n-windows says {given:,}; leave it out"

@@ -18,6 +18,7 @@ SUFFIX = "_embeddings.pkl"
 MODEL_IDS = {"Llama-3.1-8B": "llama3.1-8b"}
 """Neuronpedia ids of language models, where they are not the hub's name in lower case."""
 
+_EMBEDDER_DEPTH = 4
 _MODEL_IN_NAME = re.compile(r"_(?:google|meta-llama)_([A-Za-z]+-[0-9][A-Za-z0-9.-]*)_")
 _TYPES = (
     "oai_token-act-pair",
@@ -59,9 +60,11 @@ def find_pickled_embeddings(folder: Path) -> dict[tuple[str, str], Path]:
         In alphabetical order; the stem is ``{type}_{explainer}``.
     """
     found: dict[tuple[str, str], Path] = {}
-    for path in sorted(folder.rglob(f"*{SUFFIX}")):
+    # Level by level and not `**`, which does not look into linked folders.
+    levels = ["*/" * depth + f"*{SUFFIX}" for depth in range(1, _EMBEDDER_DEPTH + 1)]
+    for path in sorted(path for level in levels for path in folder.glob(level)):
         below = path.relative_to(folder).parent
-        if below.parts and below.parts[0] != RUNS and not path.name.startswith("."):
+        if below.parts[0] != RUNS and not path.name.startswith("."):
             found[below.as_posix(), path.name.removesuffix(SUFFIX)] = path
     return found
 
