@@ -53,7 +53,7 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Version."
 )
 def sfal() -> None:
-    r"""Semantic-functional alignment scores for sparse autoencoder features.
+    """Semantic-functional alignment scores for sparse autoencoder features.
 
     Do the features that mean the same also work together? Count which features
     of an SAE occur together, embed their explanations, compare the two

@@ -139,7 +139,7 @@ def _corpus(default: str | None) -> Callable[..., Any]:
 
 @click.group("cooc", context_settings={"help_option_names": ["-h", "--help"]})
 def cooc() -> None:
-    r"""Count which features occur together in windows of text (stage 1).
+    """Count which features occur together in windows of text (stage 1).
 
     The same command, started again, goes on where it stopped.
 
@@ -171,7 +171,7 @@ def gemma(
     target_l0: int | None,
     **options: Any,
 ) -> None:
-    r"""Count for Gemma Scope SAEs of a Gemma 2 model.
+    """Count for Gemma Scope SAEs of a Gemma 2 model.
 
     \b
     sfal cooc gemma --model google/gemma-2-9b --layers 0 8 17 --sae-type res mlp
@@ -207,7 +207,7 @@ def llama(
     expansion: Any,
     **options: Any,
 ) -> None:
-    r"""Count for Llama Scope SAEs of Llama 3.1 8B.
+    """Count for Llama Scope SAEs of Llama 3.1 8B.
 
     The published numbers' rule is --input-scale none --top-k 50.
 
@@ -243,7 +243,7 @@ def sae(
     hook_module: str | None,
     **options: Any,
 ) -> None:
-    r"""Count for any SAE: one that SAELens knows, or one on disk.
+    """Count for any SAE: one that SAELens knows, or one on disk.
 
     \b
     sfal cooc sae --release gpt2-small-res-jb --sae-id blocks.8.hook_resid_pre

@@ -95,7 +95,7 @@ def embeddings() -> None:
 @_choice
 @_file
 def _download(common: Common, **options: Any) -> None:
-    r"""Fetch explanations, choose one a feature.
+    """Fetch explanations, choose one a feature.
 
     What was fetched before and has not changed is not fetched again.
 
@@ -114,7 +114,7 @@ def _download(common: Common, **options: Any) -> None:
 @_choice
 @_embedding
 def _embed(common: Common, **options: Any) -> None:
-    r"""Embed explanations that lie on disk.
+    """Embed explanations that lie on disk.
 
     \b
     sfal embeddings embed --embedding-model Qwen/Qwen3-Embedding-0.6B
@@ -134,7 +134,7 @@ def _embed(common: Common, **options: Any) -> None:
 @_file
 @_embedding
 def _all(common: Common, **options: Any) -> None:
-    r"""Fetch explanations and embed them.
+    """Fetch explanations and embed them.
 
     \b
     sfal embeddings all

@@ -193,7 +193,7 @@ def command(name: str, **attributes: Any) -> Callable[[Callable[..., Any]], clic
             return function(Common(data_dir, device, threads, debug), **options)
 
         made = click.command(name, cls=SfalCommand, **attributes)(run)
-        for option in reversed(_COMMON):
+        for option in _COMMON:
             made = option(made)
         made.params.sort(key=lambda param: param.name in _COMMON_NAMES)
         return made

@@ -36,8 +36,8 @@ def score(
     top_n: int,
     n_windows: int | None,
     run: str | None,
-) -> int:
-    r"""Compare the functional and the semantic neighbourhood of every feature.
+) -> None:
+    """Compare the functional and the semantic neighbourhood of every feature.
 
     Reads the counts of `sfal cooc`, or a histogram, and the embeddings of
     `sfal embeddings`, or published ones. Writes scores.parquet into each
@@ -61,4 +61,5 @@ def score(
         click.echo(f"Note: {note}", err=True)
     for message in outcome.refused:
         click.echo(f"Error: {message}", err=True)
-    return 1 if outcome.refused else 0
+    if outcome.refused:
+        click.get_current_context().exit(1)

@@ -9,7 +9,7 @@ from sfal.cli.options import Common, command
 @click.argument("pattern", default="")
 @click.option("--explained", is_flag=True, help="Only those that Neuronpedia explains.")
 def sources(common: Common, pattern: str, explained: bool) -> None:
-    r"""List SAEs: SAELens release and id, Neuronpedia id, width, L0.
+    """List SAEs: SAELens release and id, Neuronpedia id, width, L0.
 
     PATTERN is looked for in all of these, whatever the case; several words
     must all be found.

@@ -11,7 +11,7 @@ from sfal.errors import ArtifactError
 @command("verify")
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 def verify(common: Common, folder: Path | None) -> None:
-    r"""Check every hash in FOLDER and below it (default: the data folder).
+    """Check every hash in FOLDER and below it (default: the data folder).
 
     Says which parts are to be redone; `sfal cooc … --resume` redoes them.
 
