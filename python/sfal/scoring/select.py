@@ -184,9 +184,9 @@ def _folders(data_dir: Path) -> Iterator[Path]:
         for parent in level:
             for folder in _subfolders(parent):
                 published = parent.name in _families() and re.match(r"\d", folder.name)
-                if published or _holds_data(folder):
+                if published or _holds_data(folder) or (depth and _holds_embeddings(folder)):
                     yield folder
-                elif depth == 0 or not any(folder.glob("*_embeddings.*")):
+                else:
                     below.append(folder)
         level = below
 
@@ -205,6 +205,10 @@ def _holds_data(folder: Path) -> bool:
         or (folder / RUNS).is_dir()
         or any(folder.glob(PATTERN))
     )
+
+
+def _holds_embeddings(folder: Path) -> bool:
+    return any(any(folder.glob(f"{level}*_embeddings.*")) for level in ("*/", "*/*/"))
 
 
 def _families() -> dict[str, str]:

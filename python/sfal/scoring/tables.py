@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfal.scoring.score import STATUSES, EmbeddingScores, SourceScores
+from sfal.store.arrow import from_numpy, from_texts
 from sfal.store.files import atomic_path
 from sfal.store.paths import SCORES
 
@@ -45,21 +46,23 @@ def long_table(scores: SourceScores, top_n: int) -> "pa.Table":
         ],
         metadata={_METADATA: _metadata(scores, top_n).encode()},
     )
-    names = pa.array(STATUSES)
-    features = pa.array(np.arange(n, dtype=np.uint32))
-    windows = pa.array(scores.windows)
+    features = from_numpy(np.arange(n, dtype=np.uint32))
+    windows = from_numpy(scores.windows)
+    same = np.zeros(n, dtype=np.int32)
+    has_layer = np.full(n, scores.source.layer is not None)
+    layer = from_numpy(np.full(n, scores.source.layer or 0, dtype=np.int32), has_layer)
     batches = [
-        pa.record_batch(
+        pa.RecordBatch.from_arrays(
             [
-                pa.array([scores.source.layer], pa.int32()).take(pa.array(np.zeros(n, np.int32))),
+                layer,
                 features,
-                _repeat(one.embedder, n),
-                _repeat(one.explainer, n),
-                pa.array(one.ndcg, from_pandas=True),
-                pa.array(one.sfal, from_pandas=True),
-                pa.array(np.full(n, scores.chance), from_pandas=True),
+                from_texts([one.embedder], same),
+                from_texts([one.explainer], same),
+                from_numpy(one.ndcg, ~np.isnan(one.ndcg)),
+                from_numpy(one.sfal, ~np.isnan(one.sfal)),
+                from_numpy(np.full(n, scores.chance), np.full(n, scores.chance == scores.chance)),
                 windows,
-                names.take(pa.array(one.status)),
+                from_texts(STATUSES, one.status.astype(np.int32)),
             ],
             schema=schema,
         )
@@ -174,12 +177,6 @@ def overall_status(embeddings: Sequence[EmbeddingScores]) -> NDArray[np.uint8]:
 def _fields(values: NDArray[np.float64]) -> list[Any]:
     """Shortest text that reads back as the same number, nothing for NaN."""
     return ["" if v != v else v for v in values.tolist()]
-
-
-def _repeat(value: str, n: int) -> Any:
-    import pyarrow as pa
-
-    return pa.array([value]).take(pa.array(np.zeros(n, np.int32)))
 
 
 def _metadata(scores: SourceScores, top_n: int) -> str:

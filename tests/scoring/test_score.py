@@ -1,0 +1,272 @@
+"""Scores of tiny sources equal the definitions in plain loops; what is refused is named."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import reference
+from scoring.published_cases import (
+    EMBEDDER,
+    histogram,
+    occurrences,
+    read_csv,
+    write_npz,
+    write_pickle,
+    write_source,
+)
+from sfal.errors import ArtifactError, InvalidInputError, SfalError
+from sfal.scoring.chance import beyond_chance
+from sfal.scoring.neighbours import FunctionalLists, ndcg_by_blocks, row_blocks
+from sfal.scoring.run import score_selection
+from sfal.scoring.score import STATUSES, ScoreSettings, score_source, statuses
+from sfal.scoring.select import Selection, select_sources
+
+ALL = Selection()
+
+
+def expected(fired, vectors, top_n):
+    """The oracle: ndcg by loops, NaN where a feature has no score."""
+    n = fired.shape[1]
+    functional = reference.neighbours(reference.phi(histogram(fired), n), top_n)
+    semantic = reference.neighbours(reference.cosine(vectors), top_n)
+    ndcg = np.array(reference.ndcg(functional, semantic, top_n))
+    count = fired.sum(axis=1)
+    ndcg[(count == 0) | (count == n) | ~vectors.any(axis=1)] = np.nan
+    return ndcg
+
+
+@pytest.mark.parametrize("top_n", [1, 5, 11, 1023])
+def test_scores_equal_the_loops(tmp_path, top_n):
+    _, fired, vectors = write_source(tmp_path)
+    (scores,) = score_selection(tmp_path, ALL, ScoreSettings(top_n=top_n)).scores
+    (one,) = scores.embeddings
+    ndcg = expected(fired, vectors, top_n)
+    np.testing.assert_allclose(one.ndcg, ndcg, rtol=1e-12)
+    chance = reference.chance(len(fired) - 1, top_n)
+    assert scores.chance == pytest.approx(chance, rel=1e-12)
+    if chance < 1:
+        np.testing.assert_allclose(one.sfal, (ndcg - chance) / (1 - chance), rtol=1e-9, atol=1e-12)
+    assert [STATUSES[s] for s in one.status[:4]] == ["dead", "always_on", "scored", "unexplained"]
+
+
+@given(st.integers(0, 1000), st.integers(1, 30), st.integers(2, 40))
+def test_blocks_of_rows_of_any_size_give_the_same_bits(seed, block_rows, n_features):
+    rng = np.random.default_rng(seed)
+    windows = occurrences(rng.random((n_features, 60)) < 0.3)
+    vectors = rng.standard_normal((n_features, 4)).astype(np.float32)
+
+    def ndcg(blocks, several):
+        functional = FunctionalLists(lambda: windows, n_features, 10, several)
+        first = np.concatenate(list(ndcg_by_blocks(functional, vectors, 10, blocks)))
+        again = np.concatenate(list(ndcg_by_blocks(functional, vectors, 10, blocks)))
+        np.testing.assert_array_equal(first, again)
+        return first
+
+    width = min(10, n_features - 1)
+    blocks = row_blocks(n_features, 10, block_bytes=12 * width * block_rows)
+    assert sum(map(len, blocks)) == n_features
+    assert max(map(len, blocks)) <= block_rows
+    whole = row_blocks(n_features, 10)
+    assert len(whole) == 1
+    np.testing.assert_array_equal(ndcg(blocks, False), ndcg(whole, True))
+
+
+def test_the_first_status_that_holds_counts():
+    windows = np.array([0, 5, 3, 3, 0, 5], dtype=np.uint64)
+    explained = np.array([False, False, False, True, True, True])
+    found = [STATUSES[s] for s in statuses(windows, 5, explained)]
+    assert found == ["dead", "always_on", "unexplained", "scored", "dead", "always_on"]
+
+
+def test_beyond_chance_has_no_value_where_every_order_is_perfect():
+    assert np.isnan(beyond_chance(np.array([1.0, 0.5]), 1.0)).all()
+    assert np.isnan(beyond_chance(np.array([1.0]), float("nan"))).all()
+
+
+def test_a_zero_vector_explains_nothing(tmp_path):
+    folder, _, vectors = write_source(tmp_path)
+    vectors[5] = 0
+    features = [i for i in range(12) if i != 3]
+    write_pickle(folder, features, vectors[features])
+    (scores,) = score_selection(tmp_path, ALL).scores
+    assert STATUSES[scores.embeddings[0].status[5]] == "unexplained"
+
+
+def test_several_embeddings_of_a_source_share_rows_and_each_has_its_columns(tmp_path):
+    folder, fired, _ = write_source(tmp_path)
+    other = np.random.default_rng(9).standard_normal((12, 3)).astype(np.float32)
+    write_pickle(folder, range(12), other, embedder="local/mine")
+    output = tmp_path / "scores.csv"
+    (scores,) = score_selection(tmp_path, ALL, output=output).scores
+    assert [one.embedder for one in scores.embeddings] == [EMBEDDER, "local/mine"]
+    np.testing.assert_allclose(scores.embeddings[1].ndcg, expected(fired, other, 1023), rtol=1e-12)
+    rows = read_csv(output)
+    assert list(rows[0]) == [
+        "index",
+        "description",
+        "layer",
+        f"ndcg_{EMBEDDER}",
+        "ndcg_local/mine",
+        f"sfal_{EMBEDDER}",
+        "sfal_local/mine",
+        "chance",
+        "windows",
+        "status",
+    ]
+    assert rows[3][f"ndcg_{EMBEDDER}"] == "" != rows[3]["ndcg_local/mine"]
+    assert rows[3]["status"] == "scored"
+    assert [row["status"] for row in rows[:2]] == ["dead", "always_on"]
+    assert [row["windows"] for row in rows] == [str(n) for n in fired.sum(axis=1)]
+
+
+def test_two_explainers_of_one_embedder_have_columns_of_their_own(tmp_path):
+    folder, _, vectors = write_source(tmp_path)
+    stem = "np_acts-logits-general_gemini-2.5-flash-lite"
+    write_pickle(folder, range(12), vectors + 1, stem=stem)
+    output = tmp_path / "scores.csv"
+    score_selection(tmp_path, ALL, output=output)
+    first = "oai_token-act-pair_gpt-4o-mini"
+    names = [name for name in read_csv(output)[0] if name.startswith("ndcg_")]
+    assert names == [f"ndcg_{EMBEDDER}@{stem}", f"ndcg_{EMBEDDER}@{first}"]
+    one = Selection(explainers=("gpt-4o-mini",))
+    score_selection(tmp_path, one, output=output)
+    assert f"ndcg_{EMBEDDER}" in read_csv(output)[0]
+
+
+def test_the_long_table_has_every_feature_of_every_embedding(tmp_path):
+    import pyarrow.parquet as pq
+
+    folder, _, _ = write_source(tmp_path, layer=8)
+    (scores,) = score_selection(tmp_path, ALL).scores
+    table = pq.read_table(folder / "scores.parquet")
+    names = "layer feature embedding explainer ndcg sfal chance windows status"
+    assert table.column_names == names.split()
+    assert table.num_rows == 12
+    assert table["layer"].to_pylist() == [8] * 12
+    assert table["explainer"].to_pylist() == ["gpt-4o-mini"] * 12
+    assert table["ndcg"].null_count == 3
+    ndcg = table["ndcg"].to_pandas().to_numpy()
+    np.testing.assert_array_equal(ndcg, scores.embeddings[0].ndcg)
+    assert table["status"].to_pylist()[:2] == ["dead", "always_on"]
+    metadata = json.loads(table.schema.metadata[b"sfal"])
+    assert metadata["n_windows"] == 40
+    assert metadata["source"] == "gemmascope-res-16k/8-gemmascope-res-16k"
+
+
+def test_the_same_scores_are_the_same_bytes(tmp_path):
+    folder, _, _ = write_source(tmp_path)
+    first, second = tmp_path / "a.csv", tmp_path / "b.csv"
+    score_selection(tmp_path, ALL, output=first)
+    parquet = (folder / "scores.parquet").read_bytes()
+    score_selection(tmp_path, ALL, output=second)
+    assert first.read_bytes() == second.read_bytes()
+    assert (folder / "scores.parquet").read_bytes() == parquet
+
+
+def test_one_source_that_is_refused_does_not_keep_the_others_back(tmp_path):
+    write_source(tmp_path, layer=0)
+    folder, _, _ = write_source(tmp_path, layer=8)
+    (npz,) = folder.glob("*.npz")
+    npz.write_bytes(npz.read_bytes()[:-500])
+    outcome = score_selection(tmp_path, Selection(model="gemma"))
+    assert [scores.source.layer for scores in outcome.scores] == [0]
+    (message,) = outcome.refused
+    assert npz.name in message
+
+
+def test_one_set_of_embeddings_that_is_refused_does_not_keep_the_others_back(tmp_path):
+    folder, _, _ = write_source(tmp_path)
+    bad = folder / "Evil" / "m" / "oai_token-act-pair_gpt-4o-mini_embeddings.pkl"
+    bad.parent.mkdir(parents=True)
+    bad.write_bytes(b"\x80\x04cos\nsystem\n(X\x02\x00\x00\x00lstR.")
+    outcome = score_selection(tmp_path, ALL)
+    assert [one.embedder for one in outcome.scores[0].embeddings] == [EMBEDDER]
+    (message,) = outcome.refused
+    assert str(bad) in message
+    assert "os.system" in message
+
+
+def refusal(tmp_path, selection=ALL, settings=None):
+    with pytest.raises(SfalError) as caught:
+        score_selection(tmp_path, selection, settings)
+    return str(caught.value)
+
+
+def test_counts_that_contradict_the_number_of_windows_are_refused_by_name(tmp_path):
+    folder, fired, _ = write_source(tmp_path)
+    write_npz(folder, histogram(fired), 17)
+    message = refusal(tmp_path)
+    assert "cooccurrences.npz" in message
+    assert "17" in message
+
+
+@pytest.mark.parametrize(("i", "j", "value"), [(2, 3, 39), (3, 2, -1), (2, 3, 0), (4, 4, 41)])
+def test_counts_that_no_windows_can_have_are_refused_by_name(tmp_path, i, j, value):
+    folder, fired, _ = write_source(tmp_path)
+    counts = histogram(fired)
+    counts[i, j] = value
+    write_npz(folder, counts, 40)
+    assert "cooccurrences.npz" in refusal(tmp_path)
+
+
+def test_two_histograms_are_an_error_that_names_both(tmp_path):
+    folder, _, _ = write_source(tmp_path)
+    (npz,) = folder.glob("*.npz")
+    (folder / "another_cooccurrences_topk.npz").write_bytes(npz.read_bytes())
+    message = refusal(tmp_path)
+    assert npz.name in message
+    assert "another_cooccurrences_topk.npz" in message
+
+
+def test_a_histogram_without_windows_is_scored_with_the_flag(tmp_path):
+    folder, fired, vectors = write_source(tmp_path)
+    write_npz(folder, histogram(fired), None)
+    assert "--n-windows" in refusal(tmp_path)
+    (scores,) = score_selection(tmp_path, ALL, ScoreSettings(n_windows=40)).scores
+    np.testing.assert_allclose(
+        scores.embeddings[0].ndcg, expected(fired, vectors, 1023), rtol=1e-12
+    )
+
+
+def test_embeddings_of_a_wider_sae_are_refused(tmp_path):
+    folder, _, vectors = write_source(tmp_path)
+    write_pickle(folder, [*range(11), 900], vectors)
+    assert "feature 900, the counts have 12 features" in refusal(tmp_path)
+
+
+def test_explanations_of_another_source_are_refused(tmp_path):
+    folder, _, vectors = write_source(tmp_path)
+    write_pickle(folder, range(12), vectors, layer=9)
+    message = refusal(tmp_path)
+    assert "another source, 9-gemmascope-res-16k" in message
+
+
+def test_vectors_that_are_not_finite_are_refused_with_the_feature(tmp_path):
+    folder, _, vectors = write_source(tmp_path)
+    vectors[7, 2] = np.nan
+    write_pickle(folder, range(12), vectors)
+    assert "feature 7 is not finite" in refusal(tmp_path)
+
+
+def test_a_feature_that_comes_twice_is_refused(tmp_path):
+    folder, _, vectors = write_source(tmp_path)
+    write_pickle(folder, [0, 1, 2, 2, *range(4, 12)], vectors)
+    assert "feature 2 comes twice" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("field", [{"top_n": 0}, {"n_windows": 0}, {"top_n": -5}])
+def test_settings_that_cannot_be_are_refused(field):
+    with pytest.raises(InvalidInputError, match="at least 1"):
+        ScoreSettings(**field)
+
+
+def test_a_source_whose_files_vanish_is_an_error_and_no_crash(tmp_path):
+    folder, _, _ = write_source(tmp_path)
+    (source,) = select_sources(tmp_path, ALL).sources
+    for path in folder.rglob("*.pkl"):
+        path.unlink()
+    with pytest.raises(ArtifactError, match="cannot read"):
+        score_source(source)

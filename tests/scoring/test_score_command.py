@@ -1,0 +1,100 @@
+"""`sfal score` as users call it."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from scoring.published_cases import read_csv, write_golden, write_source
+from sfal.cli import sfal
+
+MODULES = """
+import sys
+from sfal.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    print([m for m in ("torch", "pandas", "sae_lens", "transformers", "datasets") if m in sys.modules])
+"""
+
+
+def run(*args, data_dir):
+    return CliRunner().invoke(sfal, ["score", "--data-dir", str(data_dir), *map(str, args)])
+
+
+def test_the_golden_case_is_scored_with_no_flag_but_the_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data_dir = tmp_path / "data"
+    write_golden(data_dir, save=np.savez_compressed)
+    result = run("--model", "gemma", data_dir=data_dir)
+    assert result.exit_code == 0, result.output
+    head, line = result.stdout.splitlines()[:2]
+    columns = "layer embedding explainer scored sfal ndcg chance coverage source"
+    assert head.split() == columns.split()
+    assert line.split()[:4] == ["0", "Qwen/Qwen3-Embedding-0.6B", "gpt-4o-mini", "1,167"]
+    assert "98.0%" in line
+    assert "cooccurrences.npz (2,500 windows)" in result.stdout
+    rows = read_csv(tmp_path / "scoring_results.csv")
+    assert len(rows) == 1200
+    assert rows[0]["description"] == "dates related to topic 27 variant 0"
+    assert float(rows[0]["ndcg_Qwen/Qwen3-Embedding-0.6B"]) == pytest.approx(0.6257181439913058)
+
+
+def test_nothing_heavy_is_imported(tmp_path):
+    write_source(tmp_path)
+    words = ["score", "--data-dir", str(tmp_path), "--output", str(tmp_path / "o.csv")]
+    done = subprocess.run(
+        [sys.executable, "-c", MODULES, *words], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.splitlines()[-1] == "[]", done.stdout + done.stderr
+    assert (tmp_path / "o.csv").exists()
+
+
+@pytest.mark.parametrize("layers", [["0", "8"], ["0,8"], ["0-8"]])
+def test_layers_are_spelled_in_every_way(tmp_path, layers):
+    for layer in (0, 8, 17):
+        write_source(tmp_path, layer=layer)
+    output = tmp_path / "o.csv"
+    result = run("--layers", *layers, "--output", output, data_dir=tmp_path)
+    assert {row["layer"] for row in read_csv(output)} == {"0", "8"}
+    assert result.exit_code == (1 if layers == ["0-8"] else 0)
+
+
+def test_what_is_refused_is_said_in_a_line_and_in_the_exit_code(tmp_path):
+    write_source(tmp_path, layer=0)
+    folder, _, _ = write_source(tmp_path, layer=8)
+    (npz,) = folder.glob("*.npz")
+    npz.write_bytes(b"broken")
+    output = tmp_path / "o.csv"
+    result = run("--model", "gemma", "--output", output, data_dir=tmp_path)
+    assert result.exit_code == 1
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error")]
+    assert npz.name in line
+    assert {row["layer"] for row in read_csv(output)} == {"0"}
+
+
+def test_the_flags_of_the_published_script_are_understood(tmp_path):
+    folder, _, _ = write_source(tmp_path)
+    output = tmp_path / "o.csv"
+    words = ["--top_n", 5, "--n_windows", 40, "--embeddings", "Qwen/Qwen3-Embedding-0.6B"]
+    result = run(*words, "--output", output, data_dir=tmp_path)
+    assert result.exit_code == 0, result.output
+    assert (folder / "scores.parquet").exists()
+
+
+def test_a_folder_that_cannot_be_written_still_gives_the_csv(tmp_path, monkeypatch):
+    from sfal.errors import ArtifactError
+
+    write_source(tmp_path)
+
+    def refuse(scores, top_n):
+        raise ArtifactError("cannot write scores.parquet: the file system is read-only")
+
+    monkeypatch.setattr("sfal.scoring.run.write_scores", refuse)
+    output = tmp_path / "o.csv"
+    result = run("--output", output, data_dir=tmp_path)
+    assert result.exit_code == 0
+    assert "read-only" in result.stderr
+    assert output.exists()
