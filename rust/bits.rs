@@ -6,6 +6,9 @@
 
 use std::ops::Range;
 
+use crate::kernels::Isa;
+use crate::kernels::pairs::count_4x4;
+
 /// Most windows there can be: counts are 32 bits wide.
 pub const MAX_WINDOWS: u64 = u32::MAX as u64;
 /// Windows in a full block: 2 KiB of bits a feature, so that 4 + 4 features fit the L1 cache.
@@ -96,15 +99,18 @@ impl Block {
     }
 }
 
-/// Windows, in rising order, whose bit is set in a row of lines.
-pub fn ones(row: &[Line]) -> impl Iterator<Item = usize> + '_ {
-    row.iter().flat_map(|line| line.0).enumerate().flat_map(|(i, word)| {
-        std::iter::successors((word != 0).then_some(word), |w| {
-            let rest = w & (w - 1);
-            (rest != 0).then_some(rest)
-        })
-        .map(move |w| i * 64 + w.trailing_zeros() as usize)
-    })
+/// Call `visit` for each window, in rising order, whose bit is set in a row of lines.
+#[inline]
+pub fn for_each_one(row: &[Line], mut visit: impl FnMut(usize)) {
+    for (l, line) in row.iter().enumerate() {
+        for (w, &word) in line.0.iter().enumerate() {
+            let mut rest = word;
+            while rest != 0 {
+                visit(l * LINE_WINDOWS + w * 64 + rest.trailing_zeros() as usize);
+                rest &= rest - 1;
+            }
+        }
+    }
 }
 
 /// An odd number of lines, so that the rows of many features spread over all cache sets; room
@@ -120,21 +126,40 @@ fn padded(n_features: usize) -> usize {
 
 /// Add to `out` the windows in which both of each pair of features occur.
 ///
-/// `out` is row-major with `cols.len()` columns. Both ranges must start at a multiple of
-/// [`REGISTER_TILE`], and the blocks must cover the same windows.
-pub fn count_tile(a: &Block, rows: Range<usize>, b: &Block, cols: Range<usize>, out: &mut [u32]) {
+/// `out` is row-major, `width` from row to row. Both ranges must start at a multiple of
+/// [`REGISTER_TILE`], and the blocks must cover the same windows. Where the ranges are one, only
+/// register tiles on and above the diagonal are counted: [`mirror`] does the rest.
+pub fn count_tile(
+    isa: Isa,
+    (a, rows): (&Block, Range<usize>),
+    (b, cols): (&Block, Range<usize>),
+    out: &mut [u32],
+    width: usize,
+) {
+    const T: usize = REGISTER_TILE;
     let n_lines = a.n_lines();
-    let width = cols.len();
-    for (i, row) in rows.enumerate() {
-        let x = &a.row(row)[..n_lines];
-        for (j, col) in cols.clone().enumerate() {
-            let y = &b.row(col)[..n_lines];
-            let both: u32 = x
-                .iter()
-                .zip(y)
-                .map(|(x, y)| (0..8).map(|k| (x.0[k] & y.0[k]).count_ones()).sum::<u32>())
-                .sum();
-            out[i * width + j] += both;
+    let diagonal = std::ptr::eq(a, b) && rows == cols;
+    for i in (0..rows.len()).step_by(T) {
+        let x: [&[Line]; T] = std::array::from_fn(|k| &a.row(rows.start + i + k)[..n_lines]);
+        let first = if diagonal { i } else { 0 };
+        for j in (first..cols.len()).step_by(T) {
+            let y: [&[Line]; T] = std::array::from_fn(|k| &b.row(cols.start + j + k)[..n_lines]);
+            let mut tile = [[0; T]; T];
+            count_4x4(isa, x, y, &mut tile);
+            for (tile, i) in tile.iter().zip(i..rows.len()) {
+                for (both, j) in tile.iter().zip(j..cols.len()) {
+                    out[i * width + j] += both;
+                }
+            }
+        }
+    }
+}
+
+/// Copy what stands above the diagonal of an `n` × `n` tile to below it.
+pub fn mirror(tile: &mut [u32], n: usize, width: usize) {
+    for i in 0..n {
+        for j in 0..i {
+            tile[i * width + j] = tile[j * width + i];
         }
     }
 }

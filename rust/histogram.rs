@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::bits::count_tile;
+use crate::bits::{count_tile, mirror};
 use crate::error::{Error, Result};
 use crate::job::Job;
+use crate::kernels::Isa;
 use crate::measures::check_windows;
 use crate::occurrences::Occurrences;
+use crate::sparse::{self, ByFeature, ByWindow};
 
 /// Features a side of the tiles that counting and checking walk.
 pub(crate) const TILE: usize = 128;
@@ -118,13 +120,6 @@ impl Histogram {
         Ok(out)
     }
 
-    pub(crate) fn into_dense(self) -> Vec<u32> {
-        match self.counts {
-            Counts::Owned(counts) => Arc::unwrap_or_clone(counts),
-            Counts::Borrowed(_) => unreachable!("only counted histograms are taken apart"),
-        }
-    }
-
     /// Add the windows of `occurrences`.
     ///
     /// # Errors
@@ -133,26 +128,8 @@ impl Histogram {
         let n_windows = self.joined(occurrences.n_features(), occurrences.n_windows() as u64)?;
         let n = self.n_features;
         let counts = self.owned(job)?;
-        job.run(|| {
-            counts.par_chunks_mut(TILE * n).enumerate().for_each(|(i, strip)| {
-                let rows = i * TILE..((i + 1) * TILE).min(n);
-                let mut tile = Vec::new();
-                for start in (0..n).step_by(TILE) {
-                    let cols = start..(start + TILE).min(n);
-                    tile.clear();
-                    tile.resize(rows.len() * cols.len(), 0);
-                    for block in occurrences.blocks() {
-                        count_tile(block, rows.clone(), block, cols.clone(), &mut tile);
-                    }
-                    for (strip, tile) in strip.chunks_mut(n).zip(tile.chunks(cols.len())) {
-                        for (sum, both) in strip[cols.clone()].iter_mut().zip(tile) {
-                            *sum += both;
-                        }
-                    }
-                }
-            });
-            Ok(())
-        })?;
+        // Not interruptible: a count half done would be no count.
+        job.run(|| add_pairs(counts, n, occurrences, &Job::default()))?;
         self.n_windows = n_windows;
         Ok(())
     }
@@ -211,6 +188,89 @@ impl Histogram {
         match &self.counts {
             Counts::Owned(counts) => as_bytes(counts),
             Counts::Borrowed(counts) => counts.bytes(),
+        }
+    }
+}
+
+/// Add to `counts` the windows in which both features of each pair occur.
+pub(crate) fn add_pairs(
+    counts: &mut [u32],
+    n: usize,
+    occurrences: &Occurrences,
+    job: &Job,
+) -> Result<()> {
+    let margins = occurrences.counts();
+    let pairs = n as f64 * n as f64 / 2.0;
+    if sparse::pays(&margins, &margins, pairs, occurrences.n_windows()) {
+        return add_pairs_sparse(counts, n, occurrences, job);
+    }
+    let isa = Isa::active();
+    let cells = Cells { first: counts.as_mut_ptr(), n };
+    let span = |strip: usize| strip * TILE..((strip + 1) * TILE).min(n);
+    let n_strips = n.div_ceil(TILE);
+    let tiles: Vec<_> = (0..n_strips).flat_map(|a| (a..n_strips).map(move |b| (a, b))).collect();
+    tiles.into_par_iter().try_for_each_init(Vec::new, |tile, (a, b)| {
+        job.proceed()?;
+        let (rows, cols) = (span(a), span(b));
+        tile.clear();
+        tile.resize(TILE * TILE, 0);
+        for block in occurrences.blocks() {
+            count_tile(isa, (block, rows.clone()), (block, cols.clone()), tile, TILE);
+        }
+        if a == b {
+            mirror(tile, rows.len(), TILE);
+        }
+        for (i, tile) in tile.chunks(TILE).take(rows.len()).enumerate() {
+            // SAFETY: rows and columns are below n, and each pair of strips has one thread.
+            unsafe { cells.add_row(rows.start + i, cols.start, &tile[..cols.len()]) };
+        }
+        if a != b {
+            for j in 0..cols.len() {
+                let column: [u32; TILE] = std::array::from_fn(|i| tile[i * TILE + j]);
+                // SAFETY: as above; this is the same pair of strips seen from the other side.
+                unsafe { cells.add_row(cols.start + j, rows.start, &column[..rows.len()]) };
+            }
+        }
+        Ok(())
+    })
+}
+
+fn add_pairs_sparse(
+    counts: &mut [u32],
+    n: usize,
+    occurrences: &Occurrences,
+    job: &Job,
+) -> Result<()> {
+    let by_feature = ByFeature::new(occurrences);
+    let by_window = ByWindow::new(&by_feature, occurrences.n_windows());
+    counts.par_chunks_mut(n).enumerate().try_for_each_init(Vec::new, |scratch, (i, row)| {
+        job.proceed()?;
+        by_window.count(by_feature.windows(i), scratch, row);
+        Ok(())
+    })
+}
+
+/// A square matrix that several threads write to, each its own tiles.
+struct Cells {
+    first: *mut u32,
+    n: usize,
+}
+
+// SAFETY: a cell is only reached through `add_row`, whose callers keep to cells of their own.
+unsafe impl Sync for Cells {}
+
+impl Cells {
+    /// Add `counts` to the cells from `column` on.
+    ///
+    /// # Safety
+    /// The cells must lie in the matrix, and no other thread may use them meanwhile.
+    unsafe fn add_row(&self, row: usize, column: usize, counts: &[u32]) {
+        // SAFETY: promised by the caller.
+        let cells = unsafe {
+            std::slice::from_raw_parts_mut(self.first.add(row * self.n + column), counts.len())
+        };
+        for (cell, count) in cells.iter_mut().zip(counts) {
+            *cell += count;
         }
     }
 }
@@ -287,7 +347,7 @@ pub(crate) fn get(bytes: &[u8], n: usize, row: usize, column: usize) -> u32 {
     u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-fn copy_row(bytes: &[u8], n: usize, row: usize, start: usize, out: &mut [u32]) {
+pub(crate) fn copy_row(bytes: &[u8], n: usize, row: usize, start: usize, out: &mut [u32]) {
     let from = &bytes[(row * n + start) * 4..][..out.len() * 4];
     for (count, bytes) in out.iter_mut().zip(from.chunks_exact(4)) {
         *count = u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);

@@ -18,16 +18,20 @@
 //! ```
 
 pub mod bits;
+mod cosine;
 mod error;
 mod histogram;
 pub mod job;
+pub mod kernels;
 pub mod measures;
 pub mod ndcg;
 pub mod neighbours;
 mod occurrences;
 #[cfg(feature = "python")]
 mod python;
+mod sparse;
 pub mod topn;
+mod walk;
 
 pub use error::{Error, Result};
 pub use histogram::Histogram;

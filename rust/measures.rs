@@ -1,11 +1,14 @@
 //! Measures of how two features go together, from the counts of their windows.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::bits::MAX_WINDOWS;
 use crate::error::{Error, Result};
-use crate::histogram::{check_counts, check_dense, get};
+use crate::histogram::{check_counts, check_dense, copy_row, get};
 use crate::job::Job;
+use crate::kernels::{Isa, per_isa};
 
 /// A measure of association between two features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,30 +31,71 @@ impl Measure {
     }
 }
 
-/// What a measure needs to know of one feature.
-#[derive(Debug, Clone, Copy)]
-pub struct Margin {
-    count: u64,
+/// What a measure needs to know of each feature.
+#[derive(Debug, Default)]
+pub(crate) struct Margins {
+    counts: Vec<u64>,
     /// `c (n - c)`: the variance of the indicator, times n².
-    spread: f64,
+    spreads: Vec<f64>,
 }
 
-impl Margin {
-    /// Margin of a feature that occurs in `count` of `n_windows` windows.
-    pub fn new(count: u64, n_windows: u64) -> Self {
-        Self { count, spread: (count * (n_windows - count)) as f64 }
+impl Margins {
+    /// Of features that occur in `counts` of `n_windows` windows.
+    pub(crate) fn new(counts: impl Iterator<Item = u64>, n_windows: u64) -> Self {
+        let counts: Vec<u64> = counts.collect();
+        let spreads = counts.iter().map(|c| (c * (n_windows - c)) as f64).collect();
+        Self { counts, spreads }
     }
 }
 
-/// phi of two features that share `both` windows.
-///
-/// The numerator is exact: both of its products are below 2⁶⁴ and their difference below 2⁶². The
-/// product of the spreads commutes, so phi is symmetric to the last bit.
-#[inline]
-pub fn phi_of(n_windows: u64, both: u32, a: Margin, b: Margin) -> f64 {
-    let numerator = (n_windows * u64::from(both)).wrapping_sub(a.count * b.count) as i64;
-    let spread = a.spread * b.spread;
-    if spread > 0.0 { (numerator as f64 / spread.sqrt()).clamp(-1.0, 1.0) } else { 0.0 }
+per_isa! {
+    /// phi of one feature, of count `c_i` and spread `s_i`, with each of many.
+    ///
+    /// The numerator is exact: both of its products are below 2⁶⁴ and their difference below 2⁶².
+    /// The product of the spreads commutes, so phi is symmetric to the last bit.
+    pub fn phi_row(
+        n_windows: u64,
+        row: (u64, f64),
+        both: &[u32],
+        counts: &[u64],
+        spreads: &[f64],
+        out: &mut [f64],
+    ) = phi_plain
+}
+
+#[inline(always)]
+fn phi_plain(
+    n_windows: u64,
+    (c_i, s_i): (u64, f64),
+    both: &[u32],
+    counts: &[u64],
+    spreads: &[f64],
+    out: &mut [f64],
+) {
+    for (((out, &both), &c_j), &s_j) in out.iter_mut().zip(both).zip(counts).zip(spreads) {
+        let numerator = n_windows.wrapping_mul(u64::from(both)).wrapping_sub(c_i.wrapping_mul(c_j));
+        let spread = s_i * s_j;
+        let phi = (numerator as i64 as f64 / spread.sqrt()).clamp(-1.0, 1.0);
+        *out = if spread > 0.0 { phi } else { 0.0 };
+    }
+}
+
+impl Measure {
+    /// The measure of feature `row` of `rows` with the features `cols.0` of `cols.1`, which share
+    /// `both` windows with it.
+    pub(crate) fn row(
+        self,
+        n_windows: u64,
+        (row, rows): (usize, &Margins),
+        (cols, margins): (Range<usize>, &Margins),
+        both: &[u32],
+        out: &mut [f64],
+    ) {
+        let Self::Phi = self;
+        let row = (rows.counts[row], rows.spreads[row]);
+        let (counts, spreads) = (&margins.counts[cols.clone()], &margins.spreads[cols]);
+        phi_row(Isa::active(), n_windows, row, both, counts, spreads, out);
+    }
 }
 
 /// phi of all pairs: F × F, row-major. `counts` are 32-bit numbers in this machine's byte order,
@@ -64,16 +108,19 @@ pub fn phi(counts: &[u8], n_features: usize, n_windows: u64, job: &Job) -> Resul
     check_dense(n_features, 8, job)?;
     job.run(|| {
         check_counts(counts, n_features, n_windows, job)?;
-        let margins: Vec<_> = (0..n_features)
-            .map(|i| Margin::new(u64::from(get(counts, n_features, i, i)), n_windows))
-            .collect();
+        let count = |i| u64::from(get(counts, n_features, i, i));
+        let margins = Margins::new((0..n_features).map(count), n_windows);
         let mut out = vec![0.0; n_features * n_features];
-        out.par_chunks_mut(n_features.max(1)).enumerate().for_each(|(i, row)| {
-            for (j, (phi, &margin)) in row.iter_mut().zip(&margins).enumerate() {
-                let both = get(counts, n_features, i, j);
-                *phi = phi_of(n_windows, both, margins[i], margin);
-            }
-        });
+        out.par_chunks_mut(n_features.max(1)).enumerate().try_for_each_init(
+            || vec![0; n_features],
+            |both, (i, row)| {
+                job.proceed()?;
+                copy_row(counts, n_features, i, 0, both);
+                let all = (0..n_features, &margins);
+                Measure::Phi.row(n_windows, (i, &margins), all, both, row);
+                Ok(())
+            },
+        )?;
         Ok(out)
     })
 }

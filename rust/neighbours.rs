@@ -1,36 +1,29 @@
 //! Each feature's best neighbours, from tiles of pairs; no F × F array is held.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::bits::count_tile;
+use crate::bits::{REGISTER_TILE, count_tile, mirror};
+use crate::cosine::Cosines;
 use crate::error::{Error, Result};
 use crate::histogram::Histogram;
 use crate::job::Job;
-use crate::measures::{Margin, Measure, phi_of};
+use crate::kernels::Isa;
+use crate::measures::{Margins, Measure};
 use crate::occurrences::Occurrences;
-use crate::topn::{Double, Entry, Single, TopN};
+use crate::sparse::{self, ByFeature, ByWindow};
+use crate::topn::{Double, Entry, Single, best_of_row};
+pub use crate::walk::Neighbours;
+use crate::walk::{Tiles, rectangular, symmetric, symmetric_bytes, write_list};
 
 const FEWER: &str = "ask for fewer rows at a time (rows=...) or a smaller top_n";
-const TILE_ROWS: usize = 64;
-const TILE_COLS: usize = 256;
-
-/// Ranked neighbours, `width` a row, row-major.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Neighbours {
-    /// Rows.
-    pub n_rows: usize,
-    /// Neighbours a row.
-    pub width: usize,
-    /// Their features, best first.
-    pub indices: Vec<u32>,
-    /// Their similarity.
-    pub values: Vec<f32>,
-}
 
 /// Which lists are asked for: the rows wanted, the features that may appear, the length.
 struct Plan {
+    /// All features among all, in order.
+    all: bool,
     rows: Vec<u32>,
     candidates: Vec<u32>,
     width: usize,
@@ -55,6 +48,7 @@ impl Plan {
                 return Err(Error::argument(name, got, format!("below n_features = {n_features}")));
             }
         }
+        let everything = rows.is_none() && candidates.is_none();
         let rows = rows.map_or_else(all, <[u32]>::to_vec);
         let mut candidates = candidates.map_or_else(all, <[u32]>::to_vec);
         candidates.sort_unstable();
@@ -63,85 +57,51 @@ impl Plan {
         let width = top_n.min(candidates.len() - usize::from(among));
         let bytes = rows.len() as u128 * width as u128 * 8;
         job.check_memory("the neighbour lists", bytes, FEWER)?;
-        Ok(Self { rows, candidates, width })
+        Ok(Self { all: everything, rows, candidates, width })
     }
 }
 
-/// The values of a tile of pairs, by positions in the plan's rows and candidates.
-trait Pairs<V>: Sync {
-    fn tile(&self, rows: Range<usize>, cols: Range<usize>, scratch: &mut Vec<u32>, out: &mut [V]);
-}
-
-fn rank<E: Entry>(
-    plan: &Plan,
-    pairs: &impl Pairs<E::Value>,
+/// How a list of all features among all, or one of some, is walked.
+fn walk<E: Entry, T: Tiles<E>>(
+    tiles: &T,
     zero: E::Value,
+    plan: &Plan,
     job: &Job,
 ) -> Result<Neighbours> {
-    let n = plan.width;
-    let strips: Result<Vec<Vec<Vec<E>>>> = (0..plan.rows.len())
-        .step_by(TILE_ROWS)
-        .collect::<Vec<_>>()
-        .into_par_iter()
-        .map(|top| {
-            let rows = top..(top + TILE_ROWS).min(plan.rows.len());
-            let mut best: Vec<_> = rows.clone().map(|_| TopN::<E>::new(n)).collect();
-            let (mut scratch, mut tile) = (Vec::new(), vec![zero; TILE_ROWS * TILE_COLS]);
-            for left in (0..plan.candidates.len()).step_by(TILE_COLS) {
-                job.proceed()?;
-                let cols = left..(left + TILE_COLS).min(plan.candidates.len());
-                let width = cols.len();
-                pairs.tile(
-                    rows.clone(),
-                    cols.clone(),
-                    &mut scratch,
-                    &mut tile[..rows.len() * width],
-                );
-                for (i, best) in best.iter_mut().enumerate() {
-                    let own = plan.rows[top + i];
-                    let values = &tile[i * width..][..width];
-                    for (&feature, &value) in plan.candidates[cols.clone()].iter().zip(values) {
-                        if feature != own {
-                            best.push(E::new(value, feature));
-                        }
-                    }
-                }
-            }
-            Ok(best.into_iter().map(TopN::finish).collect())
-        })
-        .collect();
-    let strips = strips?;
-    let entries = || strips.iter().flatten().flatten();
-    Ok(Neighbours {
-        n_rows: plan.rows.len(),
-        width: n,
-        indices: entries().map(|e| e.feature()).collect(),
-        values: entries().map(|e| e.value()).collect(),
-    })
+    if plan.all && plan.width > 0 {
+        return symmetric(tiles, zero, plan.rows.len(), plan.width, job);
+    }
+    rectangular(tiles, zero, &plan.rows, &plan.candidates, plan.width, job)
 }
 
-struct BitPairs<'a> {
+/// A measure of pairs whose counts come from bits.
+struct BitTiles<'a> {
+    measure: Measure,
+    n_windows: u64,
     rows: &'a Occurrences,
     cols: &'a Occurrences,
-    row_margins: &'a [Margin],
-    col_margins: &'a [Margin],
-    n_windows: u64,
+    row_margins: &'a Margins,
+    col_margins: &'a Margins,
 }
 
-impl Pairs<f64> for BitPairs<'_> {
-    fn tile(&self, rows: Range<usize>, cols: Range<usize>, counts: &mut Vec<u32>, out: &mut [f64]) {
-        counts.clear();
-        counts.resize(out.len(), 0);
+impl Tiles<Double> for BitTiles<'_> {
+    const SIDE: usize = 128;
+    const ROW_STEP: usize = REGISTER_TILE;
+
+    fn fill(&self, rows: Range<usize>, cols: Range<usize>, both: &mut Vec<u32>, out: &mut [f64]) {
+        let (isa, side) = (Isa::active(), <Self as Tiles<Double>>::SIDE);
+        both.clear();
+        both.resize(side * side, 0);
         for (a, b) in self.rows.blocks().iter().zip(self.cols.blocks()) {
-            count_tile(a, rows.clone(), b, cols.clone(), counts);
+            count_tile(isa, (a, rows.clone()), (b, cols.clone()), both, side);
         }
-        let width = cols.len();
-        for (i, row) in rows.enumerate() {
-            let a = self.row_margins[row];
-            for (j, col) in cols.clone().enumerate() {
-                let at = i * width + j;
-                out[at] = phi_of(self.n_windows, counts[at], a, self.col_margins[col]);
-            }
+        let same = self.rows.blocks().first().zip(self.cols.blocks().first());
+        if rows == cols && same.is_some_and(|(a, b)| Arc::ptr_eq(a, b)) {
+            mirror(both, rows.len(), side);
+        }
+        for ((row, both), out) in rows.zip(both.chunks(side)).zip(out.chunks_mut(side)) {
+            let (row, cols) = ((row, self.row_margins), (cols.clone(), self.col_margins));
+            self.measure.row(self.n_windows, row, cols, both, out);
         }
     }
 }
@@ -159,55 +119,101 @@ pub fn functional(
     candidates: Option<&[u32]>,
     job: &Job,
 ) -> Result<Neighbours> {
-    let Measure::Phi = measure;
     let plan = Plan::new(occurrences.n_features(), top_n, rows, candidates, job)?;
     job.run(|| {
-        let n_windows = occurrences.n_windows() as u64;
         let counts = occurrences.counts();
-        let margins = |features: &[u32]| -> Vec<Margin> {
-            features.iter().map(|&f| Margin::new(counts[f as usize], n_windows)).collect()
-        };
         let part = |wanted: Option<&[u32]>, features: &[u32]| match wanted {
             None => Ok(occurrences.clone()),
             Some(_) => occurrences.features(features, job),
         };
-        let pairs = BitPairs {
-            rows: &part(rows, &plan.rows)?,
-            cols: &part(candidates, &plan.candidates)?,
-            row_margins: &margins(&plan.rows),
-            col_margins: &margins(&plan.candidates),
-            n_windows,
+        let chosen = |features: &[u32]| -> Vec<u64> {
+            features.iter().map(|&f| counts[f as usize]).collect()
         };
-        rank::<Double>(&plan, &pairs, 0.0, job)
+        let (row_set, col_set) = (part(rows, &plan.rows)?, part(candidates, &plan.candidates)?);
+        let (row_counts, col_counts) = (chosen(&plan.rows), chosen(&plan.candidates));
+        let pairs = row_counts.len() as f64 * col_counts.len() as f64;
+        let pairs = if plan.all { pairs / 2.0 } else { pairs };
+        let n_windows = occurrences.n_windows();
+        let rare = sparse::pays(&row_counts, &col_counts, pairs, n_windows);
+        let n_windows = n_windows as u64;
+        let row_margins = &Margins::new(row_counts.into_iter(), n_windows);
+        let col_margins = &Margins::new(col_counts.into_iter(), n_windows);
+        let (rows, cols) = (&row_set, &col_set);
+        let tiles = BitTiles { measure, n_windows, rows, cols, row_margins, col_margins };
+        if rare {
+            return functional_sparse(&plan, &tiles, job);
+        }
+        if plan.all {
+            let bytes = symmetric_bytes::<Double>(plan.rows.len(), plan.width);
+            job.check_memory("the candidates of all rows", bytes, FEWER)?;
+        }
+        walk::<Double, _>(&tiles, 0.0, &plan, job)
     })
 }
 
-struct CountPairs<'a> {
-    counts: &'a Histogram,
-    plan: &'a Plan,
-    margins: &'a [Margin],
+/// The same lists, a row at a time, from counts by increments.
+fn functional_sparse(plan: &Plan, tiles: &BitTiles<'_>, job: &Job) -> Result<Neighbours> {
+    let isa = Isa::active();
+    let by_feature = ByFeature::new(tiles.cols);
+    let by_window = ByWindow::new(&by_feature, tiles.n_windows as usize);
+    let n_cols = plan.candidates.len();
+    let mut found = Neighbours::zeros(plan.rows.len(), plan.width);
+    if found.indices.is_empty() {
+        return Ok(found);
+    }
+    found.strips(1).enumerate().try_for_each_init(
+        || (Vec::new(), vec![0; n_cols], vec![0.0; n_cols], Vec::new()),
+        |(scratch, both, values, best), (row, (indices, list))| {
+            job.proceed()?;
+            both.fill(0);
+            let windows = sparse::windows(tiles.rows, row);
+            by_window.count(&windows, scratch, both);
+            let cols = (0..n_cols, tiles.col_margins);
+            tiles.measure.row(tiles.n_windows, (row, tiles.row_margins), cols, both, values);
+            let own = plan.candidates.binary_search(&plan.rows[row]).ok();
+            // A measure of counts is finite.
+            let _ = best_of_row::<Double>(isa, values, own, plan.width, best);
+            write_list(best, indices, list);
+            for index in indices {
+                *index = plan.candidates[*index as usize];
+            }
+            Ok(())
+        },
+    )?;
+    Ok(found)
 }
 
-impl Pairs<f64> for CountPairs<'_> {
-    fn tile(
-        &self,
-        rows: Range<usize>,
-        cols: Range<usize>,
-        row_counts: &mut Vec<u32>,
-        out: &mut [f64],
-    ) {
-        let cols = &self.plan.candidates[cols];
-        let (Some(&first), Some(&last)) = (cols.first(), cols.last()) else {
+/// A measure of pairs whose counts are there.
+struct CountTiles<'a> {
+    measure: Measure,
+    counts: &'a Histogram,
+    rows: &'a [u32],
+    cols: &'a [u32],
+    row_margins: &'a Margins,
+    col_margins: &'a Margins,
+}
+
+impl Tiles<Double> for CountTiles<'_> {
+    const SIDE: usize = 128;
+    const ROW_STEP: usize = 1;
+
+    fn fill(&self, rows: Range<usize>, cols: Range<usize>, both: &mut Vec<u32>, out: &mut [f64]) {
+        let side = <Self as Tiles<Double>>::SIDE;
+        let features = &self.cols[cols.clone()];
+        let (Some(&first), Some(&last)) = (features.first(), features.last()) else {
             return;
         };
-        row_counts.resize((last - first) as usize + 1, 0);
-        for (row, out) in self.plan.rows[rows].iter().zip(out.chunks_mut(cols.len())) {
-            self.counts.copy_row(*row as usize, first as usize, row_counts);
-            let margin = self.margins[*row as usize];
-            for (out, &col) in out.iter_mut().zip(cols) {
-                let both = row_counts[(col - first) as usize];
-                *out = phi_of(self.counts.n_windows(), both, margin, self.margins[col as usize]);
+        // The candidates rise, so those of a tile stand in one piece of the row.
+        let span = (last - first) as usize + 1;
+        both.resize(side + span, 0);
+        let (chosen, piece) = both.split_at_mut(side);
+        for (row, out) in rows.zip(out.chunks_mut(side)) {
+            self.counts.copy_row(self.rows[row] as usize, first as usize, &mut piece[..span]);
+            for (both, &feature) in chosen.iter_mut().zip(features) {
+                *both = piece[(feature - first) as usize];
             }
+            let (row, cols) = ((row, self.row_margins), (cols.clone(), self.col_margins));
+            self.measure.row(self.counts.n_windows(), row, cols, chosen, out);
         }
     }
 }
@@ -224,45 +230,24 @@ pub fn functional_from_counts(
     candidates: Option<&[u32]>,
     job: &Job,
 ) -> Result<Neighbours> {
-    let Measure::Phi = measure;
     let plan = Plan::new(counts.n_features(), top_n, rows, candidates, job)?;
-    let n_windows = counts.n_windows();
-    let margins: Vec<_> = counts.counts().iter().map(|&c| Margin::new(c, n_windows)).collect();
-    let pairs = CountPairs { counts, plan: &plan, margins: &margins };
-    job.run(|| rank::<Double>(&plan, &pairs, 0.0, job))
-}
-
-struct VectorPairs<'a> {
-    vectors: &'a [f32],
-    dim: usize,
-    plan: &'a Plan,
-}
-
-impl Pairs<f32> for VectorPairs<'_> {
-    fn tile(&self, rows: Range<usize>, cols: Range<usize>, _: &mut Vec<u32>, out: &mut [f32]) {
-        let vector = |feature: u32| &self.vectors[feature as usize * self.dim..][..self.dim];
-        let cols = &self.plan.candidates[cols];
-        for (&row, out) in self.plan.rows[rows].iter().zip(out.chunks_mut(cols.len())) {
-            for (out, &col) in out.iter_mut().zip(cols) {
-                *out = dot(vector(row), vector(col));
-            }
-        }
+    if plan.all {
+        let bytes = symmetric_bytes::<Double>(plan.rows.len(), plan.width);
+        job.check_memory("the candidates of all rows", bytes, FEWER)?;
     }
-}
-
-/// Sum in an order that is the same for every pair, and either way round.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0_f32; 16];
-    let (heads, tails) = (a.as_chunks::<16>(), b.as_chunks::<16>());
-    for (a, b) in heads.0.iter().zip(tails.0) {
-        for k in 0..16 {
-            sums[k] += a[k] * b[k];
-        }
-    }
-    for (k, (a, b)) in heads.1.iter().zip(tails.1).enumerate() {
-        sums[k] += a * b;
-    }
-    sums.iter().sum()
+    let margins = |features: &[u32]| {
+        let count = |&f: &u32| u64::from(counts.get(f as usize, f as usize));
+        Margins::new(features.iter().map(count), counts.n_windows())
+    };
+    let tiles = CountTiles {
+        measure,
+        counts,
+        rows: &plan.rows,
+        cols: &plan.candidates,
+        row_margins: &margins(&plan.rows),
+        col_margins: &margins(&plan.candidates),
+    };
+    job.run(|| walk::<Double, _>(&tiles, 0.0, &plan, job))
 }
 
 /// Neighbours by cosine of embeddings: `vectors` is row-major, `dim` a feature.
@@ -280,32 +265,23 @@ pub fn semantic(
 ) -> Result<Neighbours> {
     Occurrences::new(n_features)?;
     let plan = Plan::new(n_features, top_n, rows, candidates, job)?;
-    if let Some(at) = vectors.iter().position(|v| !v.is_finite()) {
-        return Err(Error::NotFinite {
-            what: "embeddings",
-            row: at / dim,
-            column: at % dim,
-            value: f64::from(vectors[at]),
-        });
+    let mut bytes = Cosines::bytes(dim, plan.rows.len(), plan.candidates.len());
+    if plan.all {
+        bytes += symmetric_bytes::<Single>(n_features, plan.width);
     }
-    job.check_memory("the normalised embeddings", vectors.len() as u128 * 4, FEWER)?;
+    job.check_memory("the unit vectors and the candidates of all rows", bytes, FEWER)?;
     job.run(|| {
-        let mut unit = vectors.to_vec();
-        unit.par_chunks_mut(dim.max(1)).for_each(normalise);
-        let pairs = VectorPairs { vectors: &unit, dim, plan: &plan };
-        rank::<Single>(&plan, &pairs, 0.0, job)
-    })
-}
-
-/// Scale to length 1; the zero vector stays.
-fn normalise(vector: &mut [f32]) {
-    let square: f64 = vector.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
-    if square > 0.0 {
-        let norm = square.sqrt();
-        for v in vector {
-            *v = (f64::from(*v) / norm) as f32;
+        if let Some(at) = vectors.par_iter().position_first(|v| !v.is_finite()) {
+            return Err(Error::NotFinite {
+                what: "embeddings",
+                row: at / dim,
+                column: at % dim,
+                value: f64::from(vectors[at]),
+            });
         }
-    }
+        let cosines = Cosines::new(vectors, dim, &plan.rows, &plan.candidates);
+        walk::<Single, _>(&cosines, 0.0, &plan, job)
+    })
 }
 
 /// The best of each row of similarities; row r belongs to feature `row_start + r`, and the
@@ -334,38 +310,30 @@ pub fn top<E: Entry>(
     }
     let width = top_n.min(n_features.saturating_sub(1));
     job.check_memory("the neighbour lists", n_rows as u128 * width as u128 * 8, FEWER)?;
-    let mut indices = vec![0; n_rows * width];
-    let mut values = vec![0.0; n_rows * width];
-    if width == 0 {
-        return Ok(Neighbours { n_rows, width, indices, values });
+    let mut found = Neighbours::zeros(n_rows, width);
+    // Rows without neighbours hold nothing that could be refused.
+    if found.indices.is_empty() {
+        return Ok(found);
     }
+    let isa = Isa::active();
     job.run(|| {
-        let out = indices.par_chunks_mut(width).zip(values.par_chunks_mut(width));
-        out.zip(similarity.par_chunks(n_features)).enumerate().try_for_each(
-            |(row, ((indices, values), similarity))| {
-                job.proceed()?;
-                let mut best = TopN::<E>::new(width);
-                for (column, &value) in similarity.iter().enumerate() {
-                    if column == row_start + row {
-                        continue;
-                    }
-                    if !E::is_finite(value) {
-                        return Err(Error::NotFinite {
-                            what: "similarity",
-                            row,
-                            column,
-                            value: value.into(),
-                        });
-                    }
-                    best.push(E::new(value, column as u32));
-                }
-                for ((index, value), entry) in indices.iter_mut().zip(values).zip(best.finish()) {
-                    *index = entry.feature();
-                    *value = entry.value();
-                }
-                Ok(())
-            },
-        )
+        let rows = found.strips(1).zip(similarity.par_chunks(n_features)).enumerate();
+        rows.map_init(Vec::new, |best, (row, ((indices, values), similarity))| {
+            job.proceed()?;
+            let refuse = |column: usize| Error::NotFinite {
+                what: "similarity",
+                row,
+                column,
+                value: similarity[column].into(),
+            };
+            best_of_row::<E>(isa, similarity, Some(row_start + row), width, best)
+                .map_err(refuse)?;
+            write_list(best, indices, values);
+            Ok(())
+        })
+        // The error of the first row that has one, not of the first thread to find one.
+        .find_first(Result::is_err)
+        .unwrap_or(Ok(()))
     })?;
-    Ok(Neighbours { n_rows, width, indices, values })
+    Ok(found)
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::bits::{BLOCK_WINDOWS, Block, LINE_WINDOWS, MAX_WINDOWS, ones};
+use crate::bits::{BLOCK_WINDOWS, Block, LINE_WINDOWS, MAX_WINDOWS, for_each_one};
 use crate::error::{Error, Result};
-use crate::histogram::{Histogram, check_dense};
+use crate::histogram::{add_pairs, check_dense};
 use crate::job::Job;
 
 const SMALLER: &str = "count fewer features or windows at a time, or raise memory_limit";
@@ -117,9 +117,9 @@ impl Occurrences {
     /// [`Error::Memory`] where the result exceeds the limit.
     pub fn histogram(&self, job: &Job) -> Result<Vec<u32>> {
         check_dense(self.n_features, 4, job)?;
-        let mut histogram = Histogram::new(self.n_features, job)?;
-        histogram.update(self, job)?;
-        Ok(histogram.into_dense())
+        let mut counts = vec![0; self.n_features * self.n_features];
+        job.run(|| add_pairs(&mut counts, self.n_features, self, job))?;
+        Ok(counts)
     }
 
     /// Join consecutive windows: each new window is the OR of `starts[i]..starts[i + 1]`, the last
@@ -148,13 +148,13 @@ impl Occurrences {
                             if offset >= span.end || offset + source.n_windows() <= span.start {
                                 continue;
                             }
-                            for window in ones(source.row(feature)) {
+                            for_each_one(source.row(feature), |window| {
                                 let window = offset + window;
                                 if span.contains(&window) {
                                     let run = run_of[window - span.start] as usize;
                                     row[run / LINE_WINDOWS].0[run / 64 % 8] |= 1 << (run % 64);
                                 }
-                            }
+                            });
                         }
                     },
                     self.n_features,
@@ -263,12 +263,12 @@ impl Occurrences {
             let lines = (from - offset) / LINE_WINDOWS..(to - offset).div_ceil(LINE_WINDOWS);
             let offset = offset + lines.start * LINE_WINDOWS;
             for feature in 0..self.n_features {
-                for window in ones(&block.row(feature)[lines.clone()]) {
+                for_each_one(&block.row(feature)[lines.clone()], |window| {
                     let window = offset + window;
                     if (from..to).contains(&window) {
                         visit(window - start, feature);
                     }
-                }
+                });
             }
         }
     }
