@@ -17,6 +17,7 @@ _COMMANDS = {
         "Fetch explanations and embed them (stage 2).",
     ),
     "score": ("sfal.cli.score:score", "Compare the two neighbourhoods of each feature (stage 3)."),
+    "feature": ("sfal.cli.feature:feature", "Show one feature with both its neighbourhoods."),
     "sources": ("sfal.cli.sources:sources", "List the SAEs that can be named."),
     "verify": ("sfal.cli.verify:verify", "Check what lies on disk against its hashes."),
 }

@@ -1,0 +1,162 @@
+"""One feature with its score and both its neighbourhoods."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfal.errors import ArtifactError, InvalidInputError
+from sfal.scoring.chance import beyond_chance
+from sfal.scoring.inputs import Embeddings, open_counts, read_embeddings
+from sfal.scoring.score import STATUSES, ScoreSettings, Status, statuses
+from sfal.scoring.select import SourceInput
+from sfal.store.files import read_json
+from sfal.store.paths import MANIFEST
+
+_NEURONPEDIA = "https://www.neuronpedia.org"
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A feature near another one."""
+
+    feature: int
+    """Index."""
+    similarity: float
+    """phi or cosine, by the list it stands in."""
+    explanation: str
+    """Its explanation, empty where it has none."""
+    other_rank: int | None
+    """Its place in the other list, from 0; None: it is not among the first `top_n` there."""
+
+
+@dataclass(frozen=True)
+class FeatureView:
+    """A feature as its source's data show it."""
+
+    source: str
+    """Name of the source."""
+    feature: int
+    """Index."""
+    explanation: str
+    """Its explanation, empty where it has none."""
+    explainer: str
+    """Who explained."""
+    kind: str
+    """Type of the explanation, as far as the file's name says it."""
+    embedder: str
+    """Whose embeddings the semantic list is of."""
+    windows: int
+    """Windows in which it fires."""
+    n_windows: int
+    """Windows counted."""
+    status: Status
+    """Why there is no score, or ``scored``."""
+    ndcg: float
+    """Raw score; NaN unless scored."""
+    chance: float
+    """Expected ndcg of a random order."""
+    sfal: float
+    """Score beyond chance; NaN unless scored."""
+    functional: tuple[Neighbour, ...]
+    """The first neighbours by phi."""
+    semantic: tuple[Neighbour, ...]
+    """The first neighbours by cosine."""
+    url: str | None
+    """Its page on Neuronpedia."""
+
+
+def view_feature(
+    source: SourceInput,
+    feature: int,
+    shown: int = 15,
+    settings: ScoreSettings | None = None,
+) -> FeatureView:
+    """Compute one feature's score and look up both its neighbourhoods.
+
+    Parameters
+    ----------
+    source : SourceInput
+        With the embeddings to use as its first ones.
+    feature : int
+        Index, from 0.
+    shown : int
+        Neighbours to name in each list.
+    settings : ScoreSettings, optional
+
+    Raises
+    ------
+    InvalidInputError
+        If the source has no such feature.
+    ArtifactError
+        If counts or embeddings cannot be read.
+    """
+    from sfal import _core
+
+    settings = settings or ScoreSettings()
+    counts = open_counts(source.run_folder, settings.n_windows)
+    if not 0 <= feature < counts.n_features:
+        raise InvalidInputError(
+            f"{source.name} has no feature {feature}; it has 0 to {counts.n_features - 1}"
+        )
+    file = source.embeddings[0]
+    embeddings = read_embeddings(
+        file.path, file.stem, source.name, source.folder, counts.n_features
+    )
+    counted = counts.load()
+    row = np.array([feature])
+    functional, phi = _core.functional_neighbours(counted, settings.top_n, rows=row)
+    semantic, cosine = _core.semantic_neighbours(embeddings.matrix, settings.top_n, rows=row)
+    windows = counted.counts()
+    status = STATUSES[int(statuses(windows, counts.n_windows, embeddings.explained)[feature])]
+    chance = _core.chance(counts.n_features - 1, settings.top_n)
+    ndcg = _core.ndcg(functional, semantic, settings.top_n)
+    if status != "scored":
+        ndcg = np.full(1, np.nan)
+    return FeatureView(
+        source=source.name,
+        feature=feature,
+        explanation=embeddings.explanations.get(feature, ""),
+        explainer=embeddings.explainer,
+        kind=file.stem.removesuffix(f"_{embeddings.explainer}"),
+        embedder=file.embedder,
+        windows=int(windows[feature]),
+        n_windows=counts.n_windows,
+        status=status,
+        ndcg=float(ndcg[0]),
+        chance=chance,
+        sfal=float(beyond_chance(ndcg, chance)[0]),
+        functional=_neighbours(functional[0], phi[0], semantic[0], embeddings, shown),
+        semantic=_neighbours(semantic[0], cosine[0], functional[0], embeddings, shown),
+        url=_page(source, feature),
+    )
+
+
+def _neighbours(
+    own: NDArray[np.uint32],
+    similarities: NDArray[np.float32],
+    other: NDArray[np.uint32],
+    embeddings: Embeddings,
+    shown: int,
+) -> tuple[Neighbour, ...]:
+    rank = {int(feature): i for i, feature in enumerate(other)}
+    return tuple(
+        Neighbour(
+            feature=int(feature),
+            similarity=float(similarity),
+            explanation=embeddings.explanations.get(int(feature), ""),
+            other_rank=rank.get(int(feature)),
+        )
+        for feature, similarity in zip(own[:shown], similarities[:shown], strict=True)
+    )
+
+
+def _page(source: SourceInput, feature: int) -> str | None:
+    """The feature's page on Neuronpedia, if the source is known there."""
+    try:
+        manifest: Any = read_json(source.run_folder / MANIFEST)
+        known = manifest["source"]["neuronpedia_id"]
+    except (ArtifactError, KeyError, TypeError):
+        return None
+    return f"{_NEURONPEDIA}/{known}/{feature}" if isinstance(known, str) else None
