@@ -18,7 +18,7 @@ from sfal.store.explanations import MIXED, embeddings_stem, explanations_sha256,
 from sfal.store.files import remove_temporaries
 from sfal.store.lock import folder_lock
 from sfal.store.paths import embeddings_path, source_dir
-from sfal.store.vectors import SUFFIX, read_vectors_metadata, write_vectors
+from sfal.store.vectors import SUFFIX, read_vectors_metadata, write_vector_pieces, write_vectors
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -108,8 +108,10 @@ def _from_export(
             f"{source.name}: Neuronpedia's export is not on disk; "
             "`sfal embeddings download` fetches it"
         )
-    found = read_export_vectors(export, record_reader(source, export), table)
-    write_vectors(path, found.features, found.vectors, {**asked, "export_sha256": export.sha256})
+    metadata = {**asked, "export_sha256": export.sha256}
+    reader = record_reader(source, export)
+    with read_export_vectors(export, reader, table, path.parent) as found:
+        write_vector_pieces(path, found.width, found.pieces(), metadata)
     n_vectors = len(found.features)
     return EmbeddedSummary(
         source.name, NEURONPEDIA, path, n_vectors, found.n_missing, skipped=False

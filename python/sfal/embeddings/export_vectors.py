@@ -1,10 +1,15 @@
 """The vectors that Neuronpedia's export carries, as an embedder without a model."""
 
+import hashlib
 import json
 import math
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,28 +17,46 @@ from numpy.typing import NDArray
 from sfal.embeddings.neuronpedia import Export
 from sfal.embeddings.records import RecordReader
 from sfal.errors import ArtifactError
+from sfal.store.files import write_error
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _MAX_WIDTH = 8192
-_MAX_DIMENSIONS = 8
 _MAX_CHARACTERS = 32 * _MAX_WIDTH
+_MAX_WIDTHS = 8
+_ROWS = 1 << 13
 
 
-@dataclass(frozen=True)
+@dataclass
 class ExportVectors:
-    """Vectors of those explanations that have a usable one."""
+    """Vectors of those explanations that have a usable one, kept in a nameless file."""
 
+    width: int
+    """Dimension D."""
     features: NDArray[np.uint32]
-    """Shape (n,), rising."""
-    vectors: NDArray[np.float32]
-    """Shape (n, D)."""
+    """Shape (n,), rising: features with a vector."""
     n_missing: int
     """Explanations without a usable vector."""
+    rows: NDArray[np.int64]
+    """Shape (n,): place of each feature's vector in the file."""
+    file: IO[bytes] = field(repr=False)
+
+    def pieces(self) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.float32]]]:
+        """Yield features and vectors, some thousand at a time."""
+        for start in range(0, len(self.features), _ROWS):
+            rows = self.rows[start : start + _ROWS]
+            vectors = np.empty((len(rows), self.width), dtype=np.float32)
+            for vector, row in zip(vectors, rows, strict=True):
+                self.file.seek(int(row) * self.width * 4)
+                vector[:] = np.frombuffer(self.file.read(self.width * 4), dtype=np.float32)
+            yield self.features[start : start + _ROWS], vectors
 
 
-def read_export_vectors(export: Export, reader: RecordReader, table: "pa.Table") -> ExportVectors:
+@contextmanager
+def read_export_vectors(
+    export: Export, reader: RecordReader, table: "pa.Table", folder: Path
+) -> Iterator[ExportVectors]:
     """Read the batches once more, for the vectors of the explanations chosen.
 
     Parameters
@@ -44,54 +67,70 @@ def read_export_vectors(export: Export, reader: RecordReader, table: "pa.Table")
         As the explanations were read.
     table : Table
         Explanations chosen.
+    folder : Path
+        Where vectors are laid aside, since they may be more than memory should hold.
+
+    Yields
+    ------
+    ExportVectors
+        To be read inside the block.
 
     Raises
     ------
     ArtifactError
         If the export has no vector for any of them, or a batch is damaged.
     """
+    with ExitStack() as files:
+        yield _read(export, reader, table, folder, files)
+
+
+def _read(
+    export: Export, reader: RecordReader, table: "pa.Table", folder: Path, files: ExitStack
+) -> ExportVectors:
     features = table.column("feature").to_numpy()
-    row_of = {
-        (feature, type_, explainer): row
-        for row, (feature, type_, explainer) in enumerate(
-            zip(
-                features.tolist(),
-                table.column("type").to_pylist(),
-                table.column("explainer").to_pylist(),
-                strict=True,
-            )
-        )
-    }
-    texts = table.column("explanation").to_pylist()
-    # By dimension, since one odd vector must not decide it. Rows never written take no memory.
-    found: dict[int, tuple[NDArray[np.float32], NDArray[np.bool_]]] = {}
-    for record in reader.read(export.batches, Counter(), vectors=True):
-        row = row_of.get((record.feature, record.type, record.explainer))
-        if row is None or record.text != texts[row]:
-            continue
-        vector = parse_vector(record.vector)
-        if vector is None:
-            continue
-        if len(vector) not in found:
-            if len(found) == _MAX_DIMENSIONS:
+    wanted = _digests(table)
+    # By dimension, since one odd vector must not decide it.
+    found: dict[int, _Aside] = {}
+    try:
+        for record in reader.read(export.batches, Counter(), vectors=True):
+            at = int(np.searchsorted(features, record.feature))
+            if at == len(features) or features[at] != record.feature:
                 continue
-            found[len(vector)] = (
-                np.empty((len(features), len(vector)), dtype=np.float32),
-                np.zeros(len(features), dtype=np.bool_),
-            )
-        vectors, there = found[len(vector)]
-        if not there[row]:
-            vectors[row], there[row] = vector, True
+            if wanted[at] != _digest(record.text, record.type, record.explainer):
+                continue
+            vector = parse_vector(record.vector)
+            if vector is None or (len(vector) not in found and len(found) == _MAX_WIDTHS):
+                continue
+            if len(vector) not in found:
+                file = files.enter_context(TemporaryFile(dir=folder))  # noqa: SIM115
+                found[len(vector)] = _Aside(len(features), file)
+            found[len(vector)].put(at, vector)
+    except OSError as e:
+        raise write_error(folder, e) from e
     if not found:
         raise ArtifactError(
             f"the export of {export.source} carries no vectors of these explanations; "
             "name a model with --embedding-model"
         )
-    vectors, there = max(found.values(), key=lambda pair: int(pair[1].sum()))
-    n_missing = len(features) - int(there.sum())
-    if n_missing:
-        features, vectors = features[there], vectors[there]
-    return ExportVectors(features, vectors, n_missing)
+    width, aside = max(found.items(), key=lambda pair: pair[1].n)
+    there = aside.rows >= 0
+    return ExportVectors(width, features[there], int((~there).sum()), aside.rows[there], aside.file)
+
+
+class _Aside:
+    """Vectors of one dimension, in the order in which they came."""
+
+    def __init__(self, n_explanations: int, file: IO[bytes]) -> None:
+        self.rows = np.full(n_explanations, -1, dtype=np.int64)
+        self.n = 0
+        self.file = file
+
+    def put(self, at: int, vector: NDArray[np.float32]) -> None:
+        """Keep the vector of an explanation, if it has none yet."""
+        if self.rows[at] < 0:
+            self.file.write(vector.tobytes())
+            self.rows[at] = self.n
+            self.n += 1
 
 
 def parse_vector(value: object) -> NDArray[np.float32] | None:
@@ -114,3 +153,18 @@ def parse_vector(value: object) -> NDArray[np.float32] | None:
     except OverflowError:
         return None
     return vector if np.isfinite(vector).all() and vector.any() else None
+
+
+def _digests(table: "pa.Table") -> list[bytes]:
+    """What each explanation is known by: its record must be the very one that was chosen."""
+    names = ("explanation", "type", "explainer")
+    return [
+        _digest(*row)
+        for batch in table.to_batches(_ROWS)
+        for row in zip(*(batch.column(name).to_pylist() for name in names), strict=True)
+    ]
+
+
+def _digest(text: str, type_: str, explainer: str) -> bytes:
+    content = f"{type_}\0{explainer}\0{text}".encode()
+    return hashlib.blake2b(content, digest_size=8).digest()

@@ -1,7 +1,7 @@
 """``<embedder>/<stem>_embeddings.parquet``: vectors of a source's explanations."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,21 +58,47 @@ def write_vectors(
     ArtifactError
         If the file cannot be written.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     if vectors.ndim != 2 or features.shape != (len(vectors),) or vectors.shape[1] == 0:
         raise InvalidInputError(
             f"{path}: {features.shape} features and {vectors.shape} vectors do not fit"
         )
-    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-    if len(bad):
-        raise InvalidInputError(
-            f"{path}: the vector of feature {features[bad[0]]} is not finite "
-            f"({len(bad)} such vectors); the embedding model is damaged or of too low a precision"
-        )
+    pieces = (
+        (features[start : start + _ROWS], vectors[start : start + _ROWS])
+        for start in range(0, len(features), _ROWS)
+    )
+    write_vector_pieces(path, vectors.shape[1], pieces, metadata)
+
+
+def write_vector_pieces(
+    path: Path,
+    width: int,
+    pieces: Iterable[tuple[NDArray[np.uint32], NDArray[np.float32]]],
+    metadata: Mapping[str, object],
+) -> None:
+    """Write embeddings that do not lie in memory all at once, atomically.
+
+    Parameters
+    ----------
+    path : Path
+        As :func:`sfal.store.paths.embeddings_path` names it.
+    width : int
+        Dimension D.
+    pieces : iterable of (features uint32[m], vectors float32[m, D])
+        Rising features; each piece becomes a row group.
+    metadata : mapping
+        Anything that JSON can hold.
+
+    Raises
+    ------
+    InvalidInputError
+        If a vector is not finite; the message names the feature.
+    ArtifactError
+        If the file cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     text = json.dumps(dict(metadata), ensure_ascii=False, sort_keys=True)
-    width = vectors.shape[1]
     schema = pa.schema(
         [
             pa.field("feature", pa.uint32(), nullable=False),
@@ -90,16 +116,17 @@ def write_vectors(
             write_page_checksum=True,
         ) as writer,
     ):
-        for start in range(0, len(features), _ROWS):
-            flat = np.ascontiguousarray(vectors[start : start + _ROWS], dtype=np.float32).ravel()
-            writer.write_batch(
-                pa.record_batch(
-                    [
-                        pa.array(features[start : start + _ROWS], pa.uint32()),
-                        pa.FixedSizeListArray.from_arrays(pa.array(flat, pa.float32()), width),
-                    ],
-                    schema=schema,
+        for features, vectors in pieces:
+            bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+            if len(bad):
+                raise InvalidInputError(
+                    f"{path}: the vector of feature {features[bad[0]]} is not finite; "
+                    "the embedding model is damaged or of too low a precision"
                 )
+            flat = np.ascontiguousarray(vectors, dtype=np.float32).ravel()
+            lists = pa.FixedSizeListArray.from_arrays(pa.array(flat, pa.float32()), width)
+            writer.write_batch(
+                pa.record_batch([pa.array(features, pa.uint32()), lists], schema=schema)
             )
 
 
