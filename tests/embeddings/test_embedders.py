@@ -284,3 +284,19 @@ def test_the_real_minilm_places_like_explanations_together():
     assert vectors.shape == (4, 384)
     assert cosine[0, 1] > cosine[0, 2]
     assert cosine[2, 3] > cosine[1, 3]
+
+
+def test_a_model_of_word_vectors_has_no_limit_on_length(tmp_path):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    tokenizer = Tokenizer(models.WordLevel({"<unk>": 0, "paris": 1, "rome": 2}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    vectors = np.eye(3, dtype=np.float32)
+    static = StaticEmbedding(tokenizer, embedding_weights=vectors)
+    SentenceTransformer(modules=[static], device="cpu").save(str(tmp_path / "words"))
+    embedder = SentenceEmbedder(resolve_embedder(str(tmp_path / "words")), "cpu")
+    assert embedder.facts["max_tokens"] is None
+    found = embedder.encode(["paris", "rome " * 2000])
+    np.testing.assert_allclose(found, vectors[1:], atol=1e-6)

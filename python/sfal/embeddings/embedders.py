@@ -6,6 +6,7 @@ others load with sentence-transformers' defaults.
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -195,11 +196,13 @@ class SentenceEmbedder:
         self._check_pooling(settings)
         self._suffix = self._eos() if settings.ends_with_eos else ""
         limit = self._model.max_seq_length
-        self._model.max_seq_length = min(limit or MAX_TOKENS, MAX_TOKENS)
+        # Word-vector models read texts of any length and let no limit be set.
+        if limit != math.inf:
+            self._model.max_seq_length = limit = min(limit or MAX_TOKENS, MAX_TOKENS)
         self.fingerprint = ref.fingerprint if ref.fingerprint and ref.path else _commit(ref)
         self.facts = {
             "dtype": str(next(self._model.parameters()).dtype).removeprefix("torch."),
-            "max_tokens": self._model.max_seq_length,
+            "max_tokens": None if limit == math.inf else limit,
             "pooling": self._pooling(),
         }
 
