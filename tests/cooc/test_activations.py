@@ -314,3 +314,17 @@ def test_a_local_model_is_known_by_its_files(folders, tmp_path):
     with (tmp_path / "m" / "tokenizer_config.json").open("a") as file:
         file.write("\n")
     assert load_language_model(folder, RES).fingerprint != first
+
+
+def test_a_model_type_nobody_knows_is_refused(folders, tmp_path):
+    folder = copy(folders("llama"), tmp_path / "m")
+    told = json.loads((tmp_path / "m" / "config.json").read_text()) | {"model_type": "unheard-of"}
+    (tmp_path / "m" / "config.json").write_text(json.dumps(told))
+    with pytest.raises(InvalidInputError, match=r"cannot be loaded.*unheard-of"):
+        load_language_model(folder, RES)
+
+
+def test_a_gpu_that_is_not_there_is_refused(folders, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InvalidInputError, match="--device cpu"):
+        load_language_model(folders("llama"), RES, device="cuda")

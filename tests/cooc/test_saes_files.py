@@ -75,12 +75,23 @@ def test_the_decoder_need_not_be_there_unless_its_norms_are_asked_for(tmp_path):
         ("b_enc", np.zeros(N_FEATURES, np.int64)),
         ("b_enc", np.array(["a"] * N_FEATURES)),
         ("b_enc", np.full(N_FEATURES, np.nan, np.float32)),
+        ("b_enc", np.full(N_FEATURES, np.inf, np.float32)),
+        ("threshold", np.full(N_FEATURES, np.nan, np.float32)),
     ],
 )
 def test_an_array_of_wrong_shape_or_type_is_named(tmp_path, key, value):
     named = "b_enc" if value.shape == (D_IN, N_FEATURES + 1) else key
     with pytest.raises(ArtifactError, match=rf"params\.npz: array '{named}'"):
         load_sae(npz(tmp_path, good_arrays() | {key: value}))
+
+
+def test_an_infinite_threshold_shuts_a_feature_off(tmp_path):
+    arrays = good_arrays()
+    arrays["b_enc"][:] = 5
+    arrays["threshold"][3] = np.inf
+    sae = load_sae(npz(tmp_path, arrays))
+    assert sae.fires(torch.zeros(1, D_IN))[0].logical_not().nonzero().tolist() == [[3]]
+    assert np.isfinite(sae.metadata["threshold_max"])
 
 
 def test_an_array_of_objects_is_never_unpickled(tmp_path):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sfal.cooc.gates import ThresholdGate, TopKGate
 from sfal.cooc.saes import Sae
 from sfal.cooc.windows import fired_windows, plan_windows
-from sfal.errors import InvalidInputError
+from sfal.errors import InvalidInputError, MemoryLimitError
 
 SPECIAL = frozenset({0, 1, 2})
 
@@ -180,3 +180,14 @@ def test_no_more_products_are_held_than_the_limit_allows():
     fired_windows(torch.ones(3, 64, 5), plans, sae, 110)
     assert max(held) <= 110
     assert sum(held) == 3 * 64 * 11
+
+
+def test_memory_that_runs_out_is_said_with_the_flag_that_helps():
+    sae = integer_sae(5, 11, 0)
+
+    def full(x, out=None):
+        raise torch.OutOfMemoryError
+
+    sae.gate.fires_in = full
+    with pytest.raises(MemoryLimitError, match=r"11 features of 1 windows.*--batch-tokens"):
+        fired_windows(torch.ones(1, 4, 5), [plan_windows([9] * 4, SPECIAL, 4)], sae, 99)

@@ -12,8 +12,9 @@ import torch
 from sfal.cooc import fingerprints
 from sfal.cooc.hooks import CUTTABLE, HookPoint, layers_of, needed_layers
 from sfal.cooc.language_model import LanguageModel
+from sfal.cooc.memory import device_memory
 from sfal.cooc.tokens import Tokenizer
-from sfal.errors import ArtifactError, InvalidInputError
+from sfal.errors import ArtifactError, InvalidInputError, SfalError
 from sfal.hub import hub_errors
 
 __all__ = ["HookPoint", "LanguageModel", "load_language_model"]
@@ -25,6 +26,8 @@ _DTYPES = {
     "float16": torch.float16,
     "float64": torch.float64,
 }
+_NOT_READ = ("vision", "multi_modal", "audio")
+"""How the names of weights begin that no text passes."""
 
 
 def load_language_model(
@@ -71,6 +74,8 @@ def load_language_model(
     if not points:
         raise InvalidInputError("no place to read activations at; name a layer and a site")
     device = torch.device(device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InvalidInputError("there is no GPU that torch can use; take --device cpu")
     if dtype != "auto" and dtype not in _DTYPES:
         raise InvalidInputError(f"dtype {dtype!r}: known are auto, {', '.join(_DTYPES)}")
     on_cpu = device.type == "cpu"
@@ -78,9 +83,14 @@ def load_language_model(
     with _loading(model), _quiet():
         from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-        common = {"revision": revision, "trust_remote_code": trust_remote_code}
+        fingerprint = _fingerprint(model, revision)
+        # One commit for all files, though the branch may move while they are fetched.
+        commit = fingerprint["revision"] if "repo" in fingerprint else None
+        common = {"revision": commit, "trust_remote_code": trust_remote_code}
         config = AutoConfig.from_pretrained(model, **common)
         text = config.get_text_config()
+        if getattr(text, "num_hidden_layers", None) is None:
+            raise InvalidInputError(f"{model} ({text.model_type}) is no language model with layers")
         n_layers = needed_layers(points, text.num_hidden_layers, model)
         if text.model_type in CUTTABLE:
             text.num_hidden_layers = n_layers
@@ -91,10 +101,9 @@ def load_language_model(
         _check_complete(model, info)
         tokenizer = Tokenizer(AutoTokenizer.from_pretrained(model, **common), model)
     del layers_of(decoder, text)[n_layers:]
-    decoder.eval().requires_grad_(False).to(device)
-    loaded = LanguageModel(
-        model, decoder, decoder.config, tokenizer, points, _fingerprint(model, config)
-    )
+    with device_memory(f"{n_layers} layers of {model} do not fit the memory of {device}"):
+        decoder.eval().requires_grad_(False).to(device)
+    loaded = LanguageModel(model, decoder, decoder.config, tokenizer, points, fingerprint)
     loaded.metadata["layers_run"] = n_layers
     _log.info("%s: %d layers on %s", model, n_layers, device)
     return loaded
@@ -103,7 +112,7 @@ def load_language_model(
 def _check_complete(model: str, info: dict[str, Any]) -> None:
     """Refuse weights that are missing, which transformers would make up at random."""
     missing = [
-        str(name) for name in sorted(info["missing_keys"]) if not str(name).startswith("vision")
+        name for name in sorted(map(str, info["missing_keys"])) if not name.startswith(_NOT_READ)
     ]
     if missing:
         raise ArtifactError(
@@ -112,10 +121,16 @@ def _check_complete(model: str, info: dict[str, Any]) -> None:
         )
 
 
-def _fingerprint(model: str, config: Any) -> dict[str, str]:
+def _fingerprint(model: str, revision: str | None) -> dict[str, str]:
+    """Hashes of a local folder's files, or the commit that a name on the hub stands for now."""
     if Path(model).is_dir():
         return fingerprints.of_path(Path(model))
-    return {"repo": model, "revision": getattr(config, "_commit_hash", None) or "unknown"}
+    from transformers.utils.hub import cached_file
+
+    found = fingerprints.of_hub_file(
+        model, "config.json", Path(cached_file(model, "config.json", revision=revision))
+    )
+    return {"repo": model, "revision": found["revision"]}
 
 
 @contextmanager
@@ -123,24 +138,29 @@ def _loading(model: str) -> Iterator[None]:
     """Say what is wrong with a model that cannot be loaded."""
     from safetensors import SafetensorError
 
-    with hub_errors(f"model {model}", "or name a local folder with --model"):
-        try:
-            yield
-        except SafetensorError as e:
-            raise ArtifactError(f"the weights of {model} are damaged: {e}") from e
-        except ValueError as e:
-            if "trust_remote_code" in str(e):
-                raise InvalidInputError(
-                    f"{model} brings Python code of its own; if you trust it, allow it with "
-                    "--trust-remote-code"
-                ) from e
-            if isinstance(e, InvalidInputError) or not Path(model).is_dir():
+    is_folder = Path(model).is_dir()
+    try:
+        with hub_errors(f"model {model}", "or name a local folder with --model"):
+            try:
+                yield
+            except OSError as e:
+                if is_folder and not isinstance(e, SfalError):
+                    line = _first_line(e)
+                    raise ArtifactError(f"{model} is no complete model folder: {line}") from e
                 raise
-            raise InvalidInputError(f"{model} cannot be loaded: {_first_line(e)}") from e
-        except OSError as e:
-            if not Path(model).is_dir():
-                raise
-            raise ArtifactError(f"{model} is no complete model folder: {_first_line(e)}") from e
+    except SfalError:
+        raise
+    except SafetensorError as e:
+        raise ArtifactError(f"the weights of {model} are damaged: {e}") from e
+    except ValueError as e:
+        if "trust_remote_code" in str(e):
+            raise InvalidInputError(
+                f"{model} brings Python code of its own; if you trust it, allow it with "
+                "--trust-remote-code"
+            ) from e
+        raise InvalidInputError(f"{model} cannot be loaded: {_first_line(e)}") from e
+    except OSError as e:
+        raise ArtifactError(f"{model} cannot be loaded: {_first_line(e)}") from e
 
 
 def _first_line(error: Exception) -> str:

@@ -1,13 +1,15 @@
 """Documents of a corpus, in the corpus's own order."""
 
 import hashlib
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from sfal.cooc.local_corpus import ENDINGS, LocalCorpus
-from sfal.errors import DownloadError, InvalidInputError
+from sfal.errors import ArtifactError, DownloadError, InvalidInputError, SfalError
 from sfal.hub import hub_errors
 
 _FIRST_FILES = {"cerebras/SlimPajama-627B": "train/chunk1/*.jsonl.zst"}
@@ -15,6 +17,9 @@ _FIRST_FILES = {"cerebras/SlimPajama-627B": "train/chunk1/*.jsonl.zst"}
 
 The first files in the corpus's order, with more documents than anyone counts.
 """
+
+
+logger = logging.getLogger(__name__)
 
 
 class Corpus(Protocol):
@@ -59,18 +64,38 @@ class HubCorpus:
         ------
         DownloadError
             If the hub cannot be reached, or refuses.
+        ArtifactError
+            If a file is damaged.
         InvalidInputError
             If there is no such configuration, split or column.
         """
-        with hub_errors(f"corpus {self.name}", _OTHERWISE):
+        position = start
+        with self._reading(lambda: position), hub_errors(f"corpus {self.name}", _OTHERWISE):
             rows = self._stream()
-            for i, row in enumerate(rows.skip(start) if start else rows, start):
-                yield self._text(row, i)
+            for row in rows.skip(start) if start else rows:
+                yield self._text(row, position)
+                position += 1
+
+    @contextmanager
+    def _reading(self, position: Callable[[], int]) -> Iterator[None]:
+        """Say where the files are damaged, whatever library came upon it."""
+        try:
+            yield
+        except SfalError:
+            raise
+        except Exception as e:
+            raise ArtifactError(
+                f"corpus {self.name} cannot be read at document {position()}: {_first_line(e)}"
+            ) from e
 
     def _stream(self) -> Any:
         from datasets import disable_progress_bars, load_dataset
+        from datasets.exceptions import DatasetNotFoundError
 
         disable_progress_bars()
+        if not logger.isEnabledFor(logging.DEBUG):
+            # What is wrong comes as an exception, and is said once.
+            logging.getLogger("datasets").setLevel(logging.CRITICAL)
         common = {"split": self.split, "streaming": True, "revision": self.revision}
         first = _FIRST_FILES.get(self.name)
         if first and self.config is None and self.split == "train":
@@ -80,6 +105,12 @@ class HubCorpus:
                 pass  # a mirror of another layout: take what it has
         try:
             return load_dataset(self.name, self.config, **common)
+        except DatasetNotFoundError as e:
+            # Raised without its cause; who asked for the commit before knows that it is there.
+            raise DownloadError(
+                f"cannot fetch corpus {self.name}: it is gated; accept its licence on the hub's "
+                f"page and set HF_TOKEN to a token of that account; {_OTHERWISE}"
+            ) from e
         except ValueError as e:
             # An unknown configuration or split, or files that are no data: the first line says it.
             raise InvalidInputError(

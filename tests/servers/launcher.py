@@ -1,0 +1,139 @@
+"""Commands as processes of their own that need not import everything anew.
+
+One process imports what the commands import, and forks for each of them. A
+command is then a real process, to be killed by a real signal, that starts in
+milliseconds instead of seconds.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_IMPORTS = "torch, transformers, datasets, pyarrow.parquet, sfal._core, sfal.cli.cooc"
+
+
+@dataclass
+class Done:
+    """How a command ended; `returncode` is negative for a signal, as subprocess has it."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Command:
+    """A command that runs."""
+
+    def __init__(self, launcher, pid, folder):
+        self.pid = pid
+        self._launcher = launcher
+        self._folder = folder
+
+    def send(self, number=signal.SIGKILL):
+        """Send a signal; nothing if the command has ended."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def wait(self):
+        """Wait for the end."""
+        status = self._launcher.ask({"wait": self.pid})["status"]
+        code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+        out, err = (self._folder / name for name in ("out", "err"))
+        return Done(code, out.read_text(), err.read_text())
+
+
+class Launcher:
+    """Starts commands; made by :func:`launcher`."""
+
+    def __init__(self, process, folder):
+        self._process = process
+        self._folder = folder
+        self._n = 0
+
+    def ask(self, request):
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+    def start(self, *words, cwd=None):
+        """Start ``sfal WORDS``."""
+        self._n += 1
+        folder = self._folder / str(self._n)
+        folder.mkdir(parents=True)
+        words = list(map(str, words))
+        reply = self.ask({"words": words, "cwd": str(cwd or folder), "folder": str(folder)})
+        return Command(self, reply["pid"], folder)
+
+    def run(self, *words, cwd=None):
+        """Run ``sfal WORDS`` to its end."""
+        return self.start(*words, cwd=cwd).wait()
+
+
+@contextmanager
+def launcher(folder, **environment):
+    """Start a :class:`Launcher` that keeps what commands say below `folder`."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "SFAL_"))}
+    process = subprocess.Popen(
+        [sys.executable, __file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # One thread: a fork keeps only the thread that forks.
+        env={**kept, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **environment},
+    )
+    assert json.loads(process.stdout.readline()) == "ready"
+    try:
+        yield Launcher(process, Path(folder))
+    finally:
+        process.stdin.close()
+        process.wait()
+        process.stdout.close()
+
+
+def _child(request):
+    os.setsid()
+    os.chdir(request["cwd"])
+    for name, number in (("out", 1), ("err", 2)):
+        file = os.open(f"{request['folder']}/{name}", os.O_WRONLY | os.O_CREAT)
+        os.dup2(file, number)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    from sfal.cli import main
+
+    try:
+        main(request["words"])
+    except SystemExit as e:
+        code = e.code or 0
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _say(value):
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+def _serve():
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "wait" in request:
+            reply = {"status": os.waitpid(request["wait"], 0)[1]}
+        else:
+            pid = os.fork()
+            if pid == 0:
+                _child(request)
+            reply = {"pid": pid}
+        _say(reply)
+
+
+if __name__ == "__main__":
+    exec(f"import {_IMPORTS}")
+    from transformers import AutoModel, AutoTokenizer, Gemma2Model, LlamaModel  # noqa: F401
+
+    _say("ready")
+    _serve()
