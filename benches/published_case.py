@@ -20,12 +20,12 @@ TOPICS = 64
 
 def histogram(n_features, n_windows):
     """Co-occurrence counts of topical features, and the topic of each feature."""
-    from sfal._core import Histogram, Occurrences
+    from sfal._core import Occurrences
 
     rng = np.random.default_rng(SEED)
     topic = rng.integers(0, TOPICS, n_features)
     rate = rng.gamma(1.5, 0.08, n_features).clip(0.0005, 0.9)
-    counts = Histogram(n_features)
+    windows = Occurrences(n_features)
     for start in range(0, n_windows, 1024):
         n = min(1024, n_windows - start)
         themes = rng.random((n, TOPICS)) < 0.1
@@ -33,10 +33,8 @@ def histogram(n_features, n_windows):
         fired = rng.random((n, n_features), dtype=np.float32) < chance
         window, feature = np.nonzero(fired)
         indptr = np.searchsorted(window, np.arange(n + 1)).astype(np.int64)
-        batch = Occurrences(n_features)
-        batch.extend(indptr, feature.astype(np.uint32))
-        counts.update(batch)
-    return counts.histogram(), topic
+        windows.extend(indptr, feature.astype(np.uint32))
+    return windows.histogram(), topic
 
 
 def embeddings(topic, dimension):
