@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from sfal.cooc.hooks import HookPoint, find_module
+from sfal.cooc.memory import device_memory
 from sfal.cooc.tokens import Tokenizer
-from sfal.errors import InvalidInputError, MemoryLimitError
+from sfal.errors import InvalidInputError
 
 
 class _Read(BaseException):
@@ -133,16 +134,15 @@ class LanguageModel:
         """
         ids, mask = self._pad(batch)
         found: dict[HookPoint, Tensor] = {}
+        too_much = (
+            f"{ids.shape[0]} documents of {ids.shape[1]} tokens do not fit the memory of "
+            f"{self._device}; use a smaller --batch-tokens"
+        )
         try:
-            with torch.no_grad(), self._hooked(found):
+            with torch.no_grad(), device_memory(too_much), self._hooked(found):
                 self._decoder(input_ids=ids, attention_mask=mask, use_cache=False)
         except _Read:
             return found
-        except torch.OutOfMemoryError as e:
-            raise MemoryLimitError(
-                f"{ids.shape[0]} documents of {ids.shape[1]} tokens do not fit the memory of "
-                f"{self._device}; use a smaller --batch-tokens"
-            ) from e
         missed = ", ".join(str(point) for point in self.points if point not in found)
         raise InvalidInputError(f"{self.name} does not run {missed} in its forward pass")
 

@@ -124,7 +124,7 @@ def number(path: Path, settings: dict[str, Any], *keys: str) -> float:
 
 
 def check_arrays(path: Path, arrays: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]) -> None:
-    """Refuse arrays of the wrong shape, and NaN.
+    """Refuse arrays of the wrong shape, NaN, and infinity but in a threshold.
 
     Raises
     ------
@@ -137,8 +137,10 @@ def check_arrays(path: Path, arrays: dict[str, Tensor], shapes: dict[str, tuple[
                 f"{path}: array {key!r} has shape {tuple(arrays[key].shape)}, expected {shape}"
             )
     for key, array in arrays.items():
-        if array.isnan().any():
-            raise ArtifactError(f"{path}: array {key!r} holds NaN")
+        # Both outlast a sum, which needs no second array as large.
+        total = array.sum(dtype=torch.float64)
+        if total.isnan() or (total.isinf() and key != "threshold"):
+            raise ArtifactError(f"{path}: array {key!r} holds NaN or infinity")
 
 
 def encoder_shape(path: Path, arrays: dict[str, Tensor], key: str) -> tuple[int, int]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from sfal.cooc.gates import EncodeGate, Gate, GatedGate, ThresholdGate, TopKGate
+from sfal.cooc.memory import device_memory
 from sfal.cooc.sae_loaders import Loaded, from_local, from_release, gemma_scope, llama_scope
 from sfal.errors import ArtifactError, InvalidInputError
 from sfal.sources.model import SaeRef
@@ -148,7 +149,10 @@ def load_sae(
     else:
         loaded = from_release(ref, dtype)
     options = _Options(torch.device(device), _DTYPES[dtype], top_k, input_scale, decoder_norm_gate)
-    return _from_encoder(loaded, options) if loaded.encoder is not None else _build(loaded, options)
+    with device_memory(f"the SAE {loaded.where} does not fit the memory of {device}"):
+        if loaded.encoder is not None:
+            return _from_encoder(loaded, options)
+        return _build(loaded, options)
 
 
 @dataclass(frozen=True)
@@ -263,7 +267,10 @@ def _gate_name(gate: Gate, architecture: str) -> str:
 def _threshold_facts(gate: Gate) -> dict[str, float]:
     if not isinstance(gate, ThresholdGate) or not isinstance(gate.threshold, Tensor):
         return {}
-    low, high = gate.threshold.aminmax()
+    finite = gate.threshold[gate.threshold.isfinite()]  # infinity: a feature shut off
+    if not finite.numel():
+        return {}
+    low, high = finite.aminmax()
     return {"threshold_min": float(low), "threshold_max": float(high)}
 
 

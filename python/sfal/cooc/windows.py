@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sfal.cooc.memory import device_memory
 from sfal.cooc.saes import Sae
 from sfal.errors import InvalidInputError
 
@@ -109,16 +110,23 @@ def fired_windows(
         return np.zeros(1, np.int64), np.zeros(0, np.uint32)
     tokens = acts.flatten(0, 1)
     _check_finite(tokens, windows, plans, hook, documents)
-    fired = torch.zeros((len(windows), sae.n_features), dtype=torch.bool, device=acts.device)
+    too_much = f"features of {len(windows)} windows do not fit the memory of {acts.device}"
+    with device_memory(f"the {sae.n_features} {too_much}; use a smaller --batch-tokens"):
+        return _to_csr(_fired(tokens, windows, sae, max_elements))
+
+
+def _fired(tokens: Tensor, windows: list[Positions], sae: Sae, max_elements: int) -> Tensor:
+    """Which features fire in which window, bool, on the activations' device."""
+    fired = torch.zeros((len(windows), sae.n_features), dtype=torch.bool, device=tokens.device)
     room = sae.room(min(max(max_elements // sae.n_features, 1), sum(map(len, windows))))
     by_size: dict[int, list[int]] = defaultdict(list)
     for number, positions in enumerate(windows):
         by_size[positions.size].append(number)
     for numbers in by_size.values():
         for some, within in _chunks(numbers, windows, max_elements // sae.n_features):
-            index = torch.from_numpy(within).to(acts.device)
+            index = torch.from_numpy(within).to(tokens.device)
             fired[some] |= sae.fires_in(tokens[index], room)
-    return _to_csr(fired)
+    return fired
 
 
 def _chunks(
@@ -149,6 +157,9 @@ def _check_finite(
 ) -> None:
     """Refuse NaN and infinity at a position that counts."""
     used = np.concatenate(windows)
+    # NaN and infinity outlast a sum, which is far cheaper than a look at each number.
+    if torch.isfinite(tokens.sum(-1, dtype=torch.float32)).cpu().numpy()[used].all():
+        return
     finite = torch.isfinite(tokens).all(-1).cpu().numpy()[used]
     if finite.all():
         return
