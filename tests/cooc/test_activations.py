@@ -82,7 +82,7 @@ def test_the_last_layer_is_read_before_the_final_norm(folders, family):
     assert (here - normed).abs().max() > 0.1
 
 
-@pytest.mark.parametrize("family", ["gemma2", "gemma3", "llama"])
+@pytest.mark.parametrize("family", ["gemma2", "gemma3", "llama", "qwen3", "gpt_neox", "gpt2"])
 def test_what_attention_and_mlp_add_makes_up_the_stream(folders, family):
     sites = ("res_pre", "attn_out", "mlp", "res")
     model = load_language_model(folders(family), [HookPoint(1, site) for site in sites])

@@ -13,7 +13,7 @@ import tiny
 from sfal.cooc import fingerprints
 from sfal.cooc.sae_files import read_npz
 from sfal.cooc.saes import load_sae
-from sfal.errors import ArtifactError, DownloadError, SfalError
+from sfal.errors import ArtifactError, DownloadError, UnknownSaeError
 from sfal.sources.model import SaeRef
 
 D_IN, N_FEATURES = 8, 20
@@ -269,9 +269,12 @@ def test_an_sae_out_of_reach_is_a_download_error_that_names_it(ref, tmp_path, mo
         load_sae(ref)
 
 
-def test_a_release_nobody_knows_is_refused():
-    with pytest.raises(SfalError, match="no-such-release"):
-        load_sae(SaeRef("saelens", release="no-such-release", sae_id="x"))
+@pytest.mark.parametrize(
+    ("release", "sae_id"), [("no-such-release", "x"), ("gpt2-small-res-jb", "no-such-id")]
+)
+def test_a_release_or_id_nobody_knows_is_refused(release, sae_id):
+    with pytest.raises(UnknownSaeError, match=f"{release} {sae_id}"):
+        load_sae(SaeRef("saelens", release=release, sae_id=sae_id))
 
 
 def test_local_files_are_known_by_their_hashes(tmp_path):

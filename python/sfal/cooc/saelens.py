@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sfal.cooc.sae_loaders import KEYS, Loaded, check_shapes, facts, relevant, wanted_keys
-from sfal.errors import ArtifactError, InvalidInputError, SfalError
+from sfal.errors import ArtifactError, InvalidInputError, SfalError, UnknownSaeError
 from sfal.hub import hub_errors
 
 _PER_SEQUENCE = ("temporal",)
@@ -19,8 +19,15 @@ def fetch(release: str, sae_id: str, dtype: str) -> Loaded:
     where = f"{release} {sae_id}"
 
     def load(SAE: Any) -> Any:  # noqa: N803
-        with hub_errors(f"SAE {where}"):
-            return SAE.from_pretrained(release, sae_id, device="cpu", dtype=dtype)
+        try:
+            with hub_errors(f"SAE {where}"):
+                return SAE.from_pretrained(release, sae_id, device="cpu", dtype=dtype)
+        except ValueError as e:
+            if "not found in" in str(e) and not isinstance(e, SfalError):
+                raise UnknownSaeError(
+                    f"SAELens knows no SAE {where}; `sfal sources` lists what it knows"
+                ) from e
+            raise
 
     return _load(where, load)
 
