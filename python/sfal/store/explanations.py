@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfal.errors import ArtifactError
+from sfal.store.arrow import to_numpy
 from sfal.store.files import atomic_path
 from sfal.store.paths import EXPLANATIONS
 
@@ -173,7 +174,7 @@ def _check(table: "pa.Table", path: Path) -> None:
             raise ArtifactError(f"{path} has no column {field.name} of type {field.type}")
         if table.column(at).null_count:
             raise ArtifactError(f"{path}: column {field.name} has missing values")
-    features = table.column("feature").to_numpy()
+    features = to_numpy(table.column("feature"))
     if len(features) == 0:
         raise ArtifactError(f"{path} holds no explanation")
     if np.any(features[1:] <= features[:-1]):

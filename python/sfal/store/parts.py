@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfal.errors import ArtifactError, InvalidInputError
+from sfal.store.arrow import to_numpy
 from sfal.store.files import atomic_path, sha256_file
 from sfal.store.manifest import Manifest, Part, occurrences_dir
 
@@ -127,10 +128,10 @@ def read_part(folder: Path, part: Part) -> Windows:
         )
     features = pa.concat_arrays(table["features"].chunks) if table.num_rows else None
     windows = Windows(
-        table["doc"].to_numpy(),
-        table["window"].to_numpy(),
+        to_numpy(table["doc"]),
+        to_numpy(table["window"]),
         np.zeros(1, np.int64) if features is None else _indptr(features),
-        np.zeros(0, np.uint32) if features is None else features.flatten().to_numpy(),
+        np.zeros(0, np.uint32) if features is None else to_numpy(features.flatten()),
     )
     _check_documents(path, part, windows)
     return windows
@@ -230,7 +231,7 @@ def _columns(schema: Any) -> str:
 
 
 def _indptr(features: Any) -> NDArray[np.int64]:
-    offsets: NDArray[np.int64] = features.offsets.to_numpy().astype(np.int64)
+    offsets: NDArray[np.int64] = to_numpy(features.offsets).astype(np.int64)
     offsets -= offsets[0]
     return offsets
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfal.errors import ArtifactError, InvalidInputError
+from sfal.store.arrow import to_numpy
 from sfal.store.files import atomic_path
 from sfal.store.paths import RUNS
 
@@ -155,8 +156,8 @@ def read_vectors(path: Path) -> Vectors:
                 if feature.null_count or embedding.null_count or embedding.flatten().null_count:
                     raise ArtifactError(f"{path} has missing values")
                 stop = at + len(batch)
-                features[at:stop] = feature.to_numpy()
-                vectors[at:stop] = embedding.flatten().to_numpy().reshape(-1, width)
+                features[at:stop] = to_numpy(feature)
+                vectors[at:stop] = to_numpy(embedding.flatten()).reshape(-1, width)
                 at = stop
             metadata = _metadata(file.schema_arrow)
     except (OSError, pa.ArrowException, ValueError) as e:
