@@ -104,3 +104,12 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ArtifactError, match="file"), folder_lock(tmp_path / "file" / "below"):
         pass
+
+
+def test_an_empty_folder_goes_when_nothing_came_of_it(tmp_path):
+    with folder_lock(tmp_path / "model" / "source"):
+        pass
+    assert not (tmp_path / "model").exists()
+    with folder_lock(tmp_path / "model" / "source"):
+        (tmp_path / "model" / "source" / "manifest.json").write_text("{}")
+    assert (tmp_path / "model" / "source" / "manifest.json").exists()

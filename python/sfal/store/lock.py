@@ -47,7 +47,6 @@ def folder_lock(folder: Path) -> Iterator[None]:
     """
     path = folder / LOCK
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         descriptor = _acquire(path)
     except OSError as e:
         raise write_error(path, e) from e
@@ -58,11 +57,18 @@ def folder_lock(folder: Path) -> Iterator[None]:
         with suppress(OSError):
             path.unlink()
         os.close(descriptor)
+        with suppress(OSError):
+            folder.rmdir()  # nothing came of it: only an empty folder goes
+            folder.parent.rmdir()
 
 
 def _acquire(path: Path) -> int:
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except FileNotFoundError:
+            continue  # the owner before us has just removed its empty folder
         try:
             held_by_kernel = _flock(descriptor)
             if not _still_named(descriptor, path):
