@@ -186,6 +186,18 @@ def test_all_with_no_other_flag_uses_the_default_embedder_from_the_hub(bucket, t
     np.testing.assert_allclose(np.linalg.norm(found.vectors, axis=1), 1, atol=1e-5)
 
 
+def test_fetching_and_choosing_import_neither_torch_nor_pandas(bucket):
+    script = (
+        "import sys; from sfal.cli.embeddings import embeddings;"
+        f"embeddings(['all', '--source', '{OTHER}', '--embedding-model', 'neuronpedia'],"
+        "standalone_mode=False); print(*sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "4 embedded" in result.stdout
+    heavy = {"torch", "pandas", "transformers", "sentence_transformers", "datasets", "sae_lens"}
+    assert heavy.isdisjoint(result.stdout.split())
+
+
 def test_an_error_is_a_line_without_a_traceback(bucket, tmp_path):
     result = finish("download", "--source", "gemma-2-2b/nothing", environment={})
     assert result.returncode == 1

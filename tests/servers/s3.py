@@ -65,7 +65,7 @@ def serve(objects, page_size=1000):
         pass
 
     Handler.bucket = bucket
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     bucket.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
@@ -77,6 +77,11 @@ def serve(objects, page_size=1000):
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """Clients that give up break their connections; that is no news."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -14,6 +14,7 @@ from sfal.embeddings.encode import encode_texts, remove_pieces
 from sfal.embeddings.export_vectors import read_export_vectors
 from sfal.embeddings.neuronpedia import cached_export
 from sfal.errors import ArtifactError, SettingsMismatchError
+from sfal.store.arrow import to_numpy
 from sfal.store.explanations import MIXED, embeddings_stem, explanations_sha256, kinds
 from sfal.store.files import remove_temporaries
 from sfal.store.lock import folder_lock
@@ -165,5 +166,5 @@ def _metadata(path: Path) -> dict[str, Any]:
 
 
 def _features(table: "pa.Table") -> NDArray[np.uint32]:
-    features: NDArray[np.uint32] = table.column("feature").to_numpy()
+    features: NDArray[np.uint32] = to_numpy(table.column("feature"))
     return features

@@ -21,6 +21,7 @@ from sfal.embeddings.records import (
 )
 from sfal.embeddings.transfer import Patience
 from sfal.errors import ArtifactError, InvalidInputError
+from sfal.store.arrow import to_numpy
 from sfal.store.explanations import (
     explanations_metadata,
     kinds,
@@ -304,7 +305,7 @@ def _summary(
     *,
     unchanged: bool,
 ) -> ChosenSummary:
-    highest = int(table.column("feature").to_numpy()[-1]) + 1
+    highest = int(to_numpy(table.column("feature"))[-1]) + 1
     return ChosenSummary(
         source=source.name,
         n_chosen=len(table),

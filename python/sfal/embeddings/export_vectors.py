@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from sfal.embeddings.neuronpedia import Export
 from sfal.embeddings.records import RecordReader
 from sfal.errors import ArtifactError
+from sfal.store.arrow import to_numpy
 from sfal.store.files import write_error
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def read_export_vectors(
 def _read(
     export: Export, reader: RecordReader, table: "pa.Table", folder: Path, files: ExitStack
 ) -> ExportVectors:
-    features = table.column("feature").to_numpy()
+    features = to_numpy(table.column("feature"))
     wanted = _digests(table)
     # By dimension, since one odd vector must not decide it.
     found: dict[int, _Aside] = {}
@@ -145,7 +145,7 @@ def parse_vector(value: object) -> NDArray[np.float32] | None:
             return None
     if not isinstance(value, list) or not 0 < len(value) <= _MAX_WIDTH:
         return None
-    if not all(type(x) in (int, float) and abs(x) < math.inf for x in value):
+    if not {int, float}.issuperset(map(type, value)):
         return None
     try:
         with np.errstate(over="ignore"):

@@ -237,6 +237,8 @@ class Client:
                 return response.headers
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as e:
             raise DownloadError(f"cannot fetch {url}: {e}") from e
+        except (requests.Timeout, urllib3.exceptions.TimeoutError) as e:
+            raise TemporaryError(f"no answer in {self.patience.rate_seconds:g} s") from e
         except (requests.RequestException, urllib3.exceptions.HTTPError) as e:
             raise TemporaryError(_short(e)) from e
 
@@ -316,6 +318,10 @@ def _retry_after(value: str | None) -> float:
 def _short(error: Exception) -> str:
     """First words of a library's message, which may be a page long."""
     text = " ".join(str(error).split()) or type(error).__name__
+    if "IncompleteRead" in text:
+        return "the connection broke off before the end"
+    if "NewConnectionError" in text or "Failed to establish" in text or "NameResolution" in text:
+        return "no connection; check the network and SFAL_NEURONPEDIA_URL"
     return text if len(text) <= 200 else f"{text[:200]}…"
 
 

@@ -58,9 +58,14 @@ def from_texts(texts: Sequence[str], chosen: NDArray[np.int32]) -> "pa.Array":
     chosen : ndarray of shape (n,), int32
         Position in `texts` of each value.
     """
+    return from_strings(texts).take(from_numpy(chosen))
+
+
+def from_strings(texts: Sequence[str]) -> "pa.Array":
+    """Make an Arrow array of text, of 2 GiB in all at most."""
     import pyarrow as pa
 
     raw = [text.encode() for text in texts]
     offsets = np.cumsum([0, *map(len, raw)], dtype=np.int32)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(raw))]
-    return pa.Array.from_buffers(pa.string(), len(raw), buffers).take(from_numpy(chosen))
+    return pa.Array.from_buffers(pa.string(), len(raw), buffers)

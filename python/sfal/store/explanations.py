@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfal.errors import ArtifactError
-from sfal.store.arrow import to_numpy
+from sfal.store.arrow import from_numpy, from_strings, to_numpy
 from sfal.store.files import atomic_path
 from sfal.store.paths import EXPLANATIONS
 
@@ -59,9 +59,8 @@ def make_table(features: NDArray[np.uint32], rows: Iterable[tuple[str, str, str]
     for start in range(0, len(features), _ROWS):
         part = features[start : start + _ROWS]
         texts, types, explainers = zip(*islice(source, len(part)), strict=True)
-        batches.append(
-            pa.record_batch([part, list(texts), list(explainers), list(types)], schema=schema)
-        )
+        columns = [from_numpy(part), *map(from_strings, (texts, explainers, types))]
+        batches.append(pa.RecordBatch.from_arrays(columns, schema=schema))
     return pa.Table.from_batches(batches, schema)
 
 
@@ -114,7 +113,8 @@ def read_explanations(source_dir: Path) -> "pa.Table":
             f"{source_dir} has no explanations yet; `sfal embeddings download` fetches them"
         )
     try:
-        table = pq.read_table(path, partitioning=None, page_checksum_verification=True)
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            table = file.read()
     except (OSError, pa.ArrowException) as e:
         raise ArtifactError(
             f"{path} cannot be read ({_first_line(e)}); remove it and run "

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfal.errors import ArtifactError, InvalidInputError
-from sfal.store.arrow import to_numpy
+from sfal.store.arrow import from_numpy, to_numpy
 from sfal.store.files import atomic_path
 from sfal.store.paths import RUNS
 
@@ -124,11 +124,10 @@ def write_vector_pieces(
                     f"{path}: the vector of feature {features[bad[0]]} is not finite; "
                     "the embedding model is damaged or of too low a precision"
                 )
-            flat = np.ascontiguousarray(vectors, dtype=np.float32).ravel()
-            lists = pa.FixedSizeListArray.from_arrays(pa.array(flat, pa.float32()), width)
-            writer.write_batch(
-                pa.record_batch([pa.array(features, pa.uint32()), lists], schema=schema)
-            )
+            flat = from_numpy(np.ascontiguousarray(vectors, dtype=np.float32).ravel())
+            lists = pa.FixedSizeListArray.from_arrays(flat, width)
+            numbers = from_numpy(features.astype(np.uint32, copy=False))
+            writer.write_batch(pa.RecordBatch.from_arrays([numbers, lists], schema=schema))
 
 
 def read_vectors(path: Path) -> Vectors:
