@@ -113,7 +113,8 @@ def read_part(folder: Path, part: Part) -> Windows:
 
     path = check_part(folder, part)
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            table = file.read()
         if not table.schema.equals(_schema()):
             raise ArtifactError(
                 f"{path} is no part of a run: its columns are {_columns(table.schema)}, "
