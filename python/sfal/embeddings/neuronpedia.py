@@ -21,12 +21,11 @@ from sfal.embeddings.transfer import Client, NotFoundError, Patience, TemporaryE
 from sfal.errors import ArtifactError, DownloadError, InvalidInputError
 from sfal.progress import progress
 from sfal.store.files import atomic_path, read_json, write_json
-from sfal.store.paths import check_name
+from sfal.store.paths import EXPORT, check_name
 
 _log = logging.getLogger(__name__)
 
 DEFAULT_URL = "https://neuronpedia-datasets.s3.us-east-1.amazonaws.com"
-EXPORT = "export"
 LISTING = "listing.json"
 
 _BATCH = re.compile(r"batch-(0|[1-9][0-9]{0,6})\.jsonl\.gz")

@@ -1,16 +1,12 @@
 """Sources whose explanations are wanted: named, of a preset, or lying on disk."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from sfal.embeddings.choose import ExplainedSource
-from sfal.embeddings.neuronpedia import EXPORT
 from sfal.errors import ArtifactError
-from sfal.sources import PRESETS
 from sfal.store.files import read_json
-from sfal.store.paths import EXPLANATIONS, MANIFEST, OCCURRENCES, RUNS, check_name, source_dir
+from sfal.store.paths import MANIFEST, check_name, source_dir
 
 _DEPTH = 3
 """Folders of sources lie two levels below the root; names given by hand may differ by one."""
@@ -49,30 +45,16 @@ def named_source(data_dir: Path, name: str, neuronpedia_id: str | None = None) -
 
 
 def sources_on_disk(data_dir: Path) -> list[str]:
-    """Names of the sources that have a run or explanations in a data tree, in order."""
-    published = {preset.published_dir for preset in PRESETS.values()}
-    names = []
-    for folder, files, folders in _folders(data_dir):
-        is_source = not {MANIFEST, EXPLANATIONS}.isdisjoint(files)
-        is_source = is_source or not {EXPORT, RUNS}.isdisjoint(folders)
-        is_source = is_source or any("cooccurrences" in f and f.endswith(".npz") for f in files)
-        # The published layout names its folders by family, which is no Neuronpedia id.
-        if is_source and folder.parent.name not in published:
-            names.append(folder.relative_to(data_dir).as_posix())
-    return sorted(names)
+    """Names of the sources that have data in a data tree, in order.
 
-
-def _folders(data_dir: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    for where, folders, files in os.walk(data_dir):
-        depth = len(Path(where).relative_to(data_dir).parts)
-        inner = list(folders)
-        folders[:] = sorted(
-            f
-            for f in folders
-            if depth < _DEPTH and not f.startswith(".") and f not in (RUNS, OCCURRENCES, EXPORT)
-        )
-        if depth:
-            yield Path(where), files, inner
+    Those of the published layout are left out: its folders are named by
+    family, which is no Neuronpedia id.
+    """
+    return sorted(
+        folder.relative_to(data_dir).as_posix()
+        for folder in source_folders(data_dir)
+        if folder.parent.name not in FAMILIES
+    )
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

@@ -143,10 +143,11 @@ def explanations_sha256(table: "pa.Table") -> str:
 
 def kinds(table: "pa.Table") -> Counter[tuple[str, str]]:
     """How many explanations there are of each (type, explainer)."""
-    counts = table.group_by(["type", "explainer"]).aggregate([([], "count_all")]).to_pydict()
-    named = zip(counts["type"], counts["explainer"], counts["count_all"], strict=True)
+    counts: Counter[tuple[str, str]] = Counter()
+    for batch in table.select(["type", "explainer"]).to_batches(_ROWS):
+        counts.update(zip(*(column.to_pylist() for column in batch.columns), strict=True))
     # In order of name, so that kinds of equal number always come in the same order.
-    return Counter({(type_, explainer): n for type_, explainer, n in sorted(named)})
+    return Counter(dict(sorted(counts.items())))
 
 
 def embeddings_stem(table: "pa.Table") -> str:
