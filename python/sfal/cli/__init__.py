@@ -19,6 +19,7 @@ _COMMANDS = {
     "score": ("sfal.cli.score:score", "Compare the two neighbourhoods of each feature (stage 3)."),
     "feature": ("sfal.cli.feature:feature", "Show one feature with both its neighbourhoods."),
     "sources": ("sfal.cli.sources:sources", "List the SAEs that can be named."),
+    "status": ("sfal.cli.status:status", "Show what lies on disk and what is missing."),
     "verify": ("sfal.cli.verify:verify", "Check what lies on disk against its hashes."),
 }
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sfal.embeddings.explanations import Chooser, Preferences
 from sfal.embeddings.gunzip import ExpansionLimits
 from sfal.embeddings.local_files import file_origin, read_explanations_file
-from sfal.embeddings.neuronpedia import EXPORT, Export, cached_export, download_export
+from sfal.embeddings.neuronpedia import Export, cached_export, download_export
 from sfal.embeddings.records import (
     BEYOND_WIDTH,
     OTHER_SOURCE,
@@ -19,6 +19,7 @@ from sfal.embeddings.records import (
     Record,
     RecordReader,
 )
+from sfal.embeddings.targets import ExplainedSource
 from sfal.embeddings.transfer import Patience
 from sfal.errors import ArtifactError, InvalidInputError
 from sfal.store.arrow import to_numpy
@@ -30,7 +31,7 @@ from sfal.store.explanations import (
 )
 from sfal.store.files import remove_temporaries
 from sfal.store.lock import folder_lock
-from sfal.store.paths import EXPLANATIONS, source_dir
+from sfal.store.paths import EXPLANATIONS, EXPORT, source_dir
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,18 +42,6 @@ _FORMAT = 1
 _TOO_MANY_KINDS = "one kind of explanation too many"
 _MOST_BEYOND = 0.01
 """Share of records beyond the SAE's width above which they are of another SAE."""
-
-
-@dataclass(frozen=True)
-class ExplainedSource:
-    """A source whose explanations are wanted."""
-
-    name: str
-    """Folder below the data folder."""
-    neuronpedia_id: str | None
-    """``model/source`` on Neuronpedia, if it is there."""
-    n_features: int | None = None
-    """Features of the SAE, if a run on disk says it."""
 
 
 @dataclass(frozen=True)

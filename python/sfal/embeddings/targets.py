@@ -1,15 +1,26 @@
 """Sources whose explanations are wanted: named, of a preset, or lying on disk."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sfal.embeddings.choose import ExplainedSource
 from sfal.errors import ArtifactError
 from sfal.store.files import read_json
 from sfal.store.paths import MANIFEST, check_name, source_dir
+from sfal.store.published import FAMILIES
+from sfal.store.tree import source_folders
 
-_DEPTH = 3
-"""Folders of sources lie two levels below the root; names given by hand may differ by one."""
+
+@dataclass(frozen=True)
+class ExplainedSource:
+    """A source whose explanations are wanted."""
+
+    name: str
+    """Folder below the data folder."""
+    neuronpedia_id: str | None
+    """``model/source`` on Neuronpedia, if it is there."""
+    n_features: int | None = None
+    """Features of the SAE, if a run on disk says it."""
 
 
 def named_source(data_dir: Path, name: str, neuronpedia_id: str | None = None) -> ExplainedSource:

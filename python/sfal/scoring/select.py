@@ -1,7 +1,7 @@
 """Which sources on disk a command means: by model, layer, name, embedder and explainer."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,18 +10,18 @@ from sfal.errors import ArtifactError, InvalidInputError, SfalError
 from sfal.sources import PRESETS
 from sfal.store.files import read_json
 from sfal.store.manifest import has_manifest
-from sfal.store.npz import PATTERN
-from sfal.store.paths import EXPLANATIONS, MANIFEST, RUNS, check_name, source_dir
+from sfal.store.paths import MANIFEST, RUNS, check_name, source_dir
 from sfal.store.published import (
+    FAMILIES,
     MODEL_IDS,
     explainer_of,
     find_histograms,
     find_pickled_embeddings,
     model_in_name,
 )
+from sfal.store.tree import source_folders, subfolders
 from sfal.store.vectors import find_vectors
 
-_DEPTH = 3
 _FAMILY_MODELS = {"gemma": "gemma-2-9b", "llama": "llama3.1-8b"}
 """Models of the published data, where a file name does not say."""
 
@@ -157,7 +157,7 @@ def _by_name(data_dir: Path, selection: Selection) -> tuple[list[_Candidate], li
 
 
 def _by_model(data_dir: Path, selection: Selection) -> list[_Candidate]:
-    there = [_candidate(data_dir, folder, selection.run) for folder in _folders(data_dir)]
+    there = [_candidate(data_dir, folder, selection.run) for folder in source_folders(data_dir)]
     if selection.model is None:
         if not there:
             raise ArtifactError(f"no data yet in {data_dir}; `sfal cooc` makes some")
@@ -176,49 +176,9 @@ def _by_model(data_dir: Path, selection: Selection) -> list[_Candidate]:
     return [c for c in found if c.model == models_found[0]]
 
 
-def _folders(data_dir: Path) -> Iterator[Path]:
-    """Folders of sources: the outermost ones that hold data of their own."""
-    level = [data_dir]
-    for depth in range(_DEPTH):
-        below: list[Path] = []
-        for parent in level:
-            for folder in _subfolders(parent):
-                published = parent.name in _families() and re.match(r"\d", folder.name)
-                if published or _holds_data(folder) or (depth and _holds_embeddings(folder)):
-                    yield folder
-                else:
-                    below.append(folder)
-        level = below
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    try:
-        return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    except OSError:
-        return []
-
-
-def _holds_data(folder: Path) -> bool:
-    return (
-        (folder / MANIFEST).exists()
-        or (folder / EXPLANATIONS).exists()
-        or (folder / RUNS).is_dir()
-        or any(folder.glob(PATTERN))
-    )
-
-
-def _holds_embeddings(folder: Path) -> bool:
-    return any(any(folder.glob(f"{level}*_embeddings.*")) for level in ("*/", "*/*/"))
-
-
-def _families() -> dict[str, str]:
-    """Folder of a family in the published layout, and the family's name."""
-    return {preset.published_dir: name for name, preset in PRESETS.items()}
-
-
 def _candidate(data_dir: Path, folder: Path, run: str | None) -> _Candidate:
     name = folder.relative_to(data_dir).as_posix()
-    family = _families().get(folder.parent.name)
+    family = FAMILIES.get(folder.parent.name)
     run_folder = folder / RUNS / check_name(run, "run") if run else folder
     made_with = _source_in_manifest(run_folder)
     aliases = {name.split("/")[0]}
@@ -313,7 +273,7 @@ def _wanted(embedder: str, names: Sequence[str]) -> bool:
 
 
 def _no_counts(candidate: _Candidate, run: str | None) -> str:
-    runs = _subfolders(candidate.folder / RUNS)
+    runs = subfolders(candidate.folder / RUNS)
     if run is not None or runs:
         there = ", ".join(p.name for p in runs) or "none"
         asked = f"run {run} of {candidate.name}" if run else candidate.name

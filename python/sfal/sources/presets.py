@@ -15,8 +15,6 @@ class Preset:
     """Layers by the size in the model's name; of 9b and Llama the paper's."""
     sites: tuple[str, ...] = ("res",)
     """Sites of the SAEs."""
-    published_dir: str = ""
-    """Folder of the family in the published data layout."""
 
 
 PRESETS = {
@@ -29,12 +27,10 @@ PRESETS = {
             "9b-it": (9, 20, 31),
             "27b": (10, 22, 34),
         },
-        published_dir="gemmascope-res-16k",
     ),
     "llama": Preset(
         model="meta-llama/Llama-3.1-8B",
         corpus="cerebras/SlimPajama-627B",
         layers={"8b": (0, 8, 17, 25, 31)},
-        published_dir="Llama3_1-8B-Base-LXR-8x",
     ),
 }

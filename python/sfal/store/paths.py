@@ -17,6 +17,7 @@ OCCURRENCES = "occurrences"
 EXPLANATIONS = "explanations.parquet"
 SCORES = "scores.parquet"
 RUNS = "runs"
+EXPORT = "export"
 
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@=-]*")
 

@@ -12,6 +12,9 @@ from sfal.store.frames import Frame, read_frame
 from sfal.store.npz import PATTERN
 from sfal.store.paths import RUNS
 
+FAMILIES = {"gemmascope-res-16k": "gemma", "Llama3_1-8B-Base-LXR-8x": "llama"}
+"""Family of models by its folder in the published data."""
+
 SUFFIX = "_embeddings.pkl"
 """Ending of the published embeddings' file names."""
 
@@ -35,12 +38,10 @@ _TYPES = (
 class PublishedEmbeddings:
     """What a published ``.pkl`` of embeddings holds."""
 
-    features: NDArray[np.uint32]
-    """Shape (n,), rising."""
     vectors: NDArray[np.float32]
-    """Shape (n, D)."""
-    explanations: list[str]
-    """Explanation of each feature in `features`, plain text."""
+    """Shape (n_features, D), zero for features that are not explained."""
+    explanations: dict[int, str]
+    """Explanations by feature, plain text."""
     source_ids: frozenset[str]
     """Neuronpedia's names of the sources that the records are of, such as
     ``0-gemmascope-res-16k``; empty where the file does not say."""
@@ -97,7 +98,7 @@ def model_in_name(histogram: Path) -> str | None:
     return MODEL_IDS.get(match[1], match[1].lower())
 
 
-def read_pickled_embeddings(path: Path) -> PublishedEmbeddings:
+def read_pickled_embeddings(path: Path, n_features: int) -> PublishedEmbeddings:
     """Read published embeddings, as data only.
 
     Parameters
@@ -105,12 +106,15 @@ def read_pickled_embeddings(path: Path) -> PublishedEmbeddings:
     path : Path
         A pickled pandas frame with columns index and embedding, and the
         explanation in true_description or description.
+    n_features : int
+        Width of the SAE.
 
     Raises
     ------
     ArtifactError
         If the file holds anything but such a frame, a column is missing, a
-        feature is negative or comes twice, or a vector is missing or not finite.
+        feature is not of the SAE or comes twice, or a vector is missing or not
+        finite.
     """
     frame = read_frame(path)
     missing = [name for name in ("index", "embedding") if name not in frame.names]
@@ -120,28 +124,33 @@ def read_pickled_embeddings(path: Path) -> PublishedEmbeddings:
             f"its columns are {', '.join(frame.names)}"
         )
     index = frame.integers("index")
-    order = np.argsort(index, kind="stable")
-    sorted_index = index[order]
+    _check_features(path, index, n_features)
+    vectors = frame.vectors("embedding", index, n_features)
+    # A NaN or an infinity anywhere shows in the extremes, without an array of truth values.
+    if not (np.isfinite(vectors.max()) and np.isfinite(vectors.min())):
+        first = int(np.isfinite(vectors).all(axis=1).argmin())
+        raise ArtifactError(f"{path}: the vector of feature {first} is not finite")
+    texts = dict(zip(index.tolist(), _texts(frame), strict=True))
+    return PublishedEmbeddings(vectors, texts, _source_ids(frame))
+
+
+def _check_features(path: Path, index: NDArray[np.int64], n_features: int) -> None:
     if len(index) == 0:
         raise ArtifactError(f"{path} holds no embedding")
-    if sorted_index[0] < 0 or sorted_index[-1] >= 1 << 32:
-        bad = sorted_index[0] if sorted_index[0] < 0 else sorted_index[-1]
-        raise ArtifactError(f"{path}: {bad} is no index of a feature")
-    twice = np.flatnonzero(sorted_index[1:] == sorted_index[:-1])
-    if len(twice):
-        raise ArtifactError(f"{path}: feature {sorted_index[twice[0]]} comes twice")
-    rows = frame.vectors("embedding")
-    vectors = rows if (sorted_index == index).all() else rows[order]
-    finite = np.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        first = sorted_index[int(finite.argmin())]
-        raise ArtifactError(f"{path}: the vector of feature {first} is not finite")
-    texts = _texts(frame)
-    return PublishedEmbeddings(
-        features=sorted_index.astype(np.uint32),
-        vectors=vectors,
-        explanations=[texts[i] for i in order.tolist()],
-        source_ids=_source_ids(frame),
+    if index.min() < 0:
+        raise ArtifactError(f"{path}: {index.min()} is no index of a feature")
+    if index.max() >= n_features:
+        raise ArtifactError(wrong_width(path, int(index.max()), n_features))
+    times = np.bincount(index)
+    if times.max() > 1:
+        raise ArtifactError(f"{path}: feature {int((times > 1).argmax())} comes twice")
+
+
+def wrong_width(path: Path, feature: int, n_features: int) -> str:
+    """Say that embeddings are of a wider SAE than the counts."""
+    return (
+        f"{path} explains feature {feature}, the counts have {n_features} features; "
+        "they are of different SAEs"
     )
 
 

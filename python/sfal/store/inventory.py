@@ -1,0 +1,108 @@
+"""What lies on disk for each source, and what is missing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sfal.errors import SfalError
+from sfal.store.manifest import Manifest, has_manifest
+from sfal.store.paths import EXPLANATIONS, RUNS, SCORES
+from sfal.store.published import find_histograms, find_pickled_embeddings
+from sfal.store.tree import source_folders, subfolders
+from sfal.store.vectors import find_vectors
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of one source."""
+
+    name: str
+    """``counts``, ``explanations``, ``embeddings`` or ``scores``."""
+    found: str
+    """What there is; empty if nothing."""
+    missing: str
+    """The command that makes what is missing; empty if nothing is."""
+
+
+@dataclass(frozen=True)
+class SourceStatus:
+    """A source's folder, stage by stage."""
+
+    name: str
+    """Folder below the data folder."""
+    stages: tuple[Stage, ...]
+    """In the pipeline's order."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing."""
+        return not any(stage.missing for stage in self.stages)
+
+
+def inventory(data_dir: Path) -> Iterator[SourceStatus]:
+    """Look at every source of a data tree; reads manifests, no data.
+
+    Parameters
+    ----------
+    data_dir : Path
+        Root of our data tree, of the published one, or of both.
+    """
+    for folder in source_folders(data_dir):
+        name = folder.relative_to(data_dir).as_posix()
+        runs = [folder, *subfolders(folder / RUNS)]
+        stages = [_counts(run, folder) for run in runs if run is folder or has_manifest(run)]
+        if len(stages) > 1 and not stages[0].found:
+            del stages[0]  # counted in further runs only, which is no gap
+        embeddings = find_pickled_embeddings(folder) | find_vectors(folder)
+        yield SourceStatus(
+            name,
+            (
+                *stages,
+                _explanations(folder, name, published=bool(embeddings)),
+                Stage(
+                    "embeddings",
+                    ", ".join(f"{embedder} ({stem})" for embedder, stem in sorted(embeddings)),
+                    "" if embeddings else f"sfal embeddings embed --source {name}",
+                ),
+                _scores(folder, name),
+            ),
+        )
+
+
+def _counts(run: Path, folder: Path) -> Stage:
+    stage = "counts" if run == folder else f"counts, run {run.name}"
+    if has_manifest(run):
+        try:
+            manifest = Manifest.load(run)
+        except SfalError as e:
+            return Stage(stage, "", f"sfal verify {run}  ({e})")
+        found = f"{manifest.n_windows:,} windows of {manifest.counts.documents:,} documents"
+        if manifest.complete:
+            return Stage(stage, found, "")
+        goal = manifest.end - manifest.start
+        return Stage(stage, f"{found}, of {goal:,}", "the same `sfal cooc` command goes on")
+    histograms = find_histograms(run)
+    if histograms:
+        return Stage(stage, ", ".join(path.name for path in histograms), "")
+    return Stage(stage, "", "sfal cooc")
+
+
+def _explanations(folder: Path, name: str, published: bool) -> Stage:
+    path = folder / EXPLANATIONS
+    if not path.exists():
+        if published:
+            return Stage("explanations", "those in the embeddings' files", "")
+        return Stage("explanations", "", f"sfal embeddings download --source {name}")
+    import pyarrow.parquet as pq
+
+    try:
+        rows = pq.read_metadata(path).num_rows
+    except (OSError, ValueError) as e:
+        return Stage("explanations", "", f"sfal embeddings download --source {name}  ({e})")
+    return Stage("explanations", f"of {rows:,} features", "")
+
+
+def _scores(folder: Path, name: str) -> Stage:
+    found = [folder / SCORES, *sorted((folder / RUNS).glob(f"*/{SCORES}"))]
+    there = [path.relative_to(folder).as_posix() for path in found if path.exists()]
+    return Stage("scores", ", ".join(there), "" if there else f"sfal score --source {name}")
