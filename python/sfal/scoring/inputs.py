@@ -14,7 +14,12 @@ from sfal.store.manifest import Manifest, has_manifest
 from sfal.store.npz import inspect_histogram
 from sfal.store.paths import EXPLANATIONS
 from sfal.store.published import SUFFIX as PICKLED
-from sfal.store.published import explainer_of, find_histograms, read_pickled_embeddings
+from sfal.store.published import (
+    explainer_of,
+    find_histograms,
+    read_pickled_embeddings,
+    wrong_width,
+)
 
 if TYPE_CHECKING:
     from sfal._core import Histogram, Occurrences
@@ -142,30 +147,31 @@ def read_embeddings(
         If the file is damaged, of another source, or explains features that the SAE has not.
     """
     if path.name.endswith(PICKLED):
-        published = read_pickled_embeddings(path)
+        published = read_pickled_embeddings(path, n_features)
         _check_source(path, published.source_ids, source_name)
-        features, vectors = published.features, published.vectors
-        texts = dict(zip(features.tolist(), published.explanations, strict=True))
+        matrix, texts = published.vectors, published.explanations
         explainer = explainer_of(stem)
     else:
-        from sfal.store.vectors import read_vectors
+        matrix, texts, explainer = _our_embeddings(path, stem, source_name, folder, n_features)
+    # A zero vector says nothing about its feature, whoever wrote it.
+    explained: NDArray[np.bool_] = np.any(matrix, axis=1)
+    return Embeddings(matrix, explained, texts, explainer)
 
-        features, vectors, metadata = read_vectors(path)
-        made_for = metadata.get("source")
-        _check_source(path, frozenset([made_for] if isinstance(made_for, str) else []), source_name)
-        texts = _explanations(folder, path, metadata.get("explanations_sha256"))
-        explainer = str(metadata.get("explainer") or explainer_of(stem))
+
+def _our_embeddings(
+    path: Path, stem: str, source_name: str, folder: Path, n_features: int
+) -> tuple[NDArray[np.float32], dict[int, str], str]:
+    from sfal.store.vectors import read_vectors
+
+    features, vectors, metadata = read_vectors(path)
+    made_for = metadata.get("source")
+    _check_source(path, frozenset([made_for] if isinstance(made_for, str) else []), source_name)
     if len(features) and int(features[-1]) >= n_features:
-        raise ArtifactError(
-            f"{path} explains feature {int(features[-1])}, the counts have {n_features} features; "
-            "they are of different SAEs"
-        )
+        raise ArtifactError(wrong_width(path, int(features[-1]), n_features))
     matrix = np.zeros((n_features, vectors.shape[1]), dtype=np.float32)
     matrix[features] = vectors
-    explained = np.zeros(n_features, dtype=np.bool_)
-    # A zero vector says nothing about its feature, whoever wrote it.
-    explained[features] = vectors.any(axis=1)
-    return Embeddings(matrix, explained, texts, explainer)
+    texts = _explanations(folder, path, metadata.get("explanations_sha256"))
+    return matrix, texts, str(metadata.get("explainer") or explainer_of(stem))
 
 
 def _check_source(path: Path, made_for: frozenset[str], source_name: str) -> None:

@@ -84,8 +84,19 @@ class Frame:
             values = column.tolist() if isinstance(column, np.ndarray) else column
             return np.array([_whole(fv.scalar(v)) for v in values], dtype=np.int64)
 
-    def vectors(self, name: str) -> npt.NDArray[np.float32]:
+    def vectors(
+        self, name: str, rows: npt.NDArray[np.int64] | None = None, n_rows: int | None = None
+    ) -> npt.NDArray[np.float32]:
         """Read a column of vectors, lists of floats or arrays, as one matrix.
+
+        Parameters
+        ----------
+        name : str
+            Name of the column.
+        rows : ndarray of shape (self.n_rows,), int64, optional
+            Row of the matrix for each vector; the order of the frame by default.
+        n_rows : int, optional
+            Rows of the matrix; those without a vector are zero.
 
         Returns
         -------
@@ -106,10 +117,11 @@ class Frame:
             # A few shared objects must not multiply into more than the file can hold.
             if self.n_rows * width * 4 > max(1 << 26, 4 * self._size):
                 raise Refused(f"{self.n_rows:,} vectors of {width:,} in {self._size:,} bytes")
-            matrix = np.empty((self.n_rows, width), dtype=np.float32)
+            matrix = np.zeros((self.n_rows if n_rows is None else n_rows, width), np.float32)
+            targets = range(self.n_rows) if rows is None else rows.tolist()
             with np.errstate(over="ignore"):  # beyond float32: infinite, which scoring refuses
-                for i, cell in enumerate(column):
-                    _fill(matrix[i], cell, i)
+                for i, (target, cell) in enumerate(zip(targets, column, strict=True)):
+                    _fill(matrix[target], cell, i)
             return matrix
 
     def _column(self, name: str) -> Any:
