@@ -140,6 +140,24 @@ def gpt2(folder, *, layers=3, d_model=16, seed=0):
     return _save(folder, GPT2LMHeadModel, config, seed, adds_bos=False)
 
 
+def opt(folder, *, layers=3, d_model=16, seed=0):
+    """OPT: no family that SFAL knows the sites of; its positions count the mask's ones."""
+    from transformers import OPTConfig, OPTForCausalLM
+
+    config = OPTConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=d_model,
+        word_embed_proj_dim=d_model,
+        ffn_dim=2 * d_model,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        max_position_embeddings=256,
+        init_std=d_model**-0.5,
+        **_ids(),
+    )
+    return _save(folder, OPTForCausalLM, config, seed)
+
+
 def _sizes(layers, d_model):
     return {
         "vocab_size": VOCABULARY,

@@ -55,6 +55,37 @@ def test_a_batch_equals_batches_of_one(folders, family):
             )
 
 
+def test_a_batch_of_a_family_nobody_knows_equals_batches_of_one(folders):
+    points = [HookPoint(1, "res"), HookPoint(2, "custom", "decoder.layers.2.fc1.input")]
+    model = load_language_model(folders("opt"), points)
+    assert model.metadata["layers_run"] == 3
+    assert len(model._decoder.decoder.layers) == 3
+    ids = model.tokenize(tiny.TEXTS, 40)
+    together = model.activations(ids)
+    for row, document in enumerate(ids):
+        alone = model.activations([document])
+        for point in points:
+            torch.testing.assert_close(
+                together[point][row, : len(document)], alone[point][0], rtol=1e-4, atol=1e-5
+            )
+
+
+def test_a_model_that_looks_both_ways_is_masked(folders, tmp_path):
+    """EmbeddingGemma is a Gemma 3 whose positions see those after them."""
+    folder = copy(folders("gemma3"), tmp_path / "m")
+    told = json.loads((tmp_path / "m" / "config.json").read_text())
+    told["use_bidirectional_attention"] = True
+    (tmp_path / "m" / "config.json").write_text(json.dumps(told))
+    model = load_language_model(folder, RES)
+    ids = model.tokenize(["A river rises", "short"], 40)
+    both = model.activations(ids)[RES[0]]
+    for row, document in enumerate(ids):
+        alone = model.activations([document])[RES[0]][0]
+        torch.testing.assert_close(both[row, : len(document)], alone, rtol=1e-4, atol=1e-5)
+    causal = load_language_model(folders("gemma3"), RES).activations(ids)[RES[0]]
+    assert not torch.allclose(both[0, : len(ids[0])], causal[0, : len(ids[0])], atol=1e-3)
+
+
 @pytest.mark.parametrize("family", ["gemma2", "gemma3", "llama", "qwen3", "gpt_neox", "gpt2"])
 def test_a_truncated_model_gives_the_whole_models_layers(folders, family):
     folder = folders(family)

@@ -55,6 +55,13 @@ Others are loaded whole: some (Gemma 3n) count from their last layer backwards.
 """
 
 
+def is_causal(config: Any) -> bool:
+    """Whether a model is known to look at no position after the one it computes."""
+    both_ways = getattr(config, "use_bidirectional_attention", None)
+    known = config.model_type in _SITES and getattr(config, "is_causal", True)
+    return bool(known and not both_ways)
+
+
 @dataclass(frozen=True)
 class HookPoint:
     """A place in the model at which activations are read."""

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sfal.cooc.hooks import HookPoint, find_module
+from sfal.cooc.hooks import HookPoint, find_module, is_causal
 from sfal.cooc.memory import device_memory
 from sfal.cooc.tokens import Tokenizer
 from sfal.errors import InvalidInputError
@@ -55,6 +55,7 @@ class LanguageModel:
         self.points = tuple(dict.fromkeys(points))
         self._decoder = decoder
         self._modules = {point: find_module(point, decoder, config) for point in self.points}
+        self._causal: bool = is_causal(config)
         self._longest: int | None = getattr(config, "max_position_embeddings", None)
         embedding = decoder.get_input_embeddings()  # type: ignore[operator]
         self._vocabulary: int = embedding.weight.shape[0]
@@ -116,8 +117,9 @@ class LanguageModel:
         Parameters
         ----------
         batch : sequence of sequences of int
-            Token ids of each document. Shorter ones are padded on the right
-            and masked: what a document gives does not depend on the others.
+            Token ids of each document. Shorter ones are padded on the right,
+            where no real position looks (or the mask forbids it, in models not
+            known to be causal): a document does not depend on the others.
 
         Returns
         -------
@@ -132,42 +134,48 @@ class LanguageModel:
         MemoryLimitError
             If the device's memory does not hold the batch.
         """
-        ids, mask = self._pad(batch)
+        ids = self._pad(batch)
+        # Padding on the right comes after all that a causal model looks at. Without a mask
+        # attention is faster, by a tenth at 1,024 tokens on a CPU.
+        mask = None if self._causal else self._mask(batch, ids)
         found: dict[HookPoint, Tensor] = {}
         too_much = (
             f"{ids.shape[0]} documents of {ids.shape[1]} tokens do not fit the memory of "
             f"{self._device}; use a smaller --batch-tokens"
         )
         try:
-            with torch.no_grad(), device_memory(too_much), self._hooked(found):
+            with torch.no_grad(), device_memory(too_much), self._hooked(found, ids.shape):
                 self._decoder(input_ids=ids, attention_mask=mask, use_cache=False)
         except _Read:
             return found
         missed = ", ".join(str(point) for point in self.points if point not in found)
         raise InvalidInputError(f"{self.name} does not run {missed} in its forward pass")
 
-    def _pad(self, batch: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    def _pad(self, batch: Sequence[Sequence[int]]) -> Tensor:
+        """Ids of all documents, filled up on the right; checked against the vocabulary."""
         longest = max((len(ids) for ids in batch), default=0)
-        # An id of any kind fills up: no real position attends to it.
         ids = torch.zeros((len(batch), max(longest, 1)), dtype=torch.int64)
-        mask = torch.zeros_like(ids)
         for row, document in enumerate(batch):
             ids[row, : len(document)] = torch.tensor(document, dtype=torch.int64)
-            mask[row, : len(document)] = 1
         if batch and not 0 <= int(ids.min()) <= int(ids.max()) < self._vocabulary:
             raise InvalidInputError(
                 f"token id {int(ids.max())} is outside the vocabulary of {self.name} "
                 f"({self._vocabulary} ids): the tokenizer belongs to another model"
             )
-        return ids.to(self._device), mask.to(self._device)
+        return ids.to(self._device)
+
+    def _mask(self, batch: Sequence[Sequence[int]], ids: Tensor) -> Tensor:
+        lengths = torch.tensor([len(document) for document in batch], device=self._device)
+        positions = torch.arange(ids.shape[1], device=self._device)
+        return (positions < lengths[:, None]).to(torch.int64)
 
     @contextmanager
-    def _hooked(self, found: dict[HookPoint, Tensor]) -> Iterator[None]:
+    def _hooked(self, found: dict[HookPoint, Tensor], shape: torch.Size) -> Iterator[None]:
         """Keep what passes the points in `found`, and end the pass after the last."""
         handles = []
         try:
             for point, (module, wants_input) in self._modules.items():
-                keep = _keeper(point, found, len(self._modules))
+                keep = _keeper(point, found, len(self._modules), shape)
                 if wants_input:
                     handles.append(module.register_forward_pre_hook(keep, with_kwargs=True))
                 else:
@@ -178,7 +186,9 @@ class LanguageModel:
                 handle.remove()
 
 
-def _keeper(point: HookPoint, found: dict[HookPoint, Tensor], n_points: int) -> Any:
+def _keeper(
+    point: HookPoint, found: dict[HookPoint, Tensor], n_points: int, shape: torch.Size
+) -> Any:
     """Hook that keeps the tensor passing by under `point`.
 
     Takes an output (a tensor, or a tuple that begins with one), or a module,
@@ -192,7 +202,10 @@ def _keeper(point: HookPoint, found: dict[HookPoint, Tensor], n_points: int) -> 
             value = positional[0] if positional else next(iter(named.values()), None)
         if isinstance(value, tuple | list):
             value = value[0]
-        if not isinstance(value, Tensor) or value.ndim < 3:
+        if isinstance(value, Tensor) and value.ndim == 2 and value.shape[0] == shape.numel():
+            value = value.reshape(*shape, -1)  # some modules see all tokens in one row
+        fits = isinstance(value, Tensor) and value.is_floating_point() and value.ndim >= 3
+        if not fits or value.shape[:2] != shape:
             raise InvalidInputError(f"{point} gives no activations of shape (batch, tokens, width)")
         found.setdefault(point, value.flatten(2))
         if len(found) == n_points:
