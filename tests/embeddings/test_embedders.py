@@ -7,16 +7,15 @@ import numpy as np
 import pytest
 
 import tiny_embedders as models
-from sfal.embeddings import embedders
 from sfal.embeddings.embedders import (
     MAX_TOKENS,
     EmbedderRef,
     SentenceEmbedder,
     folder_sha256,
     resolve_embedder,
-    settings_for,
 )
 from sfal.embeddings.encode import encode_texts, remove_pieces
+from sfal.embeddings.model_settings import ModelSettings, settings_for
 from sfal.errors import ArtifactError, DownloadError, InvalidInputError
 
 TEXTS = [f"words about {'very ' * (n % 7)}topic {n % 40}" for n in range(100)]
@@ -170,7 +169,7 @@ def test_another_pooling_than_the_trained_one_is_refused(loaded_with):
 def test_a_local_copy_of_a_published_model_gets_its_settings():
     assert settings_for("/models/gte-Qwen2-7B-instruct/").needs_code
     assert settings_for("./Qwen3-Embedding-0.6B").padding_side == "left"
-    assert settings_for("BAAI/bge-m3") == embedders.ModelSettings()
+    assert settings_for("BAAI/bge-m3") == ModelSettings()
 
 
 def test_a_folder_is_named_local_unless_told_otherwise(model):

@@ -11,13 +11,12 @@ from servers import exports, s3
 from sfal.embeddings.build import embed_explanations
 from sfal.embeddings.choose import (
     DownloadSettings,
-    ExplainedSource,
     choose_explanations,
     explanations_of,
 )
 from sfal.embeddings.embedders import NEURONPEDIA, EmbedderRef, resolve_embedder
 from sfal.embeddings.explanations import Preferences
-from sfal.embeddings.targets import named_source, sources_on_disk
+from sfal.embeddings.targets import ExplainedSource, named_source, sources_on_disk
 from sfal.embeddings.transfer import Patience
 from sfal.errors import (
     ArtifactError,

@@ -1,89 +1,26 @@
 """``sfal embeddings``: explanations fetched, chosen and embedded."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sfal.cli.options import INTEGERS, MANY, Common, command
+from sfal.cli.embeddings_options import (
+    choice_options,
+    embedding_options,
+    file_options,
+    sources_options,
+)
+from sfal.cli.options import Common, command
 from sfal.errors import InvalidInputError, SfalError
 
 if TYPE_CHECKING:
     from sfal.embeddings.build import EmbeddedSummary
-    from sfal.embeddings.choose import ChosenSummary, DownloadSettings, ExplainedSource
+    from sfal.embeddings.choose import ChosenSummary, DownloadSettings
     from sfal.embeddings.embedders import Embedder, EmbedderRef
     from sfal.embeddings.explanations import Preferences
-
-_Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-
-def _options(*options: _Decorator) -> _Decorator:
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
-
-
-_sources = _options(
-    click.option(
-        "--source",
-        "names",
-        type=MANY,
-        default=(),
-        help="Sources by Neuronpedia id, such as gemma-2-2b/0-gemmascope-res-16k. "
-        "Default: all that lie in the data folder, else those of `sfal cooc gemma`.",
-    ),
-    click.option("--model", help="Instead: gemma, llama, or such a model's hub id."),
-    click.option("--layers", type=INTEGERS, help="With --model: layers; default: the preset's."),
-    click.option("--sae-type", type=MANY, default=("res",), help="With --model: res, mlp, att."),
-    click.option("--sae-features", default=None, help="With --model: width, such as 16k or 8x."),
-    click.option("--target-l0", type=click.IntRange(1), help="With --model: L0 of the SAE."),
-)
-_choice = _options(
-    click.option(
-        "--explainer",
-        type=MANY,
-        default=None,
-        help="Only explanations by these models, the first ones first. "
-        "Default: gpt-4o-mini, then any other.",
-    ),
-    click.option(
-        "--type",
-        "types",
-        type=MANY,
-        default=None,
-        help="Only explanations of these types, the first ones first. "
-        "Default: oai_token-act-pair, then any other.",
-    ),
-)
-_file = click.option(
-    "--explanations",
-    "file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Take them from this CSV, JSONL or Parquet file (columns feature, explanation).",
-)
-_embedding = _options(
-    click.option(
-        "--embedding-model",
-        "models",
-        type=MANY,
-        default=None,
-        help="Hub ids, folders, or neuronpedia for the export's own vectors. "
-        "Default: Qwen/Qwen3-Embedding-0.6B.",
-    ),
-    click.option("--embedding-name", help="Name of a folder's model, instead of local/FOLDER."),
-    click.option("--revision", help="Commit, branch or tag of a hub model."),
-    click.option("--batch-size", type=click.IntRange(1, 4096), default=32, show_default=True),
-    click.option(
-        "--trust-remote-code",
-        is_flag=True,
-        help="Let the model's own repository run code here (gte-Qwen2 and bilingual need it).",
-    ),
-)
+    from sfal.embeddings.targets import ExplainedSource
 
 
 @click.group("embeddings")
@@ -91,9 +28,9 @@ def embeddings() -> None:
     """Fetch the explanations of features and embed them (stage 2)."""
 
 
-@_sources
-@_choice
-@_file
+@sources_options
+@choice_options
+@file_options
 def _download(common: Common, **options: Any) -> None:
     """Fetch explanations, choose one a feature.
 
@@ -106,13 +43,13 @@ def _download(common: Common, **options: Any) -> None:
     stage = _Stage(common, options)
     for source in stage.sources():
         with stage.one(source.name):
-            stage.choose(source)
+            stage.choose(source, keep_own=not options["names"])
     stage.end()
 
 
-@_sources
-@_choice
-@_embedding
+@sources_options
+@choice_options
+@embedding_options
 def _embed(common: Common, **options: Any) -> None:
     """Embed explanations that lie on disk.
 
@@ -129,10 +66,10 @@ def _embed(common: Common, **options: Any) -> None:
     stage.end()
 
 
-@_sources
-@_choice
-@_file
-@_embedding
+@sources_options
+@choice_options
+@file_options
+@embedding_options
 def _all(common: Common, **options: Any) -> None:
     """Fetch explanations and embed them.
 
@@ -246,10 +183,10 @@ class _Stage:
             for model in dict.fromkeys(models)
         ]
 
-    def choose(self, source: "ExplainedSource", *, keep_own: bool = False) -> None:
+    def choose(self, source: "ExplainedSource", *, keep_own: bool) -> None:
         """Fetch and choose explanations, and say what was chosen."""
+        from sfal.embeddings.answers import UnreachableError
         from sfal.embeddings.choose import choose_explanations, holds_own_explanations
-        from sfal.embeddings.transfer import UnreachableError
 
         file = self._options.get("file")
         own = keep_own and file is None and holds_own_explanations(source, self._common.data_dir)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from xml.etree import ElementTree
 
-from sfal.embeddings.transfer import Client, TemporaryError
+from sfal.embeddings.answers import TemporaryError
+from sfal.embeddings.transfer import Client
 from sfal.errors import DownloadError
 
-_MAX_PAGE_BYTES = 8 << 20
+_MAX_PAGE_BYTES = 2 << 20
 _MAX_PAGES = 200
 """Of 1,000 keys each: more than ten times what the largest source has."""
 _ETAG = re.compile(r"[!#-~]{1,128}")

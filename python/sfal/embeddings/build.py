@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfal.embeddings.choose import ExplainedSource, record_reader
+from sfal.embeddings.choose import record_reader
 from sfal.embeddings.embedders import NEURONPEDIA, Embedder, EmbedderRef
 from sfal.embeddings.encode import encode_texts, remove_pieces
 from sfal.embeddings.export_vectors import read_export_vectors
 from sfal.embeddings.neuronpedia import cached_export
+from sfal.embeddings.targets import ExplainedSource
 from sfal.errors import ArtifactError, SettingsMismatchError
 from sfal.store.arrow import to_numpy
 from sfal.store.explanations import MIXED, embeddings_stem, explanations_sha256, kinds

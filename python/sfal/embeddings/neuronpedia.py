@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sfal.embeddings.answers import NotFoundError, TemporaryError
 from sfal.embeddings.bucket import Listing, StoredObject, list_bucket
 from sfal.embeddings.gunzip import DamagedGzipError, ExpansionError, ExpansionLimits, expand
 from sfal.embeddings.parallel import in_parallel
-from sfal.embeddings.transfer import Client, NotFoundError, Patience, TemporaryError
+from sfal.embeddings.transfer import Client, Patience
 from sfal.errors import ArtifactError, DownloadError, InvalidInputError
 from sfal.progress import progress
 from sfal.store.files import atomic_path, read_json, write_json

@@ -10,10 +10,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from urllib.parse import quote, urljoin, urlsplit
 
+from sfal.embeddings.answers import (
+    CancelledError,
+    TemporaryError,
+    UnreachableError,
+    check_status,
+    short_reason,
+)
 from sfal.errors import DownloadError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -23,7 +29,6 @@ _T = TypeVar("_T")
 _READ_BYTES = 1 << 16
 _TICK_SECONDS = 0.25
 _MAX_REDIRECTS = 3
-_TEMPORARY_STATUS = frozenset({408, 425, 429})
 
 
 @dataclass(frozen=True)
@@ -44,26 +49,6 @@ class Patience:
     """No attempt is repeated this long after the last success; seconds."""
     parallel: int = 4
     """Bodies fetched at a time."""
-
-
-class NotFoundError(DownloadError):
-    """The server says that there is no such object (HTTP 404)."""
-
-
-class UnreachableError(DownloadError):
-    """No attempt at a body succeeded; what is asked for next will hardly fare better."""
-
-
-class CancelledError(DownloadError):
-    """Another download failed or the user interrupted, so this one was stopped."""
-
-
-class TemporaryError(Exception):
-    """An attempt failed in a way that may pass."""
-
-    def __init__(self, reason: str, retry_after: float = 0.0) -> None:
-        super().__init__(reason)
-        self.retry_after = retry_after
 
 
 @dataclass
@@ -226,7 +211,7 @@ class Client:
 
         try:
             with self._follow(session, url, params) as response:
-                _check_status(response, url)
+                check_status(response, url)
                 while block := response.raw.read1(_READ_BYTES, decode_content=False):
                     watch.received += len(block)
                     if watch.received > max_bytes:
@@ -240,7 +225,7 @@ class Client:
         except (requests.Timeout, urllib3.exceptions.TimeoutError) as e:
             raise TemporaryError(f"no answer in {self.patience.rate_seconds:g} s") from e
         except (requests.RequestException, urllib3.exceptions.HTTPError) as e:
-            raise TemporaryError(_short(e)) from e
+            raise TemporaryError(short_reason(e)) from e
 
     def _follow(
         self, session: "requests.Session", url: str, params: Mapping[str, str] | None
@@ -290,39 +275,6 @@ def _origin(url: str) -> tuple[str, str, int] | None:
     except (ValueError, KeyError):
         return None
     return (parts.scheme, parts.hostname, port) if parts.hostname else None
-
-
-def _check_status(response: "requests.Response", url: str) -> None:
-    status = response.status_code
-    if status == 200:
-        return
-    if status == 404:
-        raise NotFoundError(f"{url} does not exist (HTTP 404)")
-    if status in _TEMPORARY_STATUS or status >= 500:
-        raise TemporaryError(f"HTTP {status}", _retry_after(response.headers.get("Retry-After")))
-    raise DownloadError(f"{url} answered HTTP {status}")
-
-
-def _retry_after(value: str | None) -> float:
-    """Seconds that a ``Retry-After`` header asks for; 0 where it says nothing usable."""
-    if value is None:
-        return 0.0
-    if value.strip().isdecimal():
-        return float(value.strip()[:9])
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError, OverflowError):
-        return 0.0
-
-
-def _short(error: Exception) -> str:
-    """First words of a library's message, which may be a page long."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    if "IncompleteRead" in text:
-        return "the connection broke off before the end"
-    if "NewConnectionError" in text or "Failed to establish" in text or "NameResolution" in text:
-        return "no connection; check the network and SFAL_NEURONPEDIA_URL"
-    return text if len(text) <= 200 else f"{text[:200]}…"
 
 
 def _user_agent() -> str:
