@@ -34,8 +34,8 @@ def world(tmp_path_factory):
     """A model, an SAE for each place, a corpus of 300 documents, and what plain loops count."""
     root = tmp_path_factory.mktemp("world")
     tiny.gemma2(root / "lm", layers=3, d_model=D)
-    plain.write_jsonl(root / "corpus.jsonl", plain.texts(300))
-    documents = plain.activations(root / "lm", plain.texts(300), PLACES)
+    plain.write_jsonl(root / "corpus.jsonl", plain.texts(300, longest=30))
+    documents = plain.activations(root / "lm", plain.texts(300, longest=30), PLACES)
     sources, rows = [], {}
     for seed, (layer, site) in enumerate(PLACES):
         folder = root / f"sae-{layer}-{site}"
@@ -65,7 +65,7 @@ def settings(root, **other):
         "window_size": 16,
         "batch_tokens": 512,
         "device": "cpu",
-        "part_windows": 200,
+        "part_windows": 80,
     }
     return CollectSettings(**{**facts, **other})
 
@@ -99,7 +99,7 @@ def test_all_sources_of_one_pass_equal_plain_loops(world, tmp_path):
         assert rows_of(result.folder) == expected
         counts, n_windows = open_histogram(result.histogram)
         expected_counts, n = plain.histogram(expected, F)
-        assert n_windows == n > 500
+        assert n_windows == n > 200
         np.testing.assert_array_equal(counts, expected_counts)
 
 
@@ -123,7 +123,9 @@ def test_tails_and_lengths_are_as_defined(world, tmp_path, tail, max_length):
     [result] = collect(
         sources[1:2], settings(root, n_docs=40, tail=tail, max_length=max_length), tmp_path
     )
-    documents = plain.activations(root / "lm", plain.texts(300)[:40], [(2, "res")], max_length)
+    documents = plain.activations(
+        root / "lm", plain.texts(300, longest=30)[:40], [(2, "res")], max_length
+    )
     margin = plain.gemma_scope_margin(root / "sae-2-res")
     expected = plain.windows(documents, (2, "res"), margin, window_size=16, tail=tail)
     assert rows_of(result.folder) == expected
@@ -273,7 +275,7 @@ def exchange_model(root):
 
 
 def exchange_corpus(root):
-    plain.write_jsonl(root / "corpus.jsonl", [*plain.texts(299), "another last one"])
+    plain.write_jsonl(root / "corpus.jsonl", [*plain.texts(299, longest=30), "another last one"])
 
 
 @pytest.mark.parametrize(
@@ -296,7 +298,7 @@ def test_other_documents_before_the_position_are_noticed(copy, tmp_path, monkeyp
     )
     source_ = source(copy, 0, "res")
     collect([source_], settings(copy, n_docs=128), tmp_path)
-    plain.write_jsonl(copy / "corpus.jsonl", ["one more in front", *plain.texts(300)])
+    plain.write_jsonl(copy / "corpus.jsonl", ["one more in front", *plain.texts(300, longest=30)])
     [result] = collect([source_], settings(copy), tmp_path)
     assert isinstance(result.error, SettingsMismatchError)
     assert "other documents before number 128" in str(result.error)
@@ -356,7 +358,7 @@ def test_documents_without_a_window_are_counted_and_said(world, tmp_path):
 
 def test_a_document_of_ten_megabytes_is_cut_like_any_other(world, tmp_path):
     root, sources, _ = world
-    text = " ".join(plain.texts(300)) * 300
+    text = " ".join(plain.texts(300, longest=30)) * 900
     assert len(text) > 10_000_000
     plain.write_jsonl(tmp_path / "huge.jsonl", [text])
     [result] = collect(sources[:1], settings(root, corpus=str(tmp_path / "huge.jsonl")), tmp_path)
