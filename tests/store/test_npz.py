@@ -2,13 +2,14 @@
 
 import struct
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
 
 from sfal._core import Histogram
 from sfal.errors import ArtifactError, InvalidInputError, MemoryLimitError, SfalError
-from sfal.store import npz
+from sfal.store import npz, npz_layout
 from sfal.store.npz import inspect_histogram, open_histogram, write_histogram
 
 N_WINDOWS = 50
@@ -166,7 +167,7 @@ def test_a_shape_beyond_what_is_stored_is_refused_before_anything_is_inflated(
 def test_a_bomb_that_agrees_with_its_shape_is_refused_for_its_size(tmp_path, monkeypatch):
     path = tmp_path / "a.npz"
     write_members(path, header((2000, 2000)) + bytes(16_000_000))
-    monkeypatch.setattr(npz, "available_memory", lambda: 8_000_000)
+    monkeypatch.setattr(npz_layout, "available_memory", lambda: 8_000_000)
     with pytest.raises(MemoryLimitError, match=r"a\.npz: .* 16,000,000 bytes"):
         inspect_histogram(path)
 
@@ -192,6 +193,10 @@ def test_more_than_was_declared_is_not_inflated(tmp_path, counts):
     raw = bytearray(path.read_bytes())
     entry = raw.index(b"PK\x01\x02")
     raw[entry + 24 : entry + 28] = struct.pack("<I", len(content))
+    path.write_bytes(raw)
+    with pytest.raises(ArtifactError, match="checksum"):
+        open_histogram(path)
+    raw[entry + 16 : entry + 20] = struct.pack("<I", zlib.crc32(content))
     path.write_bytes(raw)
     np.testing.assert_array_equal(open_histogram(path)[0], counts)
 
@@ -235,6 +240,19 @@ def test_flipped_bytes_never_end_in_anything_but_an_error_of_ours(tmp_path, coun
         except SfalError:
             refused += 1
     assert refused > 0
+
+
+def test_a_flipped_bit_among_compressed_counts_is_always_noticed(tmp_path, counts):
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, histogram=counts.astype(np.int32), n_chunks=N_WINDOWS)
+    whole = path.read_bytes()
+    file = inspect_histogram(path)
+    for position in range(file._start, file._start + file._stored, 7):
+        content = bytearray(whole)
+        content[position] ^= 4
+        path.write_bytes(content)
+        with pytest.raises(ArtifactError, match=r"a\.npz"):
+            open_histogram(path)
 
 
 def test_members_twice_encrypted_or_packed_otherwise_are_refused(tmp_path, counts):

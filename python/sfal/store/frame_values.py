@@ -1,6 +1,6 @@
 """Arrays, text and scalars as they stand in a pickled pandas frame.
 
-Everything here works on the inert records of :mod:`sfal.store.pickles`. What
+Everything here works on the inert records of :mod:`sfal.store.pickle_records`. What
 numpy and pyarrow would check or trust is checked here: item types come from a
 short list, the bytes of an array must be exactly as many as its shape says,
 and the offsets of text must rise inside their buffer.
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sfal.store.pickles import Built, Dict, List, Name, Refused, Tuple
+from sfal.store.pickle_records import Built, Dict, List, Name, Refused, Tuple
 
 RECONSTRUCT = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")
 FROM_BUFFER = ("numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuffer")

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from sfal.errors import ArtifactError
 from sfal.store import frame_values as fv
-from sfal.store.pickles import Built, Dict, List, Machine, Name, Refused, Tuple
+from sfal.store.pickle_records import Built, Dict, List, Name, Refused, Tuple
+from sfal.store.pickles import Machine
 
 _FRAME = ("pandas.DataFrame", "pandas.core.frame.DataFrame")
 _MANAGER = ("pandas.core.internals.managers.BlockManager",)

@@ -8,37 +8,38 @@ one array, never twice in memory. Sizes are checked before anything is inflated.
 
 import io
 import mmap
-import os
-import re
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sfal.errors import ArtifactError, InvalidInputError, MemoryLimitError
+from sfal.errors import ArtifactError, InvalidInputError
 from sfal.store.files import atomic_path
+from sfal.store.npz_layout import (
+    HISTOGRAM,
+    N_WINDOWS,
+    check_shape,
+    data_start,
+    first_bytes,
+    member,
+    npy_header,
+    read_n_windows,
+)
 
 Counts = npt.NDArray[np.uint32] | npt.NDArray[np.int32]
 
 PATTERN = "*cooccurrences*.npz"
 """File names of histograms."""
 
-_HISTOGRAM, _N_WINDOWS = "histogram.npy", "n_chunks.npy"
 _CHUNK = 1 << 22
 _ALIGNMENT = 64
-_HEADER_LIMIT = 1 << 16
 _PADDING_ID = 0xD935  # the extra field by which zipalign pads
-_NPY_HEADER = re.compile(
-    rb"\{'descr': '([^']{1,20})', 'fortran_order': (?:True|False), "
-    rb"'shape': \(([0-9, ]{0,60})\),? ?\} *\n"
-)
-_COUNTS = re.compile(r"[<>=][iu][48]")
 _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
@@ -69,6 +70,7 @@ class HistogramFile:
     _start: int
     _stored: int
     _header: int
+    _checksum: int
 
     def load(self) -> Counts:
         """Map the counts where they lie in the file, or read them into memory.
@@ -125,9 +127,9 @@ class HistogramFile:
         return counts
 
     def _chunks(self) -> Iterator[bytes]:
-        """Bytes of the member, inflated, exactly as many as it declares."""
+        """Bytes of the member, inflated, exactly as many as it declares, and its checksum held."""
         expected = self._header + self.n_features**2 * self._dtype.itemsize
-        left = self._stored
+        left, checksum = self._stored, 0
         inflate = zlib.decompressobj(-zlib.MAX_WBITS) if self.compressed else None
         with self.path.open("rb") as file:
             file.seek(self._start)
@@ -142,11 +144,14 @@ class HistogramFile:
                     raw = inflate.unconsumed_tail if inflate else b""
                     expected -= len(chunk)
                     if chunk:
+                        checksum = zlib.crc32(chunk, checksum)
                         yield chunk
                     elif inflate and inflate.eof:
                         break
         if expected:
             raise EOFError("the histogram is cut short")
+        if checksum != self._checksum:
+            raise zipfile.BadZipFile("the checksum of the histogram is another")
 
 
 def inspect_histogram(path: Path, n_windows: int | None = None) -> HistogramFile:
@@ -170,11 +175,11 @@ def inspect_histogram(path: Path, n_windows: int | None = None) -> HistogramFile
     """
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-            info = _member(archive, _HISTOGRAM, path)
-            start = _data_start(file, info)
-            header, shape, item = _npy_header(_first_bytes(file, start, info))
-            n = _check_shape(path, info, header, shape, item)
-            windows = _read_n_windows(archive, path, n_windows)
+            info = member(archive, HISTOGRAM, path)
+            start = data_start(file, info)
+            header, shape, item = npy_header(first_bytes(file, start, info))
+            n = check_shape(path, info, header, shape, item)
+            windows = read_n_windows(archive, path, n_windows)
     except ArtifactError:
         raise
     except InvalidInputError:
@@ -183,7 +188,7 @@ def inspect_histogram(path: Path, n_windows: int | None = None) -> HistogramFile
         raise _damaged(path, e) from e
     compressed = info.compress_type == zipfile.ZIP_DEFLATED
     return HistogramFile(
-        path, n, windows, compressed, np.dtype(item), start, info.compress_size, header
+        path, n, windows, compressed, np.dtype(item), start, info.compress_size, header, info.CRC
     )
 
 
@@ -237,8 +242,8 @@ def write_histogram(path: Path, counts: npt.NDArray[np.uint32], n_windows: int) 
             "holds; use --histogram none, scoring needs only the occurrences"
         )
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", allowZip64=True) as out:
-        _write_member(out, _HISTOGRAM, np.ascontiguousarray(counts).view(np.int32))
-        _write_member(out, _N_WINDOWS, np.array(n_windows, dtype=np.int64))
+        _write_member(out, HISTOGRAM, np.ascontiguousarray(counts).view(np.int32))
+        _write_member(out, N_WINDOWS, np.array(n_windows, dtype=np.int64))
 
 
 def _write_member(archive: zipfile.ZipFile, name: str, array: npt.NDArray[Any]) -> None:
@@ -250,132 +255,11 @@ def _write_member(archive: zipfile.ZipFile, name: str, array: npt.NDArray[Any]) 
     taken = start + 30 + len(name) + 20 + 4 + header.tell()
     padding = -taken % _ALIGNMENT
     info.extra = struct.pack("<HH", _PADDING_ID, padding) + b"\0" * padding
-    with archive.open(info, "w", force_zip64=True) as member:
-        member.write(header.getvalue())
+    with archive.open(info, "w", force_zip64=True) as out:
+        out.write(header.getvalue())
         rows = array.reshape(-1)
         for first in range(0, len(rows), _CHUNK):
-            member.write(rows[first : first + _CHUNK].view(np.uint8).data)
-
-
-def _member(archive: zipfile.ZipFile, name: str, path: Path) -> zipfile.ZipInfo:
-    names = archive.namelist()
-    if names.count(name) != 1:
-        there = ", ".join(n.removesuffix(".npy") for n in names[:8]) or "nothing"
-        raise ArtifactError(
-            f"{path} has no single array {name.removesuffix('.npy')!r}, it holds {there}; "
-            "it is no co-occurrence histogram"
-        )
-    info = archive.getinfo(name)
-    if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ArtifactError(
-            f"{path}: array {name.removesuffix('.npy')!r} is encrypted or compressed in a way "
-            "that numpy does not write"
-        )
-    return info
-
-
-def _data_start(file: IO[bytes], info: zipfile.ZipInfo) -> int:
-    """Position of a member's bytes, behind its local header."""
-    file.seek(info.header_offset)
-    local = file.read(30)
-    if len(local) < 30 or local[:4] != b"PK\x03\x04":
-        raise zipfile.BadZipFile("a member without its header")
-    name, extra = struct.unpack("<HH", local[26:30])
-    start: int = info.header_offset + 30 + name + extra
-    if start + info.compress_size > os.fstat(file.fileno()).st_size:
-        raise EOFError("the file is cut short")
-    return start
-
-
-def _first_bytes(file: IO[bytes], start: int, info: zipfile.ZipInfo) -> bytes:
-    file.seek(start)
-    raw = file.read(min(info.compress_size, _HEADER_LIMIT))
-    if info.compress_type == zipfile.ZIP_STORED:
-        return raw
-    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(raw, _HEADER_LIMIT)
-
-
-def _npy_header(content: bytes) -> tuple[int, tuple[int, ...], str]:
-    """Length of an array's header in bytes, its shape and item type, as numpy writes them."""
-    if content[:6] != b"\x93NUMPY" or len(content) < 12:
-        raise ValueError("an array without its header")
-    size_bytes = 2 if content[6] == 1 else 4
-    first = 8 + size_bytes
-    stop = first + int.from_bytes(content[8:first], "little")
-    match = _NPY_HEADER.fullmatch(content[first:stop])
-    if match is None or stop > len(content):
-        raise ValueError("an array whose header is not as numpy writes it")
-    # Column order is of no matter to a symmetric matrix; asymmetric ones are refused later.
-    shape = tuple(int(n) for n in match[2].replace(b" ", b"").split(b",") if n)
-    return stop, shape, match[1].decode("ascii")
-
-
-def _check_shape(
-    path: Path, info: zipfile.ZipInfo, header: int, shape: tuple[int, ...], item: str
-) -> int:
-    if _COUNTS.fullmatch(item) is None:
-        raise ArtifactError(
-            f"{path}: the histogram holds items of type {item!r}; counts are int32, int64 or uint32"
-        )
-    dtype = np.dtype(item)
-    if len(shape) != 2 or shape[0] != shape[1] or shape[0] < 1:
-        raise ArtifactError(f"{path}: the histogram has shape {shape}, it must be square")
-    n = int(shape[0])
-    size = header + n * n * dtype.itemsize
-    if info.file_size != size or (
-        info.compress_type == zipfile.ZIP_STORED and info.compress_size != size
-    ):
-        raise ArtifactError(
-            f"{path}: a histogram of {n:,} features takes {size:,} bytes, "
-            f"the file declares {info.file_size:,}; it is damaged"
-        )
-    # Deflate packs at most 1,032 bytes into one: more is a lie about the size.
-    if info.file_size > 1100 * max(info.compress_size, 1):
-        raise ArtifactError(f"{path}: {info.file_size:,} bytes cannot come out of what is stored")
-    limit = int(0.8 * available_memory())
-    if 4 * n * n > limit:
-        raise MemoryLimitError(
-            f"{path}: a histogram of {n:,} features takes {4 * n * n:,} bytes, "
-            f"of which {limit:,} are free; score from occurrences, which need a fraction of it"
-        )
-    return n
-
-
-def _read_n_windows(archive: zipfile.ZipFile, path: Path, given: int | None) -> int:
-    if _N_WINDOWS not in archive.namelist():
-        if given is None:
-            raise InvalidInputError(
-                f"{path} does not say over how many windows it counts; give --n-windows"
-            )
-        return given
-    info = _member(archive, _N_WINDOWS, path)
-    if info.file_size > _HEADER_LIMIT:
-        raise ArtifactError(f"{path}: n_chunks is no single number")
-    with archive.open(info) as member:
-        content = member.read(_HEADER_LIMIT)
-    start, shape, item = _npy_header(content)
-    values = content[start:]
-    if _COUNTS.fullmatch(item) is None or set(shape) > {1} or len(values) != int(item[-1]):
-        raise ArtifactError(f"{path}: n_chunks is no single integer")
-    found = int(np.frombuffer(values, np.dtype(item))[0])
-    if found < 1:
-        raise ArtifactError(f"{path}: n_chunks is {found}, no number of windows")
-    if given is not None and given != found:
-        raise InvalidInputError(
-            f"{path} counts over {found:,} windows, --n-windows says {given:,}; leave it out"
-        )
-    return found
-
-
-def available_memory() -> int:
-    """Bytes of memory that a process could still take."""
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+            out.write(rows[first : first + _CHUNK].view(np.uint8).data)
 
 
 def _damaged(path: Path, error: Exception) -> ArtifactError:

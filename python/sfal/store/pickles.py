@@ -4,8 +4,7 @@ The published embeddings are pickled pandas frames. Unpickling runs whatever a
 file names, and a list of allowed names does not help: the constructors that a
 frame needs can be made to read wild pointers or to allocate gigabytes. This
 machine knows the opcodes that occur in such frames, imports nothing and calls
-nothing. A call in the pickle becomes a :class:`Built` record of the names and
-arguments, which :mod:`sfal.store.frames` then interprets.
+nothing. A call in the pickle becomes a record of the names and arguments, which :mod:`sfal.store.frames` then interprets.
 
 Long lists of floats, nearly all of a file, are not walked one opcode at a
 time: a run of BINFLOAT opcodes (nine bytes each) becomes a strided view.
@@ -13,10 +12,13 @@ time: a run of BINFLOAT opcodes (nine bytes each) becomes a strided view.
 
 import struct
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from sfal.store.pickle_records import Built, Dict, List, Name, Refused, Tuple
 
 MEMORY_LIMIT = 1 << 30
 """Bytes that the objects described by a file may take, by a generous estimate."""
@@ -27,65 +29,6 @@ _TUPLE_DEPTH_LIMIT = 32
 _RUN_STRIDE = 9
 _RUN_WINDOW = 1024
 _MARK, _BINFLOAT, _FRAME, _APPENDS, _STOP = b"("[0], b"G"[0], 0x95, b"e"[0], b"."[0]
-
-
-class Refused(Exception):  # noqa: N818 - the readers turn it into an ArtifactError
-    """Something in a pickle that no frame of numbers and text holds."""
-
-
-class Name:
-    """A global that the pickle refers to; not imported."""
-
-    __slots__ = ("path",)
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-
-class Built:
-    """A call in the pickle, not made: the callee, its arguments, the state set after."""
-
-    __slots__ = ("args", "callee", "state")
-
-    def __init__(self, callee: Name, args: "Tuple") -> None:
-        self.callee = callee.path
-        self.args = args.values
-        self.state: Any = None
-
-
-class Tuple:
-    """A tuple, with its depth so that nesting can be limited."""
-
-    __slots__ = ("depth", "values")
-
-    def __init__(self, values: list[Any]) -> None:
-        self.values = values
-        self.depth: int = 1 + max((v.depth for v in values if type(v) is Tuple), default=0)
-
-
-class List:
-    """A list. An array among its values stands for a run of that many floats."""
-
-    __slots__ = ("values",)
-
-    def __init__(self) -> None:
-        self.values: list[Any] = []
-
-
-class Dict:
-    """A dictionary as the pairs set, in order; keys are never hashed."""
-
-    __slots__ = ("pairs",)
-
-    def __init__(self) -> None:
-        self.pairs: list[tuple[Any, Any]] = []
-
-    def get(self, key: str) -> Any:
-        """Return the value set last for a text key, None if there is none."""
-        for name, value in reversed(self.pairs):
-            if type(name) is str and name == key:
-                return value
-        return None
 
 
 class Machine:
@@ -270,30 +213,12 @@ class Machine:
         except UnicodeDecodeError as e:
             raise Refused("a text that is no UTF-8") from e
 
-    def _text1(self) -> None:
-        self._text(1)
-
-    def _text4(self) -> None:
-        self._text(4)
-
-    def _text8(self) -> None:
-        self._text(8)
-
     def _bytes(self, size_bytes: int) -> None:
         n = self._length(size_bytes)
         if n > self._size - self._position:
             raise Refused(f"it declares {n:,} bytes where fewer are left")
         self._charge(64 + n)
         self._stack.append(self._take(n))
-
-    def _bytes1(self) -> None:
-        self._bytes(1)
-
-    def _bytes4(self) -> None:
-        self._bytes(4)
-
-    def _bytes8(self) -> None:
-        self._bytes(8)
 
     def _empty_list(self) -> None:
         self._charge(120)
@@ -349,6 +274,9 @@ class Machine:
         self._charge(60 * len(values))
         self._top(Dict, "dictionary").pairs.extend(zip(values[::2], values[1::2], strict=True))
 
+    def _put_at(self, size_bytes: int) -> None:
+        self._put(self._length(size_bytes))
+
     def _put(self, key: int) -> None:
         if not self._stack:
             raise Refused("an opcode asks for an object that is not there")
@@ -358,22 +286,11 @@ class Machine:
     def _memoize(self) -> None:
         self._put(len(self._memo))
 
-    def _put1(self) -> None:
-        self._put(self._length(1))
-
-    def _put4(self) -> None:
-        self._put(self._length(4))
-
-    def _get(self, key: int) -> None:
+    def _get(self, size_bytes: int) -> None:
+        key = self._length(size_bytes)
         if key not in self._memo:
             raise Refused(f"memo entry {key} is read before it is written")
         self._stack.append(self._memo[key])
-
-    def _get1(self) -> None:
-        self._get(self._length(1))
-
-    def _get4(self) -> None:
-        self._get(self._length(4))
 
     def _push_name(self, module: Any, name: Any) -> None:
         self._charge(160)
@@ -425,13 +342,15 @@ _STEPS: dict[int, Callable[[Machine], None]] = {
     ord("K"): Machine._int1,
     ord("M"): Machine._int2,
     0x8A: Machine._long1,
-    0x8C: Machine._text1,
-    ord("X"): Machine._text4,
-    0x8D: Machine._text8,
-    ord("C"): Machine._bytes1,
-    ord("B"): Machine._bytes4,
-    0x8E: Machine._bytes8,
-    0x96: Machine._bytes8,  # a bytearray; told apart from bytes by nothing that matters here
+    0x8C: partial(Machine._text, size_bytes=1),
+    ord("X"): partial(Machine._text, size_bytes=4),
+    0x8D: partial(Machine._text, size_bytes=8),
+    ord("C"): partial(Machine._bytes, size_bytes=1),
+    ord("B"): partial(Machine._bytes, size_bytes=4),
+    0x8E: partial(Machine._bytes, size_bytes=8),
+    0x96: partial(
+        Machine._bytes, size_bytes=8
+    ),  # a bytearray; told apart from bytes by nothing that matters here
     ord("]"): Machine._empty_list,
     ord("a"): Machine._append,
     ord(")"): Machine._empty_tuple,
@@ -443,10 +362,10 @@ _STEPS: dict[int, Callable[[Machine], None]] = {
     ord("s"): Machine._set_item,
     ord("u"): Machine._set_items,
     0x94: Machine._memoize,
-    ord("q"): Machine._put1,
-    ord("r"): Machine._put4,
-    ord("h"): Machine._get1,
-    ord("j"): Machine._get4,
+    ord("q"): partial(Machine._put_at, size_bytes=1),
+    ord("r"): partial(Machine._put_at, size_bytes=4),
+    ord("h"): partial(Machine._get, size_bytes=1),
+    ord("j"): partial(Machine._get, size_bytes=4),
     ord("c"): Machine._global,
     0x93: Machine._stack_global,
     ord("R"): Machine._call,
