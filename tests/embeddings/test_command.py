@@ -136,6 +136,7 @@ def test_a_file_of_ones_own_is_taken_and_kept(bucket, tmp_path):
     ("words", "message"),
     [
         (("download", "--source", "a/b", "--model", "gemma"), "not both"),
+        (("download", "--source", "a/b", "--sae-type", "mlp"), "give --source or --sae-type"),
         (("download", "--source", "../x"), "not usable as a folder name"),
         (("download", "--model", "gpt2"), "presets for gemma and llama"),
         (("download", "--model", "gemma", "--explanations", "x.csv"), "5 are meant"),

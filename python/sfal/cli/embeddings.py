@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sfal.cli.embeddings_options import (
+    PRESET_OPTIONS,
     choice_options,
     embedding_options,
     file_options,
@@ -133,11 +134,12 @@ class _Stage:
         from sfal.embeddings.targets import named_source, sources_on_disk
 
         names, model = self._options["names"], self._options["model"]
-        if names and model:
-            raise InvalidInputError("give --source or --model, not both")
+        preset = [name for name in PRESET_OPTIONS if self._options[name] is not None]
+        if names and preset:
+            flag = preset[0].replace("_", "-")
+            raise InvalidInputError(f"give --source or --{flag}, not both")
         data_dir = self._common.data_dir
-        plain = model is None and self._options["layers"] is None
-        if plain and not names:
+        if not names and not preset:
             names = sources_on_disk(data_dir)
         if names:
             sources = [named_source(data_dir, name) for name in dict.fromkeys(names)]
@@ -155,7 +157,7 @@ class _Stage:
     def _preset(self, model: str | None) -> Sequence[Any]:
         from sfal.sources import PRESETS, resolve_gemma, resolve_llama
 
-        layers, sites = self._options["layers"], self._options["sae_type"]
+        layers, sites = self._options["layers"], self._options["sae_type"] or ("res",)
         width, target_l0 = self._options["sae_features"], self._options["target_l0"]
         family = next((f for f in PRESETS if f in (model or "gemma").lower()), None)
         if family is None:

@@ -20,6 +20,9 @@ def _options(*options: _Decorator) -> _Decorator:
     return decorate
 
 
+PRESET_OPTIONS = ("model", "layers", "sae_type", "sae_features", "target_l0")
+"""Options that choose sources of a family instead of by name."""
+
 sources_options = _options(
     click.option(
         "--source",
@@ -31,7 +34,7 @@ sources_options = _options(
     ),
     click.option("--model", help="Instead: gemma, llama, or such a model's hub id."),
     click.option("--layers", type=INTEGERS, help="With --model: layers; default: the preset's."),
-    click.option("--sae-type", type=MANY, default=("res",), help="With --model: res, mlp, att."),
+    click.option("--sae-type", type=MANY, help="With --model: res, mlp, att; default: res."),
     click.option("--sae-features", default=None, help="With --model: width, such as 16k or 8x."),
     click.option("--target-l0", type=click.IntRange(1), help="With --model: L0 of the SAE."),
 )
