@@ -116,7 +116,8 @@ def test_llama_with_an_input_scale_equals_plain_loops(gemma, tmp_path):
             root / f"Llama3_1-8B-Base-LX{letter}-8x" / folder, scale=2.0
         )
         middle = "" if site == "res" else f"{site}_"
-        name = f"cerebras_meta-llama_Llama-3.1-8B_{middle}{folder}_docs60_keq{K}_cooccurrences.npz"
+        weights = f"{folder}_checkpoints_final.safetensors"
+        name = f"cerebras_meta-llama_Llama-3.1-8B_{middle}{weights}_docs60_keq{K}_cooccurrences.npz"
         expected = plain.windows(found, (layer, site), margin, window_size=int(K))
         assert_equal(tmp_path / "histograms" / name, expected)
         assert (

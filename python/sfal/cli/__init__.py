@@ -17,6 +17,7 @@ _COMMANDS = {
         "Fetch explanations and embed them (stage 2).",
     ),
     "score": ("sfal.cli.score:score", "Compare the two neighbourhoods of each feature (stage 3)."),
+    "merge": ("sfal.cli.merge:merge", "Join runs of one source that were counted apart."),
     "feature": ("sfal.cli.feature:feature", "Show one feature with both its neighbourhoods."),
     "sources": ("sfal.cli.sources:sources", "List the SAEs that can be named."),
     "status": ("sfal.cli.status:status", "Show what lies on disk and what is missing."),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sfal.cli.options import INTEGERS, MANY, Common, command
+from sfal.cli.options import INTEGERS, MANY, Common, command, fail_for
 from sfal.errors import InvalidInputError, SfalError
 
 if TYPE_CHECKING:
@@ -313,7 +313,7 @@ def _run(
 
         for line in estimate(sources, settings, common.data_dir):
             click.echo(line)
-        _fail_for(refused)
+        fail_for(refused)
         return
     from sfal.cooc.collect import collect
 
@@ -331,7 +331,7 @@ def _run(
             click.echo(_summary(result))
         if result.note is not None:
             click.echo(f"Note: {result.source.name}: {result.note}", err=True)
-    _fail_for([*refused, *(result.error for result in results if result.error is not None)])
+    fail_for([*refused, *(result.error for result in results if result.error is not None)])
 
 
 def _settings(common: Common, options: dict[str, Any]) -> "CollectSettings":
@@ -365,14 +365,6 @@ def _summary(result: "CollectResult") -> str:
         f"{100 * manifest.coverage:.1f} % of the tokens, {mean:.1f} features a window{done}; "
         f"in {result.folder}"
     )
-
-
-def _fail_for(errors: Sequence[SfalError]) -> None:
-    """Say what was refused, the last of it by raising it."""
-    for error in errors[:-1]:
-        click.echo(f"Error: {error}", err=True)
-    if errors:
-        raise errors[-1]
 
 
 cooc.add_command(gemma)

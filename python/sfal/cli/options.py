@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from sfal.errors import InvalidInputError
+from sfal.errors import InvalidInputError, SfalError
 from sfal.store.paths import DEFAULT_DATA_DIR
 
 
@@ -202,3 +202,11 @@ def command(name: str, **attributes: Any) -> Callable[[Callable[..., Any]], clic
 
 
 _COMMON_NAMES = frozenset({"data_dir", "config", "device", "threads", "debug"})
+
+
+def fail_for(errors: Sequence[SfalError]) -> None:
+    """Say what was refused while the rest was done, the last of it by raising it."""
+    for error in errors[:-1]:
+        click.echo(f"Error: {error}", err=True)
+    if errors:
+        raise errors[-1]

@@ -47,11 +47,10 @@ def export_histogram(
         return None, None
     manifest = writer.manifest
     folder = settings.save_dir or writer.folder
-    sae = manifest.source["sae"]
     path = folder / histogram_name(
         settings.corpus,
         manifest.source["model"],
-        str(sae["path"] or sae["sae_id"] or source.name).removesuffix(".npz"),
+        source.sae.published_path,
         source.site,
         manifest.n_docs,
         settings.window_size,

@@ -150,7 +150,8 @@ class Job:
         """
         manifest = self.manifest
         for part in manifest.parts if manifest else ():
-            if part.stop == stop and part.documents_sha256 != documents_sha256:
+            known = part.documents_sha256  # empty where shards were merged
+            if part.stop == stop and known not in ("", documents_sha256):
                 raise SettingsMismatchError(
                     f"{self.folder}: corpus {self.settings.corpus} has other documents before "
                     f"number {stop} than when they were counted; {_EXCHANGED}"

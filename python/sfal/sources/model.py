@@ -1,6 +1,7 @@
 """What a source is."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 Site = Literal["res", "res_pre", "mlp", "att", "attn_out", "custom"]
@@ -37,6 +38,8 @@ class SaeRef:
         """The SAE's path as the published scripts put it into file names."""
         if self.kind == "llama_scope":
             return f"{self.path}/checkpoints/final.safetensors"
+        if self.kind == "local" and self.path is not None:
+            return Path(self.path).resolve().name.removesuffix(".npz")
         return self.path or self.sae_id or "sae"
 
 
