@@ -7,7 +7,7 @@ import pytest
 
 from sfal import hub
 from sfal.errors import ArtifactError, DownloadError, InvalidInputError, UnknownSaeError
-from sfal.sources import resolve_gemma, resolve_llama, resolve_local, resolve_saelens
+from sfal.sources import resolve_gemma, resolve_llama, resolve_local, resolve_named, resolve_saelens
 
 REPO = "google/gemma-scope-2b-pt-res"
 
@@ -165,3 +165,21 @@ def test_a_missing_or_broken_local_sae_is_named(tmp_path: Path) -> None:
     (folder / "cfg.json").write_text("{")
     with pytest.raises(ArtifactError, match=r"cfg\.json"):
         resolve_local(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("gemma-2-2b/20-gemmascope-res-16k", "gemma_scope"),
+        ("gemma-2-2b/5-gemmascope-res-16k__l0-143", "gemma_scope"),
+        ("llama3.1-8b/17-llamascope-mlp-32k", "llama_scope"),
+    ],
+)
+def test_a_neuronpedia_id_names_its_source(name: str, kind: str) -> None:
+    source = resolve_named(name)
+    assert (source.name, source.neuronpedia_id, source.sae.kind) == (name, name, kind)
+
+
+def test_an_unknown_neuronpedia_id_names_near_ones() -> None:
+    with pytest.raises(UnknownSaeError, match="perhaps gemma-2-2b/20-gemmascope-res-16k"):
+        resolve_named("gemma-2-2b/20-gemmascope-res-16")

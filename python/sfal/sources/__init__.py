@@ -3,7 +3,7 @@
 from sfal.sources.model import SaeRef, Site, Source
 from sfal.sources.presets import PRESETS, Preset
 from sfal.sources.registry import RegistryEntry, registry
-from sfal.sources.resolve import resolve_local, resolve_saelens
+from sfal.sources.resolve import resolve_local, resolve_named, resolve_saelens
 from sfal.sources.scopes import resolve_gemma, resolve_llama
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "resolve_gemma",
     "resolve_llama",
     "resolve_local",
+    "resolve_named",
     "resolve_saelens",
 ]

@@ -79,6 +79,32 @@ def resolve_saelens(release: str, sae_id: str, model: str | None = None) -> Sour
     )
 
 
+def resolve_named(neuronpedia_id: str) -> Source:
+    """Source that goes by a Neuronpedia id.
+
+    Parameters
+    ----------
+    neuronpedia_id : str
+        Such as ``gemma-2-2b/0-gemmascope-res-16k``.
+
+    Raises
+    ------
+    UnknownSaeError
+        If SAELens knows no SAE of that id; the message names near ones.
+    """
+    for entry in registry():
+        if entry.neuronpedia_id == neuronpedia_id:
+            return resolve_saelens(entry.release, entry.sae_id)
+    import difflib
+
+    known = sorted({e.neuronpedia_id for e in registry() if e.neuronpedia_id})
+    near = difflib.get_close_matches(neuronpedia_id, known, 3, 0.6)
+    raise UnknownSaeError(
+        f"SAELens knows no SAE that Neuronpedia calls {neuronpedia_id!r}{_perhaps(near)}; "
+        "count others with `sfal cooc sae`, then give their folder's name here"
+    )
+
+
 def resolve_local(
     sae: Path,
     model: str | None = None,
