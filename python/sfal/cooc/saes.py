@@ -71,6 +71,21 @@ class Sae:
         """
         return self.gate.fires_in(self._prepare(x), out)
 
+    def strengths(self, x: Tensor) -> Tensor:
+        """How strongly each feature fires on each token: SAELens' ``SAE.encode``.
+
+        Parameters
+        ----------
+        x : Tensor of shape (tokens, d_in)
+            Activations, any floating dtype.
+
+        Returns
+        -------
+        Tensor of shape (tokens, n_features), in the SAE's dtype
+            Above 0 where a feature fires.
+        """
+        return self.gate.strengths(self._prepare(x))
+
     def room(self, n_tokens: int) -> Tensor | None:
         """Memory for the products of `n_tokens` tokens, where the gate can use it."""
         if isinstance(self.gate, EncodeGate):

@@ -1,9 +1,11 @@
 """Text to token ids, by the rule of DESIGN section 1."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from sfal.errors import InvalidInputError
+
+T = TypeVar("T")
 
 _LONGEST_TOKEN = 256
 """Characters; the longest tokens in use are runs of about 128 spaces."""
@@ -63,14 +65,46 @@ class Tokenizer:
         Of a text longer than 256 characters a token only the beginning is
         tokenised, unless that gives fewer than `max_length` ids.
         """
+        return self._all(texts, max_length, prepend_bos, self._encode, self.bos_id)
+
+    def spans(
+        self, texts: Sequence[str], max_length: int, prepend_bos: bool | None = None
+    ) -> list[list[tuple[int, int]]]:
+        """Where in its text each of the ids stands that :meth:`tokenize` gives.
+
+        Returns
+        -------
+        list of list of (int, int)
+            First character and the one behind the last; (0, 0) for BOS.
+
+        Raises
+        ------
+        InvalidInputError
+            If the tokenizer cannot say it, as those written in Python cannot.
+        """
+        if not getattr(self.inner, "is_fast", False):
+            raise InvalidInputError(
+                f"the tokenizer of {self.name} does not say where in the text its tokens stand, "
+                "so there are no examples to be had; leave --examples away"
+            )
+        return self._all(texts, max_length, prepend_bos, self._offsets, (0, 0))
+
+    def _all(
+        self,
+        texts: Sequence[str],
+        max_length: int,
+        prepend_bos: bool | None,
+        encode: Callable[[Sequence[str]], list[list[T]]],
+        bos: T | None,
+    ) -> list[list[T]]:
         if max_length <= 0:
             raise InvalidInputError(f"max_length must be > 0, got {max_length}")
         reach = max_length * _LONGEST_TOKEN
-        found = self._encode([text[:reach] for text in texts])
+        found = encode([text[:reach] for text in texts])
         for i, text in enumerate(texts):
             if len(text) > reach and len(found[i]) <= max_length:
-                found[i] = self._encode([text])[0]
-        return [self._begin(ids, prepend_bos)[:max_length] for ids in found]
+                found[i] = encode([text])[0]
+        return [self._begin(tokens, bos, prepend_bos)[:max_length] for tokens in found]
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         if not texts:
@@ -80,9 +114,17 @@ class Tokenizer:
         )["input_ids"]
         return ids
 
-    def _begin(self, ids: list[int], prepend_bos: bool | None) -> list[int]:
-        if self.bos_id is None:
-            return ids
+    def _offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        if not texts:
+            return []
+        offsets: list[list[tuple[int, int]]] = self.inner(
+            list(texts), return_offsets_mapping=True, verbose=False
+        )["offset_mapping"]
+        return offsets
+
+    def _begin(self, tokens: list[T], bos: T | None, prepend_bos: bool | None) -> list[T]:
+        if self.bos_id is None or bos is None:
+            return tokens
         if prepend_bos is False:
-            return ids[1:] if self._adds_bos else ids
-        return ids if self._adds_bos else [self.bos_id, *ids]
+            return tokens[1:] if self._adds_bos else tokens
+        return tokens if self._adds_bos else [bos, *tokens]

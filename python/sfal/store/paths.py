@@ -14,6 +14,7 @@ DEFAULT_DATA_DIR = "sfal-data"
 
 MANIFEST = "manifest.json"
 OCCURRENCES = "occurrences"
+EXAMPLES = "examples.parquet"
 EXPLANATIONS = "explanations.parquet"
 SCORES = "scores.parquet"
 RUNS = "runs"
