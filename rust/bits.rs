@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use crate::kernels::Isa;
-use crate::kernels::pairs::count_4x4;
+use crate::kernels::pairs::count_rows;
 
 /// Most windows there can be: counts are 32 bits wide.
 pub const MAX_WINDOWS: u64 = u32::MAX as u64;
@@ -126,9 +126,10 @@ fn padded(n_features: usize) -> usize {
 
 /// Add to `out` the windows in which both of each pair of features occur.
 ///
-/// `out` is row-major, `width` from row to row. Both ranges must start at a multiple of
-/// [`REGISTER_TILE`], and the blocks must cover the same windows. Where the ranges are one, only
-/// register tiles on and above the diagonal are counted: [`mirror`] does the rest.
+/// `out` is row-major, `width` from row to row; it needs room for both ranges rounded up to
+/// [`REGISTER_TILE`], of which both must start at a multiple. The blocks must cover the same
+/// windows. Where block and range are the same on both sides, only register tiles on and above the
+/// diagonal are counted: [`mirror`] does the rest.
 pub fn count_tile(
     isa: Isa,
     (a, rows): (&Block, Range<usize>),
@@ -139,19 +140,12 @@ pub fn count_tile(
     const T: usize = REGISTER_TILE;
     let n_lines = a.n_lines();
     let diagonal = std::ptr::eq(a, b) && rows == cols;
+    let end = cols.end.next_multiple_of(T) * b.stride;
     for i in (0..rows.len()).step_by(T) {
         let x: [&[Line]; T] = std::array::from_fn(|k| &a.row(rows.start + i + k)[..n_lines]);
         let first = if diagonal { i } else { 0 };
-        for j in (first..cols.len()).step_by(T) {
-            let y: [&[Line]; T] = std::array::from_fn(|k| &b.row(cols.start + j + k)[..n_lines]);
-            let mut tile = [[0; T]; T];
-            count_4x4(isa, x, y, &mut tile);
-            for (tile, i) in tile.iter().zip(i..rows.len()) {
-                for (both, j) in tile.iter().zip(j..cols.len()) {
-                    out[i * width + j] += both;
-                }
-            }
-        }
+        let y = &b.lines[(cols.start + first) * b.stride..end];
+        count_rows(isa, x, y, b.stride, &mut out[i * width + first..], width);
     }
 }
 

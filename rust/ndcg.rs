@@ -1,5 +1,7 @@
 //! How well one ranking predicts another: NDCG with exponential gains.
 
+use std::collections::HashMap;
+
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
@@ -94,26 +96,74 @@ pub fn ranked(
     let (width_f, width_s) = (functional.len() / n_rows, semantic.len() / n_rows);
     let scale = Scale::new(top_n, base, width_f.max(width_s))?;
     let row_of = |lists, width, row| list(lists, width, row, top_n);
+    let ideal = scale.ideal(width_s.min(top_n));
     job.run(|| {
+        let most = semantic.par_iter().max().map_or(0, |&feature| feature as usize);
         (0..n_rows)
             .into_par_iter()
-            .map_init(std::collections::HashMap::new, |gain_of, row| {
-                job.proceed()?;
-                gain_of.clear();
-                let semantic = row_of(semantic, width_s, row);
-                for (&feature, &gain) in semantic.iter().zip(&scale.gains) {
-                    gain_of.entry(feature).or_insert(gain);
-                }
-                let dcg: f64 = row_of(functional, width_f, row)
-                    .iter()
-                    .zip(&scale.discounts)
-                    .map(|(feature, discount)| gain_of.get(feature).map_or(0.0, |g| g * discount))
-                    .sum();
-                let ideal = scale.ideal(semantic.len());
-                Ok(if ideal == 0.0 { f64::NAN } else { dcg / ideal })
-            })
+            .map_init(
+                || Gains::new(most),
+                |gain_of, row| {
+                    job.proceed()?;
+                    let semantic = row_of(semantic, width_s, row);
+                    gain_of.set(semantic, &scale.gains);
+                    let dcg: f64 = row_of(functional, width_f, row)
+                        .iter()
+                        .zip(&scale.discounts)
+                        .map(|(&feature, discount)| gain_of.get(feature) * discount)
+                        .sum();
+                    gain_of.clear(semantic);
+                    Ok(if ideal == 0.0 { f64::NAN } else { dcg / ideal })
+                },
+            )
             .collect()
     })
+}
+
+/// The gain of each feature for one row.
+enum Gains {
+    /// By index; 0 for all that the row does not name.
+    Table(Vec<f64>),
+    /// Where indices are too large for a table.
+    Map(HashMap<u32, f64>),
+}
+
+impl Gains {
+    /// 32 MiB a thread.
+    const LARGEST_TABLE: usize = 1 << 22;
+
+    fn new(most: usize) -> Self {
+        if most < Self::LARGEST_TABLE {
+            Self::Table(vec![0.0; most + 1])
+        } else {
+            Self::Map(HashMap::new())
+        }
+    }
+
+    /// Last rank first, so that of two ranks the better one stays.
+    fn set(&mut self, features: &[u32], gains: &[f64]) {
+        for (&feature, &gain) in features.iter().zip(gains).rev() {
+            match self {
+                Self::Table(table) => table[feature as usize] = gain,
+                Self::Map(map) => drop(map.insert(feature, gain)),
+            }
+        }
+    }
+
+    fn get(&self, feature: u32) -> f64 {
+        let gain = match self {
+            Self::Table(table) => table.get(feature as usize),
+            Self::Map(map) => map.get(&feature),
+        };
+        gain.copied().unwrap_or(0.0)
+    }
+
+    fn clear(&mut self, features: &[u32]) {
+        match self {
+            Self::Table(table) => features.iter().for_each(|&f| table[f as usize] = 0.0),
+            Self::Map(map) => map.clear(),
+        }
+    }
 }
 
 fn list(lists: &[u32], width: usize, row: usize, top_n: usize) -> &[u32] {

@@ -13,33 +13,127 @@ use crate::bits::{Line, REGISTER_TILE as T};
 
 /// Features of a register tile.
 type Rows<'a> = [&'a [Line]; T];
+/// Windows that the features of a register tile share.
+type Tile = [[u32; T]; T];
 
 per_isa! {
-    /// Add to `out` the windows shared by each of four features with each of four others. All
-    /// eight must be of one length.
-    pub fn count_4x4(a: Rows<'_>, b: Rows<'_>, out: &mut [[u32; T]; T]) = plain; portable = plain; avx2 = bytes
+    /// Add to `out` the windows that each of four features shares with each feature of `b`, whose
+    /// lines follow each other at `stride`, a multiple of four features in all. `out` has four
+    /// rows, `width` apart.
+    pub fn count_rows(a: Rows<'_>, b: &[Line], stride: usize, out: &mut [u32], width: usize) =
+        plain_rows;
+    portable = plain_rows; avx2 = byte_rows; avx512 = register_rows
+}
+
+#[inline(always)]
+fn plain_rows(a: Rows<'_>, b: &[Line], stride: usize, out: &mut [u32], width: usize) {
+    each_tile(a, b, stride, out, width, plain);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+#[inline]
+fn byte_rows(a: Rows<'_>, b: &[Line], stride: usize, out: &mut [u32], width: usize) {
+    each_tile(a, b, stride, out, width, |a, b| bytes(a, b));
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vpopcntdq")]
+#[inline]
+fn register_rows(a: Rows<'_>, b: &[Line], stride: usize, out: &mut [u32], width: usize) {
+    each_tile(a, b, stride, out, width, |a, b| registers(a, b));
+}
+
+#[inline(always)]
+fn each_tile(
+    a: Rows<'_>,
+    b: &[Line],
+    stride: usize,
+    out: &mut [u32],
+    width: usize,
+    count: impl Fn(Rows<'_>, Rows<'_>) -> Tile,
+) {
+    let n = a[0].len();
+    for (group, b) in b.chunks_exact(T * stride).enumerate() {
+        let b = [&b[..n], &b[stride..][..n], &b[2 * stride..][..n], &b[3 * stride..][..n]];
+        for (i, tile) in count(a, b).iter().enumerate() {
+            for (out, both) in out[i * width + group * T..][..T].iter_mut().zip(tile) {
+                *out += both;
+            }
+        }
+    }
 }
 
 #[inline(always)]
 #[allow(clippy::needless_range_loop)]
-fn plain(a: Rows<'_>, b: Rows<'_>, out: &mut [[u32; T]; T]) {
+fn plain(a: Rows<'_>, b: Rows<'_>) -> Tile {
     let n = a[0].len();
     let (a, b) = (a.map(|row| &row[..n]), b.map(|row| &row[..n]));
     let mut sums = [[[0_u64; 8]; T]; T];
     for k in 0..n {
         for i in 0..T {
             for j in 0..T {
-                for (lane, sum) in sums[i][j].iter_mut().enumerate() {
+                for lane in 0..8 {
                     // Wrapping, as nothing can overflow and the check would undo the vectors.
                     let both = a[i][k].0[lane] & b[j][k].0[lane];
-                    *sum = sum.wrapping_add(u64::from(both.count_ones()));
+                    sums[i][j][lane] = sums[i][j][lane].wrapping_add(u64::from(both.count_ones()));
                 }
             }
         }
     }
-    for (out, sums) in out.iter_mut().flatten().zip(sums.iter().flatten()) {
-        *out += sums.iter().fold(0, |sum: u64, &lane| sum.wrapping_add(lane)) as u32;
+    sums.map(|row| row.map(|lanes| lanes.iter().fold(0, |sum: u64, l| sum.wrapping_add(*l)) as u32))
+}
+
+/// Sixteen sums in as many registers. The compiler makes this of the plain loop too, but not in
+/// every build.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vpopcntdq")]
+#[inline]
+#[allow(clippy::needless_range_loop)]
+fn registers(a: Rows<'_>, b: Rows<'_>) -> Tile {
+    use std::arch::x86_64::{
+        __m512i, _mm_add_epi32, _mm_extract_epi32, _mm256_add_epi32, _mm256_castsi256_si128,
+        _mm256_extracti128_si256, _mm512_add_epi32, _mm512_add_epi64, _mm512_and_si512,
+        _mm512_castsi512_si256, _mm512_extracti64x4_epi64, _mm512_or_si512, _mm512_popcnt_epi64,
+        _mm512_setr_epi64, _mm512_setzero_si512, _mm512_slli_epi64, _mm512_unpackhi_epi64,
+        _mm512_unpacklo_epi64,
+    };
+
+    let load = |line: &Line| -> __m512i {
+        let [a, b, c, d, e, f, g, h] = line.0.map(u64::cast_signed);
+        _mm512_setr_epi64(a, b, c, d, e, f, g, h)
+    };
+    let n = a[0].len();
+    let (a, b) = (a.map(|row| &row[..n]), b.map(|row| &row[..n]));
+    let mut sums = [[_mm512_setzero_si512(); T]; T];
+    for k in 0..n {
+        let y = [load(&b[0][k]), load(&b[1][k]), load(&b[2][k]), load(&b[3][k])];
+        for i in 0..T {
+            let x = load(&a[i][k]);
+            for j in 0..T {
+                let both = _mm512_popcnt_epi64(_mm512_and_si512(x, y[j]));
+                sums[i][j] = _mm512_add_epi64(sums[i][j], both);
+            }
+        }
     }
+    let mut tile = [[0; T]; T];
+    for (tile, [p, q, r, s]) in tile.iter_mut().zip(sums) {
+        // A lane stays far below 2³², so two sums share a register: four are added as one.
+        let pq = _mm512_or_si512(p, _mm512_slli_epi64::<32>(q));
+        let rs = _mm512_or_si512(r, _mm512_slli_epi64::<32>(s));
+        let all = _mm512_add_epi32(_mm512_unpacklo_epi64(pq, rs), _mm512_unpackhi_epi64(pq, rs));
+        let halves = (_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64::<1>(all));
+        let all = _mm256_add_epi32(halves.0, halves.1);
+        let all = _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256::<1>(all));
+        *tile = [
+            _mm_extract_epi32::<0>(all),
+            _mm_extract_epi32::<1>(all),
+            _mm_extract_epi32::<2>(all),
+            _mm_extract_epi32::<3>(all),
+        ]
+        .map(i32::cast_unsigned);
+    }
+    tile
 }
 
 /// Four-bit look-ups, added as bytes for as long as these cannot overflow: AVX2 has no popcount,
@@ -48,7 +142,7 @@ fn plain(a: Rows<'_>, b: Rows<'_>, out: &mut [[u32; T]; T]) {
 #[target_feature(enable = "avx2")]
 #[inline]
 #[allow(clippy::needless_range_loop)]
-fn bytes(a: Rows<'_>, b: Rows<'_>, out: &mut [[u32; T]; T]) {
+fn bytes(a: Rows<'_>, b: Rows<'_>) -> Tile {
     use std::arch::x86_64::{
         __m256i, _mm256_add_epi8, _mm256_add_epi64, _mm256_and_si256, _mm256_extract_epi64,
         _mm256_sad_epu8, _mm256_set1_epi8, _mm256_setr_epi8, _mm256_setr_epi64x,
@@ -68,6 +162,7 @@ fn bytes(a: Rows<'_>, b: Rows<'_>, out: &mut [[u32; T]; T]) {
     };
     let n = a[0].len();
     let (a, b) = (a.map(|row| &row[..n]), b.map(|row| &row[..n]));
+    let mut tile = [[0; T]; T];
     // 2 × 2 of the 4 × 4 at a time: there are 16 registers.
     for (i0, j0) in [(0, 0), (0, 2), (2, 0), (2, 2)] {
         let mut sums = [[zero; 2]; 2];
@@ -104,8 +199,9 @@ fn bytes(a: Rows<'_>, b: Rows<'_>, out: &mut [[u32; T]; T]) {
                     + _mm256_extract_epi64::<1>(s)
                     + _mm256_extract_epi64::<2>(s)
                     + _mm256_extract_epi64::<3>(s);
-                out[i0 + i][j0 + j] += sum as u32;
+                tile[i0 + i][j0 + j] = sum as u32;
             }
         }
     }
+    tile
 }

@@ -17,7 +17,7 @@ per_isa! {
     /// Add to `out` the products of [`ROWS`] with [`COLS`] vectors. `a` and `b` hold one component
     /// of all their vectors after the other.
     pub fn multiply(a: &[f32], b: &[f32], out: &mut [[f32; COLS]; ROWS]) = plain::<true>;
-    portable = plain::<false>; avx2 = halves
+    portable = plain::<false>; avx2 = halves; avx512 = plain::<true>
 }
 
 #[inline(always)]

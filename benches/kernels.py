@@ -1,0 +1,203 @@
+"""The kernels against named peers: equality first, then the best of a few runs of each.
+
+``python benches/kernels.py [--threads N] [count|sparse|functional|top|semantic|ndcg|extend]...``
+
+Both sides run on N threads (1 by default). On one thread the figures are seconds of CPU, which a
+busy machine disturbs least; on more they are wall seconds.
+"""
+
+import os
+import sys
+import time
+import warnings
+
+THREADS = int(sys.argv.pop(1)) if sys.argv[1:2] == ["--threads"] and sys.argv.pop(1) else 1
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"):
+    os.environ[_name] = str(THREADS)
+
+import numpy as np  # noqa: E402
+import scipy.sparse  # noqa: E402
+
+from sfal import _core  # noqa: E402
+
+F, W = 16_384, 70_144
+
+
+def best(work, runs=3):
+    """Least time of a few runs, and what the last returned."""
+    clock = time.process_time if THREADS == 1 else time.perf_counter
+    times = []
+    for _ in range(runs):
+        start = clock()
+        result = work()
+        times.append(clock() - start)
+    return min(times), result
+
+
+def table(name, ours, peers):
+    """One line a peer: seconds and ratio."""
+    print(f"{name:<58} ours {ours:8.3f} s")
+    for peer, seconds in peers.items():
+        print(f"    {peer:<54} {seconds:8.3f} s   {seconds / ours:6.2f} x")
+
+
+def occurrences(n_features, n_windows, density, seed=0):
+    """Random windows, in batches, and as 0/1 bytes of the first few features."""
+    rng = np.random.default_rng(seed)
+    counted = _core.Occurrences(n_features)
+    batches = []
+    for start in range(0, n_windows, 2_048):
+        n = min(2_048, n_windows - start)
+        dense = rng.random((n, n_features), dtype=np.float32) < density
+        indptr = np.concatenate([[0], dense.sum(axis=1, dtype=np.int64).cumsum()])
+        batches.append((indptr, np.nonzero(dense)[1].astype(np.uint32)))
+    for batch in batches:
+        counted.extend(*batch)
+    return counted, batches
+
+
+def packed_rows(counted):
+    """The bits as numkong wants them: features x bytes."""
+    indptr, indices = counted.rows(0, counted.n_windows)
+    dense = np.zeros((counted.n_windows, counted.n_features), dtype=bool)
+    dense[np.repeat(np.arange(counted.n_windows), np.diff(indptr)), indices] = True
+    return np.packbits(dense, axis=0).T.copy()
+
+
+def count():
+    """Item 1: all pairs of 4,096 features."""
+    import numkong
+
+    for density in (0.12, 0.25):
+        counted, _ = occurrences(4_096, W, density)
+        bits = packed_rows(counted)
+        ours = counted.histogram()
+        theirs = np.asarray(numkong.dots_symmetric(bits, dtype="uint1"))
+        np.testing.assert_array_equal(np.triu(ours), np.triu(theirs))
+        alternating = [
+            [
+                best(work, 1)[0]
+                for work in (
+                    counted.histogram,
+                    lambda bits=bits: numkong.dots_symmetric(bits, dtype="uint1"),
+                )
+            ]
+            for _ in range(4)
+        ]
+        ours, peer = np.min(alternating, axis=0)
+        rate = 4_096 * 4_097 / 2 * W / ours / 1e12
+        table(f"count 4,096 x {W:,}, {density:.0%}", ours, {"numkong, always one thread": peer})
+        print(f"    {rate:.2f} Tbit AND/s")
+
+
+def sparse():
+    """Item 3: 16,384 features at 0.3 %."""
+    counted, batches = occurrences(F, W, 0.003)
+    indptr = np.concatenate([[0], *(b[0][1:] - b[0][0] for b in batches)])
+    lengths = np.concatenate([np.diff(b[0]) for b in batches])
+    indptr = np.concatenate([[0], lengths.cumsum()])
+    indices = np.concatenate([b[1] for b in batches])
+    x = scipy.sparse.csr_array((np.ones(len(indices), np.int32), indices, indptr), shape=(W, F))
+    peer, theirs = best(lambda: (x.T @ x).toarray(), 3)
+    ours, counts = best(counted.histogram, 3)
+    np.testing.assert_array_equal(counts, theirs)
+    del counts, theirs
+    table(f"count {F:,} x {W:,}, 0.3 %", ours, {"scipy.sparse, always one thread": peer})
+
+
+def functional():
+    """Item 4: phi, top 1,023."""
+    counted, _ = occurrences(F, W, 0.12)
+    counting, _ = best(counted.histogram, 2)
+    ranking, _ = best(lambda: _core.functional_neighbours(counted), 2)
+    table(f"functional {F:,} x {W:,}", ranking, {"counting alone": counting})
+
+
+def top():
+    """Item 5: the selection alone."""
+    import torch
+
+    rng = np.random.default_rng(1)
+    similarity = rng.normal(size=(F, F)).astype(np.float32)
+    ours, (_, values) = best(lambda: _core.top_neighbours(similarity), 3)
+    np.fill_diagonal(similarity, -np.inf)
+    torch.set_num_threads(THREADS)
+    tensor = torch.from_numpy(similarity)
+    theirs, found = best(lambda: torch.topk(tensor, 1_023), 2)
+    np.testing.assert_array_equal(values, found.values.numpy())
+
+    def partition(rows=2_048):
+        part = np.argpartition(-similarity[:rows], 1_023, axis=1)[:, :1_023]
+        order = np.argsort(-np.take_along_axis(similarity[:rows], part, 1), axis=1)
+        return np.take_along_axis(part, order, 1)
+
+    numpy, found = best(partition, 2)
+    np.testing.assert_array_equal(np.take_along_axis(similarity[:2_048], found, 1), values[:2_048])
+    numpy *= F / 2_048
+    peers = {"torch.topk": theirs, "numpy argpartition + sort (from 2,048 rows)": numpy}
+    table(f"top neighbours {F:,} x {F:,}", ours, peers)
+
+
+def semantic():
+    """Item 6: cosine, top 1,023."""
+    rng = np.random.default_rng(2)
+    vectors = rng.normal(size=(F, 1_024)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    product, cosine = best(lambda: vectors @ vectors.T, 2)
+    selection, (_, values) = best(lambda: _core.top_neighbours(cosine), 2)
+    ours, (_, found) = best(lambda: _core.semantic_neighbours(vectors), 2)
+    np.testing.assert_allclose(found, values, atol=1e-5)
+    table(
+        f"semantic {F:,} x 1,024",
+        ours,
+        {"numpy GEMM": product, "numpy GEMM + our selection": product + selection},
+    )
+
+
+def ndcg():
+    """Item 7: from ranked lists."""
+    from sklearn.metrics import ndcg_score
+
+    rng = np.random.default_rng(3)
+    similarity = rng.normal(size=(F, F)).astype(np.float32)
+    semantic, _ = _core.top_neighbours(similarity)
+    functional, _ = _core.top_neighbours(similarity + rng.normal(size=(F, F)).astype(np.float32))
+    ours, scores = best(lambda: _core.ndcg(functional, semantic), 5)
+    warnings.simplefilter("ignore", RuntimeWarning)  # of scikit-learn, about its own casts
+    n = 64
+    gains, order = np.zeros((n, F)), np.zeros((n, F))
+    for i in range(n):
+        gains[i, semantic[i]] = 1.1 ** (1_023 - np.arange(1_023)) - 1
+        order[i, functional[i]] = np.arange(1_023, 0, -1)
+    peer, _ = best(lambda: ndcg_score(gains, order, k=1_023), 2)
+    one = [ndcg_score(gains[i : i + 1], order[i : i + 1], k=1_023) for i in range(n)]
+    np.testing.assert_allclose(scores[:n], one, rtol=1e-9)
+    table(f"ndcg {F:,} x 1,023", ours, {"sklearn ndcg_score (from 64 rows)": peer * F / n})
+
+
+def extend():
+    """Item 11: from CSR."""
+    for density in (0.003, 0.12):
+        _, batches = occurrences(F, 8_192, density)
+        entries = sum(len(b[1]) for b in batches)
+
+        def append(batches=batches):
+            counted = _core.Occurrences(F)
+            for batch in batches:
+                counted.extend(*batch)
+
+        seconds, _ = best(append, 5)
+        print(f"extend {F:,} features, {density:.1%}: {entries / seconds / 1e6:.0f} M entries/s")
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or [
+        "count",
+        "sparse",
+        "functional",
+        "top",
+        "semantic",
+        "ndcg",
+        "extend",
+    ]:
+        globals()[name]()
