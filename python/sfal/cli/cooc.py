@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sfal.cli.cooc_options import corpus, shared
 from sfal.cli.options import INTEGERS, MANY, Common, command, fail_for
 from sfal.errors import InvalidInputError, SfalError
 
@@ -14,127 +15,6 @@ if TYPE_CHECKING:
     from sfal.cooc.collect import CollectResult
     from sfal.cooc.settings import CollectSettings
     from sfal.sources import Source
-
-
-class _InputScale(click.ParamType[Any]):
-    name = "auto|none|NUMBER"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read a factor, or one of the two words."""
-        if value in ("auto", "none") or isinstance(value, float):
-            return value
-        try:
-            return float(value)
-        except ValueError:
-            self.fail(f"{value!r} is neither auto nor none nor a number", param, ctx)
-
-
-_PATH = click.Path(path_type=Path)
-_POSITIVE = click.IntRange(min=1)
-
-_SHARED = [
-    click.option(
-        "--n-docs",
-        type=_POSITIVE,
-        default=10_000,
-        show_default=True,
-        help="Documents, the first of the corpus, empty ones counted.",
-    ),
-    click.option(
-        "--k", type=_POSITIVE, default=256, show_default=True, help="Window size in tokens."
-    ),
-    click.option(
-        "--max-length",
-        type=click.IntRange(min=2),
-        default=1024,
-        show_default=True,
-        help="Tokens kept of a document, BOS included.",
-    ),
-    click.option(
-        "--tail",
-        type=click.Choice(["drop", "keep"]),
-        default="drop",
-        show_default=True,
-        help="A shorter window at a document's end; keep: kept from k/2 tokens on.",
-    ),
-    click.option(
-        "--text-column",
-        default="text",
-        show_default=True,
-        help="Column of the corpus, or key of its JSON lines, with the text.",
-    ),
-    click.option("--corpus-config", help="Configuration of a data set of the hub."),
-    click.option("--split", default="train", show_default=True, help="Split of a data set."),
-    click.option("--corpus-revision", help="Commit of a data set of the hub."),
-    click.option("--revision", help="Commit of the language model on the hub."),
-    click.option("--trust-remote-code", is_flag=True, help="Let the model's own Python code run."),
-    click.option(
-        "--shard", metavar="I/N", help="Count the I-th of N disjoint shares of the documents."
-    ),
-    click.option(
-        "--batch-tokens",
-        type=_POSITIVE,
-        default=8192,
-        show_default=True,
-        help="Tokens that pass the model at once, padding included.",
-    ),
-    click.option("--dtype", default="auto", show_default=True, help="Of the language model."),
-    click.option("--sae-dtype", default="float32", show_default=True, help="Of the SAEs."),
-    click.option(
-        "--top-k",
-        type=_POSITIVE,
-        help="Fire only the K greatest features of a token, instead of the SAE's own gate.",
-    ),
-    click.option(
-        "--input-scale",
-        type=_InputScale(),
-        default="auto",
-        show_default=True,
-        help="Factor on an SAE's input; auto: as SAELens loads it.",
-    ),
-    click.option(
-        "--decoder-norm-gate",
-        is_flag=True,
-        help="Weigh features by their decoder's norm before the gate.",
-    ),
-    click.option(
-        "--part-windows",
-        type=_POSITIVE,
-        default=8192,
-        show_default=True,
-        help="Windows after which a part is written.",
-    ),
-    click.option(
-        "--histogram",
-        type=click.Choice(["npz", "none"]),
-        default="npz",
-        show_default=True,
-        help="Whether to write the counts as the published scripts do.",
-    ),
-    click.option("--save-dir", type=_PATH, help="Folder of the .npz; default: the source's."),
-    click.option("--source", "source_name", metavar="NAME", help="Folder name of the source."),
-    click.option("--run", metavar="NAME", help="Name of a further run, with other settings."),
-    click.option(
-        "--resume", is_flag=True, help="Check all parts first, redo what is missing or damaged."
-    ),
-    click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing."),
-]
-
-
-def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(_SHARED):
-        function = option(function)
-    return function
-
-
-def _corpus(default: str | None) -> Callable[..., Any]:
-    return click.option(
-        "--corpus",
-        default=default,
-        required=default is None,
-        show_default=True,
-        help="Hub id, or a local .txt, .jsonl[.gz|.zst] or .parquet file.",
-    )
 
 
 @click.group("cooc", context_settings={"help_option_names": ["-h", "--help"]})
@@ -157,11 +37,11 @@ def cooc() -> None:
 @click.option("--sae-features", default="16k", show_default=True, help="Width of the SAEs.")
 @click.option(
     "--target-l0",
-    type=_POSITIVE,
+    type=click.IntRange(min=1),
     help="Take the SAE with the nearest L0; default: the one that Neuronpedia explains.",
 )
-@_corpus("monology/pile-uncopyrighted")
-@_shared
+@corpus("monology/pile-uncopyrighted")
+@shared
 def gemma(
     common: Common,
     model: str,
@@ -197,8 +77,8 @@ def gemma(
     show_default=True,
     help="Width of the SAEs: 32,768 or 131,072 features.",
 )
-@_corpus("cerebras/SlimPajama-627B")
-@_shared
+@corpus("cerebras/SlimPajama-627B")
+@shared
 def llama(
     common: Common,
     model: str,
@@ -225,13 +105,18 @@ def llama(
 @command("sae")
 @click.option("--release", help="SAELens release; `sfal sources` lists them.")
 @click.option("--sae-id", help="Id inside the release.")
-@click.option("--sae", "sae_path", type=_PATH, help="An SAE on disk: a folder or an npz file.")
+@click.option(
+    "--sae",
+    "sae_path",
+    type=click.Path(path_type=Path),
+    help="An SAE on disk: a folder or an npz file.",
+)
 @click.option("--model", help="Language model, where the SAE does not say it.")
 @click.option("--site", help="Of res, res_pre, mlp, att, attn_out, likewise.")
 @click.option("--layer", type=click.IntRange(min=0), help="Layer from 0, likewise.")
 @click.option("--hook-module", metavar="PATH", help="Module to read at, instead of a site.")
-@_corpus("monology/pile-uncopyrighted")
-@_shared
+@corpus("monology/pile-uncopyrighted")
+@shared
 def sae(
     common: Common,
     release: str | None,

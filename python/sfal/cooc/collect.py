@@ -1,20 +1,17 @@
 """Stage 1: pass a corpus through a language model once, and count for all its SAEs."""
 
-import logging
-import platform
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sfal.cooc.batches import Buffer, BufferWindows, buffers, plan_buffer
 from sfal.cooc.corpus import Corpus, RunningHash, open_corpus
 from sfal.cooc.histogram import export_histogram
 from sfal.cooc.job import Job
+from sfal.cooc.load import load_model, load_saes, now, point
 from sfal.cooc.settings import BUFFER_DOCUMENTS, CollectSettings
 from sfal.errors import InvalidInputError, SfalError
 from sfal.progress import progress
@@ -24,14 +21,10 @@ from sfal.store.manifest import Manifest
 from sfal.store.paths import source_dir
 
 if TYPE_CHECKING:
-    from sfal.cooc.activations import HookPoint, LanguageModel
+    from sfal.cooc.activations import LanguageModel
 
 _ELEMENTS = {"cpu": 1 << 24, "cuda": 1 << 28}
 """Products of tokens and features held at once, by device."""
-
-_PACKAGES = ("sfal", "torch", "transformers", "tokenizers", "datasets", "pyarrow", "numpy")
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -136,8 +129,8 @@ def _count(jobs: Sequence[Job], settings: CollectSettings) -> None:
         revision=settings.corpus_revision,
     )
     documents = _not_empty(corpus, settings)
-    model = _load_model(jobs, settings)
-    _load_saes(jobs, model, corpus, settings)
+    model = load_model(jobs, settings)
+    load_saes(jobs, model, corpus, settings)
     start, stop = settings.documents
     passed = RunningHash()
     position = start
@@ -181,67 +174,6 @@ def _not_empty(corpus: Corpus, settings: CollectSettings) -> Iterator[str]:
     return chain([first], documents)
 
 
-def _load_model(jobs: Sequence[Job], settings: CollectSettings) -> "LanguageModel":
-    from sfal.cooc.activations import load_language_model
-    from sfal.cooc.hooks import needed_layers
-
-    name = jobs[0].source.model
-    n_layers = _n_layers(name, settings)
-    for job in jobs:
-        if n_layers is not None:
-            try:
-                needed_layers([_point(job.source)], n_layers, name)
-            except SfalError as e:
-                job.fail(e)
-    alive = [job for job in jobs if job.error is None]
-    if not alive:
-        raise jobs[0].error or InvalidInputError(f"no source of {name} is left")
-    return load_language_model(
-        name,
-        [_point(job.source) for job in alive],
-        device=settings.resolved_device(),
-        dtype=settings.dtype,
-        revision=settings.revision,
-        trust_remote_code=settings.trust_remote_code,
-    )
-
-
-def _n_layers(model: str, settings: CollectSettings) -> int | None:
-    """Layers of a model; None where only loading it can say what is wrong with it."""
-    from transformers import AutoConfig
-
-    with suppress(Exception):
-        config = AutoConfig.from_pretrained(
-            model, revision=settings.revision, trust_remote_code=settings.trust_remote_code
-        )
-        return int(config.get_text_config().num_hidden_layers)
-    return None
-
-
-def _load_saes(
-    jobs: Sequence[Job], model: "LanguageModel", corpus: Corpus, settings: CollectSettings
-) -> None:
-    from sfal.cooc.saes import load_sae
-
-    fingerprints = {"model": model.fingerprint, "corpus": corpus.fingerprint}
-    for job in jobs:
-        if job.error is not None:
-            continue
-        try:
-            sae = load_sae(
-                job.source.sae,
-                device=settings.resolved_device(),
-                dtype=settings.sae_dtype,
-                top_k=settings.top_k,
-                input_scale=settings.input_scale,
-                decoder_norm_gate=settings.decoder_norm_gate,
-            )
-            model.check_width(_point(job.source), sae.d_in, job.source.name)
-            job.load(sae, fingerprints, _circumstances(job, model, settings))
-        except SfalError as e:
-            job.fail(e)
-
-
 def _count_buffer(
     buffer: Buffer,
     documents_sha256: str,
@@ -282,14 +214,14 @@ def _count_alike(
         for job in jobs:
             if job.error is not None or job.sae is None:
                 continue
-            point = _point(job.source)
+            place = point(job.source)
             try:
                 fired = fired_windows(
-                    activations[point],
+                    activations[place],
                     [plan.windows[place] for place in batch],
                     job.sae,
                     max_elements,
-                    hook=f"{point} of {model.name}",
+                    hook=f"{place} of {model.name}",
                     documents=[buffer.first + place for place in batch],
                 )
             except SfalError as e:
@@ -305,31 +237,6 @@ def _count_alike(
                 job.fail(e)
 
 
-def _point(source: Source) -> "HookPoint":
-    from sfal.cooc.hooks import HookPoint
-
-    return HookPoint(source.layer, source.site, source.hook_module)
-
-
-def _circumstances(job: Job, model: "LanguageModel", settings: CollectSettings) -> dict[str, Any]:
-    """What a manifest tells about how it came about, without deciding the result."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        with suppress(PackageNotFoundError):
-            versions[package] = version(package)
-    return {
-        "started": _now(),
-        "versions": versions,
-        "device": settings.resolved_device(),
-        "machine": platform.machine(),
-        "model": {"path": job.source.model, **model.metadata},
-        "sae_path": job.source.sae.path,
-        "corpus": settings.corpus,
-    }
-
-
 def _finish(job: Job) -> CollectResult:
     """Write the histogram of a source that is complete, and say how it stands."""
     histogram, note = None, None
@@ -343,7 +250,7 @@ def _finish(job: Job) -> CollectResult:
                     "documents"
                 )
             if job.counted:
-                volatile = {**manifest.volatile, "finished": _now()}
+                volatile = {**manifest.volatile, "finished": now()}
                 job.writer.save(replace(manifest, volatile=volatile))
             histogram, note = export_histogram(job.writer, job.source, job.settings)
         except SfalError as e:
@@ -363,7 +270,3 @@ def _where_stopped(jobs: Sequence[Job]) -> str:
             f"{job.source.name}: {windows} windows of the documents before {position} are kept"
         )
     return "; ".join(lines) + ". The same command goes on from there."
-
-
-def _now() -> str:
-    return datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds")

@@ -1,0 +1,119 @@
+"""Loading what a run needs: the language model once, an SAE for every job."""
+
+import platform
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sfal.cooc.corpus import Corpus
+from sfal.cooc.job import Job
+from sfal.cooc.settings import CollectSettings
+from sfal.errors import InvalidInputError, SfalError
+from sfal.sources.model import Source
+
+if TYPE_CHECKING:
+    from sfal.cooc.activations import LanguageModel
+    from sfal.cooc.hooks import HookPoint
+
+_PACKAGES = ("sfal", "torch", "transformers", "tokenizers", "datasets", "pyarrow", "numpy")
+
+
+def load_model(jobs: Sequence[Job], settings: CollectSettings) -> "LanguageModel":
+    """Load the language model as deep as the jobs need; a job that asks for more is given up.
+
+    Raises
+    ------
+    SfalError
+        If the model cannot be loaded, or no job is left.
+    """
+    from sfal.cooc.activations import load_language_model
+    from sfal.cooc.hooks import needed_layers
+
+    name = jobs[0].source.model
+    n_layers = _n_layers(name, settings)
+    for job in jobs:
+        if n_layers is not None:
+            try:
+                needed_layers([point(job.source)], n_layers, name)
+            except SfalError as e:
+                job.fail(e)
+    alive = [job for job in jobs if job.error is None]
+    if not alive:
+        raise jobs[0].error or InvalidInputError(f"no source of {name} is left")
+    return load_language_model(
+        name,
+        [point(job.source) for job in alive],
+        device=settings.resolved_device(),
+        dtype=settings.dtype,
+        revision=settings.revision,
+        trust_remote_code=settings.trust_remote_code,
+    )
+
+
+def _n_layers(model: str, settings: CollectSettings) -> int | None:
+    """Layers of a model; None where only loading it can say what is wrong with it."""
+    from transformers import AutoConfig
+
+    with suppress(Exception):
+        config = AutoConfig.from_pretrained(
+            model, revision=settings.revision, trust_remote_code=settings.trust_remote_code
+        )
+        return int(config.get_text_config().num_hidden_layers)
+    return None
+
+
+def load_saes(
+    jobs: Sequence[Job], model: "LanguageModel", corpus: Corpus, settings: CollectSettings
+) -> None:
+    """Load the SAE of every job; a job whose SAE is refused is given up."""
+    from sfal.cooc.saes import load_sae
+
+    fingerprints = {"model": model.fingerprint, "corpus": corpus.fingerprint}
+    for job in jobs:
+        if job.error is not None:
+            continue
+        try:
+            sae = load_sae(
+                job.source.sae,
+                device=settings.resolved_device(),
+                dtype=settings.sae_dtype,
+                top_k=settings.top_k,
+                input_scale=settings.input_scale,
+                decoder_norm_gate=settings.decoder_norm_gate,
+            )
+            model.check_width(point(job.source), sae.d_in, job.source.name)
+            job.load(sae, fingerprints, _circumstances(job, model, settings))
+        except SfalError as e:
+            job.fail(e)
+
+
+def point(source: Source) -> "HookPoint":
+    """Where a source reads."""
+    from sfal.cooc.hooks import HookPoint
+
+    return HookPoint(source.layer, source.site, source.hook_module)
+
+
+def _circumstances(job: Job, model: "LanguageModel", settings: CollectSettings) -> dict[str, Any]:
+    """What a manifest tells about how it came about, without deciding the result."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return {
+        "started": now(),
+        "versions": versions,
+        "device": settings.resolved_device(),
+        "machine": platform.machine(),
+        "model": {"path": job.source.model, **model.metadata},
+        "sae_path": job.source.sae.path,
+        "corpus": settings.corpus,
+    }
+
+
+def now() -> str:
+    """Time of day, to the second, in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
