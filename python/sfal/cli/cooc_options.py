@@ -89,6 +89,15 @@ _SHARED = [
         help="Weigh features by their decoder's norm before the gate.",
     ),
     click.option(
+        "--examples",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        metavar="M",
+        help="Keep the strongest tokens of every feature in the M documents behind those "
+        "counted, for `sfal explain`.",
+    ),
+    click.option(
         "--part-windows",
         type=_POSITIVE,
         default=8192,

@@ -83,10 +83,18 @@ def collect(
     with ExitStack() as locks:
         jobs = [_open(source, settings, data_dir, locks) for source in sources]
         try:
-            pending = [job for job in jobs if job.pending]
-            if pending:
-                _count(pending, settings)
-            return [_finish(job) for job in jobs]
+            lacking = _lacking_examples(jobs, settings)
+            pending = [job for job in jobs if job.pending or job in lacking]
+            loaded = _count(pending, settings) if pending else None
+            results = [_finish(job) for job in jobs]
+            if loaded is not None and lacking:
+                from sfal.cooc.examples import gather_examples
+
+                elements = _ELEMENTS[settings.resolved_device()]
+                gather_examples(lacking, *loaded, settings, elements)
+            return [
+                replace(result, error=job.error) for result, job in zip(results, jobs, strict=True)
+            ]
         except KeyboardInterrupt:
             for job in jobs:
                 if job.writer is not None:
@@ -119,8 +127,17 @@ def _open(source: Source, settings: CollectSettings, data_dir: Path, locks: Exit
         return Job(source, folder, settings, error=e)
 
 
-def _count(jobs: Sequence[Job], settings: CollectSettings) -> None:
-    """Count what is left of the jobs."""
+def _lacking_examples(jobs: Sequence[Job], settings: CollectSettings) -> list[Job]:
+    """Jobs whose examples are asked for and not there."""
+    if not settings.examples:
+        return []
+    from sfal.cooc.examples import lacks_examples
+
+    return [job for job in jobs if lacks_examples(job, settings)]
+
+
+def _count(jobs: Sequence[Job], settings: CollectSettings) -> "tuple[Corpus, LanguageModel]":
+    """Count what is left of the jobs; corpus and model serve the examples too."""
     corpus = open_corpus(
         settings.corpus,
         text_column=settings.text_column,
@@ -131,6 +148,8 @@ def _count(jobs: Sequence[Job], settings: CollectSettings) -> None:
     documents = _not_empty(corpus, settings)
     model = load_model(jobs, settings)
     load_saes(jobs, model, corpus, settings)
+    if not any(job.pending for job in jobs):
+        return corpus, model  # only examples are wanting
     start, stop = settings.documents
     passed = RunningHash()
     position = start
@@ -152,6 +171,7 @@ def _count(jobs: Sequence[Job], settings: CollectSettings) -> None:
     ended = position if position < stop and any(job.pending for job in jobs) else None
     for job in jobs:
         _finish_writing(job, ended)
+    return corpus, model
 
 
 def _finish_writing(job: Job, corpus_ended_at: int | None) -> None:

@@ -110,6 +110,8 @@ class CollectSettings:
     """Folder of the histograms; None: each source's own."""
     run: str | None = None
     """Name of a further run of the same source with other settings."""
+    examples: int = 0
+    """Documents, behind those that are counted, in which to look for examples; 0: none."""
     redo_damaged: bool = False
     """Check all parts first, and count those anew that are missing or damaged."""
 
@@ -137,6 +139,13 @@ class CollectSettings:
             self.histogram,
             "auto, npz or none",
         )
+        _check(self.examples >= 0, "examples", self.examples, "at least 0")
+        if self.examples and self.run_name is not None:
+            raise InvalidInputError(
+                "--examples goes with the source's own run, behind all of whose documents they "
+                "are looked for: merge the shards first, then give the command without --shard; "
+                "and leave --run away"
+            )
         if self.shard is not None and self.histogram == "npz":
             raise InvalidInputError(
                 "a shard has no histogram of its own: merge the shards, then write it"

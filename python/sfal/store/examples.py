@@ -1,0 +1,173 @@
+"""``examples.parquet``: where in the corpus each feature of a source fires most strongly."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from sfal.errors import ArtifactError
+from sfal.store.arrow import from_numpy, from_strings
+from sfal.store.files import atomic_path
+from sfal.store.paths import EXAMPLES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_METADATA = b"sfal"
+_ROWS = 1 << 14
+_AGAIN = "gather them with the `sfal cooc` command that counted it and `--examples 2000`"
+
+
+class Example(NamedTuple):
+    """One token on which a feature fires strongly, in its context."""
+
+    feature: int
+    """The feature."""
+    rank: int
+    """0 for the strongest."""
+    activation: float
+    """As SAELens' ``SAE.encode`` gives it, > 0."""
+    doc: int
+    """Ordinal of the document in the corpus."""
+    position: int
+    """Position of the token in the document, BOS counted."""
+    token: str
+    """The token, grown to whole words."""
+    before: str
+    """A few words before it."""
+    after: str
+    """A few words after it."""
+
+
+def examples_schema() -> "pa.Schema":
+    """Columns of the file, those of :class:`Example`."""
+    import pyarrow as pa
+
+    types = {
+        "feature": pa.uint32(),
+        "rank": pa.uint32(),
+        "activation": pa.float32(),
+        "doc": pa.uint64(),
+        "position": pa.uint32(),
+        "token": pa.string(),
+        "before": pa.string(),
+        "after": pa.string(),
+    }
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in types.items()])
+
+
+def write_examples(
+    source_dir: Path, examples: Iterable[Example], metadata: Mapping[str, object]
+) -> Path:
+    """Write a source's examples, atomically; they need not fit the memory.
+
+    Parameters
+    ----------
+    source_dir : Path
+        Folder of the source.
+    examples : iterable of Example
+        By rising feature, then rank.
+    metadata : mapping
+        Anything that JSON can hold: corpus, documents, SAE.
+    """
+    import pyarrow.parquet as pq
+
+    path = source_dir / EXAMPLES
+    text = json.dumps(dict(metadata), ensure_ascii=False, sort_keys=True)
+    schema = examples_schema().with_metadata({_METADATA: text.encode()})
+    with (
+        atomic_path(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd", write_page_checksum=True) as writer,
+    ):
+        rows: list[Example] = []
+        for example in examples:
+            rows.append(example)
+            if len(rows) == _ROWS:
+                writer.write_batch(_batch(rows, schema))
+                rows = []
+        writer.write_batch(_batch(rows, schema))
+    return path
+
+
+def iterate_examples(source_dir: Path) -> Iterator[tuple[int, list[Example]]]:
+    """Examples of one feature after the other.
+
+    Yields
+    ------
+    feature : int
+        Rising; features that never fired are left out.
+    examples : list of Example
+        The strongest first.
+
+    Raises
+    ------
+    ArtifactError
+        If there are none, or the file is damaged or of another layout.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = _there(source_dir)
+    names = Example._fields
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            if file.schema_arrow.remove_metadata() != examples_schema():
+                raise ArtifactError(f"{path} has other columns than examples have; {_AGAIN}")
+            rows = (
+                Example(*row)
+                for batch in file.iter_batches(_ROWS, columns=list(names))
+                for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            )
+            for feature, examples in groupby(rows, lambda example: example.feature):
+                yield feature, list(examples)
+    except (OSError, pa.ArrowException) as e:
+        raise _unreadable(path, e) from e
+
+
+def read_examples_metadata(source_dir: Path) -> dict[str, Any]:
+    """Metadata that a source's examples were written with.
+
+    Raises
+    ------
+    ArtifactError
+        If there are none, or the file is damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = _there(source_dir)
+    try:
+        metadata = json.loads((pq.read_schema(path).metadata or {})[_METADATA])
+    except (OSError, pa.ArrowException, KeyError, ValueError) as e:
+        raise _unreadable(path, e) from e
+    if not isinstance(metadata, dict):
+        raise ArtifactError(f"{path} holds no metadata of examples; {_AGAIN}")
+    return metadata
+
+
+def _batch(rows: list[Example], schema: "pa.Schema") -> "pa.RecordBatch":
+    import pyarrow as pa
+
+    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+    arrays = [
+        from_strings(column)
+        if field.type == pa.string()
+        else from_numpy(np.array(column, field.type.to_pandas_dtype()))
+        for field, column in zip(schema, columns, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _there(source_dir: Path) -> Path:
+    path = source_dir / EXAMPLES
+    if not path.exists():
+        raise ArtifactError(f"{source_dir} has no examples yet; {_AGAIN}")
+    return path
+
+
+def _unreadable(path: Path, error: Exception) -> ArtifactError:
+    first = (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return ArtifactError(f"{path} cannot be read ({first}); remove it, then {_AGAIN}")
