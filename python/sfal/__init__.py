@@ -1,1 +1,88 @@
-"""SFAL: semantic-functional alignment scores for sparse autoencoder features."""
+"""SFAL: semantic-functional alignment scores for sparse autoencoder features.
+
+The stages as functions over arrays and Arrow tables; each name is imported
+when it is first used. From activations of one's own:
+
+- :func:`count_features`, :func:`count_encoded`: which features occur in which window
+- :func:`embed_texts`: explanations as vectors
+- :func:`score_features`: the scores, a row a feature
+
+The kernels below them: :class:`Occurrences`, :class:`Histogram`, :func:`phi`,
+:func:`functional_neighbours`, :func:`semantic_neighbours`,
+:func:`top_neighbours`, :func:`ndcg`, :func:`chance`. The data tree of the
+command line: :func:`collect` with :class:`CollectSettings` and the sources of
+:mod:`sfal.sources`, :func:`read_occurrences`, :func:`score`. What they raise:
+:mod:`sfal.errors`.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sfal import errors, sources
+    from sfal._core import (
+        Histogram,
+        Occurrences,
+        chance,
+        functional_neighbours,
+        ndcg,
+        phi,
+        semantic_neighbours,
+        top_neighbours,
+    )
+    from sfal.cooc.arrays import count_encoded, count_features
+    from sfal.cooc.collect import collect
+    from sfal.cooc.settings import CollectSettings
+    from sfal.embeddings.arrays import embed_texts
+    from sfal.scoring.arrays import score, score_features
+    from sfal.store.parts import read_occurrences
+
+__all__ = [
+    "CollectSettings",
+    "Histogram",
+    "Occurrences",
+    "chance",
+    "collect",
+    "count_encoded",
+    "count_features",
+    "embed_texts",
+    "errors",
+    "functional_neighbours",
+    "ndcg",
+    "phi",
+    "read_occurrences",
+    "score",
+    "score_features",
+    "semantic_neighbours",
+    "sources",
+    "top_neighbours",
+]
+
+# `import sfal` must stay free of numpy, torch and pyarrow: the command line starts with it.
+_MODULES = {
+    "CollectSettings": "sfal.cooc.settings",
+    "collect": "sfal.cooc.collect",
+    "count_encoded": "sfal.cooc.arrays",
+    "count_features": "sfal.cooc.arrays",
+    "embed_texts": "sfal.embeddings.arrays",
+    "read_occurrences": "sfal.store.parts",
+    "score": "sfal.scoring.arrays",
+    "score_features": "sfal.scoring.arrays",
+}
+_SUBMODULES = ("errors", "sources")
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used."""
+    from importlib import import_module
+
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _SUBMODULES:
+        return import_module(f"{__name__}.{name}")
+    value: object = getattr(import_module(_MODULES.get(name, "sfal._core")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

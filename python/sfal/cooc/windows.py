@@ -2,13 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sfal.cooc.bounds import Tail, window_bounds
 from sfal.cooc.memory import device_memory
 from sfal.cooc.saes import Sae
 from sfal.errors import InvalidInputError
@@ -20,7 +20,7 @@ def plan_windows(
     ids: Sequence[int],
     special_ids: Collection[int],
     window_size: int,
-    tail: Literal["drop", "keep"] = "drop",
+    tail: Tail = "drop",
 ) -> list[Positions]:
     """Positions of a document's tokens, window by window.
 
@@ -43,18 +43,9 @@ def plan_windows(
     list of ndarray of shape (tokens,), int64
         One a window, rising; all `window_size` long but perhaps the last.
     """
-    if window_size <= 0:
-        raise InvalidInputError(f"window size must be > 0, got {window_size}")
-    if tail not in ("drop", "keep"):
-        raise InvalidInputError(f"tail {tail!r}: it is drop or keep")
     special = np.fromiter(special_ids, np.int64)
     tokens = np.flatnonzero(np.isin(np.asarray(ids, np.int64), special, invert=True))
-    whole = tokens.size - tokens.size % window_size
-    windows = list(tokens[:whole].reshape(-1, window_size))
-    rest = tokens[whole:]
-    if tail == "keep" and rest.size and 2 * rest.size >= window_size:
-        windows.append(rest)
-    return windows
+    return [tokens[start:stop] for start, stop in window_bounds(tokens.size, window_size, tail)]
 
 
 def fired_windows(

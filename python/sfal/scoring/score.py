@@ -212,6 +212,11 @@ def statuses(
     return np.select(conditions, codes, _SCORED).astype(np.uint8)
 
 
+def only_scored(ndcg: NDArray[np.float64], status: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """NDCG of the features that are scored, NaN for all others: their lists are ties."""
+    return np.where(status == _SCORED, ndcg, np.nan)
+
+
 def _finish(
     file: EmbeddingsFile,
     explainer: str,
@@ -219,7 +224,7 @@ def _finish(
     status: NDArray[np.uint8],
     chance: float,
 ) -> EmbeddingScores:
-    ndcg = np.where(status == _SCORED, ndcg, np.nan)
+    ndcg = only_scored(ndcg, status)
     return EmbeddingScores(
         embedder=file.embedder,
         stem=file.stem,

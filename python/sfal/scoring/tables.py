@@ -32,43 +32,83 @@ def long_table(scores: SourceScores, top_n: int) -> "pa.Table":
     import pyarrow as pa
 
     n = scores.n_features
+    feature, *measures = _score_schema()
     schema = pa.schema(
         [
             pa.field("layer", pa.int32()),
-            pa.field("feature", pa.uint32(), nullable=False),
+            feature,
             pa.field("embedding", pa.string(), nullable=False),
             pa.field("explainer", pa.string(), nullable=False),
+            *measures,
+        ],
+        metadata={_METADATA: _metadata(scores, top_n).encode()},
+    )
+    same = np.zeros(n, dtype=np.int32)
+    has_layer = np.full(n, scores.source.layer is not None)
+    layer = from_numpy(np.full(n, scores.source.layer or 0, dtype=np.int32), has_layer)
+    batches = []
+    for one in scores.embeddings:
+        features, *values = score_batch(
+            one.ndcg, one.sfal, scores.chance, scores.windows, one.status
+        ).columns
+        embedder, explainer = from_texts([one.embedder], same), from_texts([one.explainer], same)
+        columns = [layer, features, embedder, explainer, *values]
+        batches.append(pa.RecordBatch.from_arrays(columns, schema=schema))
+    return pa.Table.from_batches(batches, schema)
+
+
+def score_batch(
+    ndcg: NDArray[np.float64],
+    sfal: NDArray[np.float64],
+    chance: float,
+    windows: NDArray[np.uint64],
+    status: NDArray[np.uint8],
+) -> "pa.RecordBatch":
+    """Scores as Arrow columns, a row a feature, null for NaN.
+
+    Parameters
+    ----------
+    ndcg, sfal : ndarray of shape (F,), float64
+        NaN unless scored.
+    chance : float
+        Expected NDCG of a random order.
+    windows : ndarray of shape (F,), uint64
+        Windows in which each feature fired.
+    status : ndarray of shape (F,), uint8
+        Indices into `STATUSES`.
+
+    Returns
+    -------
+    batch : RecordBatch
+        Columns feature, ndcg, sfal, chance, windows, status.
+    """
+    import pyarrow as pa
+
+    n = len(ndcg)
+    columns = [
+        from_numpy(np.arange(n, dtype=np.uint32)),
+        from_numpy(ndcg, ~np.isnan(ndcg)),
+        from_numpy(sfal, ~np.isnan(sfal)),
+        from_numpy(np.full(n, chance), np.full(n, chance == chance)),
+        from_numpy(windows),
+        from_texts(STATUSES, status.astype(np.int32)),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=_score_schema())
+
+
+def _score_schema() -> "pa.Schema":
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            pa.field("feature", pa.uint32(), nullable=False),
             pa.field("ndcg", pa.float64()),
             pa.field("sfal", pa.float64()),
             pa.field("chance", pa.float64()),
             pa.field("windows", pa.uint64(), nullable=False),
             pa.field("status", pa.string(), nullable=False),
-        ],
-        metadata={_METADATA: _metadata(scores, top_n).encode()},
+        ]
     )
-    features = from_numpy(np.arange(n, dtype=np.uint32))
-    windows = from_numpy(scores.windows)
-    same = np.zeros(n, dtype=np.int32)
-    has_layer = np.full(n, scores.source.layer is not None)
-    layer = from_numpy(np.full(n, scores.source.layer or 0, dtype=np.int32), has_layer)
-    batches = [
-        pa.RecordBatch.from_arrays(
-            [
-                layer,
-                features,
-                from_texts([one.embedder], same),
-                from_texts([one.explainer], same),
-                from_numpy(one.ndcg, ~np.isnan(one.ndcg)),
-                from_numpy(one.sfal, ~np.isnan(one.sfal)),
-                from_numpy(np.full(n, scores.chance), np.full(n, scores.chance == scores.chance)),
-                windows,
-                from_texts(STATUSES, one.status.astype(np.int32)),
-            ],
-            schema=schema,
-        )
-        for one in scores.embeddings
-    ]
-    return pa.Table.from_batches(batches, schema)
 
 
 def write_scores(scores: SourceScores, top_n: int) -> Path:
