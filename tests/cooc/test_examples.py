@@ -6,9 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 import tiny
 from cooc import plain
+from sfal.cli import sfal
 from sfal.cooc import collect as driver
 from sfal.cooc.collect import collect
 from sfal.cooc.contexts import context
@@ -296,3 +298,27 @@ def test_missing_and_damaged_examples_name_the_command(tmp_path):
         read_examples_metadata(tmp_path)
     with pytest.raises(ArtifactError, match="cannot be read"):
         list(iterate_examples(tmp_path))
+
+
+def test_from_the_command_line_to_a_score(world, tmp_path):
+    root, _, _, _ = world
+    import tiny_embedders
+
+    embedder = tiny_embedders.embedder(tmp_path / "embedder")
+    data = ["--data-dir", str(tmp_path / "data")]
+    source = "lm/mine"
+    for words, said in [
+        (
+            f"cooc sae --sae {root}/sae-0-res --model {root}/lm --site res --layer 0 --n-docs "
+            f"{COUNTED} --k 8 --corpus {root}/corpus.jsonl --source {source} --examples {FURTHER}",
+            f"features in documents {COUNTED} to {COUNTED + FURTHER - 1}; next: sfal explain",
+        ),
+        (f"explain {source}", "labelled by their top tokens"),
+        (f"embeddings embed --source {source} --embedding-model {embedder}", "embedded by"),
+        (f"score --source {source} --output {tmp_path}/scores.csv", "sfal"),
+        (f"feature {source} 1", "top-tokens by sfal"),
+        ("status", "top-tokens by sfal"),
+    ]:
+        result = CliRunner().invoke(sfal, [*words.split(), *data])
+        assert result.exit_code == 0, (words, result.output, result.exception)
+        assert said in result.output

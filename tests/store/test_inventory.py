@@ -51,7 +51,7 @@ def test_a_source_with_everything_lacks_nothing(tmp_path):
     (source,) = inventory(tmp_path)
     assert source.complete
     assert stages(tmp_path)["embeddings"][0] == "org/model (t_e)"
-    assert stages(tmp_path)["explanations"][0] == "of 2 features"
+    assert stages(tmp_path)["explanations"][0] == "of 2 features: t by e"
 
 
 def test_damage_is_shown_and_the_other_sources_too(tmp_path):

@@ -16,6 +16,10 @@ _COMMANDS = {
         "sfal.cli.embeddings:embeddings",
         "Fetch explanations and embed them (stage 2).",
     ),
+    "explain": (
+        "sfal.cli.explain:explain",
+        "Label features by their top tokens, where nobody has explained them.",
+    ),
     "score": ("sfal.cli.score:score", "Compare the two neighbourhoods of each feature (stage 3)."),
     "merge": ("sfal.cli.merge:merge", "Join runs of one source that were counted apart."),
     "feature": ("sfal.cli.feature:feature", "Show one feature with both its neighbourhoods."),

@@ -214,6 +214,8 @@ def _run(
     for result in results:
         if result.error is None:
             click.echo(_summary(result))
+            if settings.examples:
+                click.echo(f"  {_examples(result)}")
         if result.note is not None:
             click.echo(f"Note: {result.source.name}: {result.note}", err=True)
     fail_for([*refused, *(result.error for result in results if result.error is not None)])
@@ -249,6 +251,17 @@ def _summary(result: "CollectResult") -> str:
         f"{result.source.name}: {counts.documents} documents{short}, {counts.windows} windows, "
         f"{100 * manifest.coverage:.1f} % of the tokens, {mean:.1f} features a window{done}; "
         f"in {result.folder}"
+    )
+
+
+def _examples(result: "CollectResult") -> str:
+    from sfal.store.examples import read_examples_metadata
+
+    told = read_examples_metadata(result.folder)
+    first, stop = told["documents"]
+    return (
+        f"examples of {told['features']:,} features in documents {first} to {stop - 1}; "
+        f"next: sfal explain {result.source.name}"
     )
 
 

@@ -183,7 +183,8 @@ def _from_export(
         with suppress(OSError):
             (folder / EXPORT).rmdir()
         raise InvalidInputError(
-            f"{source.name} is not on Neuronpedia; give its explanations with --explanations FILE"
+            f"{source.name} is not on Neuronpedia; give its explanations with --explanations FILE, "
+            "or make some with `sfal explain`"
         )
     export = download_export(source.neuronpedia_id, folder, settings.patience, settings.limits)
     try:
@@ -308,8 +309,9 @@ def _summary(
 
 
 def holds_own_explanations(source: ExplainedSource, data_dir: Path) -> bool:
-    """Whether the explanations on disk came from a file rather than from Neuronpedia."""
+    """Whether the explanations on disk are the user's own: from a file, or `sfal explain`'s."""
     table = _there(source_dir(data_dir, source.name))
     if table is None:
         return False
-    return "file" in explanations_metadata(table).get("origin", {})
+    origin = explanations_metadata(table).get("origin", {})
+    return "file" in origin or "examples" in origin

@@ -150,6 +150,28 @@ def kinds(table: "pa.Table") -> Counter[tuple[str, str]]:
     return Counter(dict(sorted(counts.items())))
 
 
+def count_explanations(source_dir: Path) -> tuple[int, Counter[tuple[str, str]]]:
+    """How many explanations a source has, and how many of each (type, explainer).
+
+    Reads no text.
+
+    Raises
+    ------
+    ArtifactError
+        If there are none, or the file is damaged or of another layout.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = source_dir / EXPLANATIONS
+    try:
+        with pq.ParquetFile(path) as file:
+            table = file.read(columns=["type", "explainer"])
+        return len(table), kinds(table)
+    except (OSError, KeyError, pa.ArrowException) as e:
+        raise ArtifactError(f"{path} cannot be read: {_first_line(e)}") from e
+
+
 def embeddings_stem(table: "pa.Table") -> str:
     """File stem of embeddings of these explanations: ``{type}_{explainer}`` or ``mixed``."""
     there = list(kinds(table))

@@ -1,15 +1,20 @@
 """What lies on disk for each source, and what is missing."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from sfal.errors import SfalError
+from sfal.store.explanations import count_explanations
 from sfal.store.manifest import Manifest, has_manifest
-from sfal.store.paths import EXPLANATIONS, RUNS, SCORES
+from sfal.store.paths import EXAMPLES, EXPLANATIONS, RUNS, SCORES
 from sfal.store.published import find_histograms, find_pickled_embeddings
 from sfal.store.tree import source_folders, subfolders
 from sfal.store.vectors import find_vectors
+
+_KINDS = 3
+"""Kinds of explanation that are named."""
 
 
 @dataclass(frozen=True)
@@ -88,18 +93,27 @@ def _counts(run: Path, folder: Path) -> Stage:
 
 
 def _explanations(folder: Path, name: str, published: bool) -> Stage:
-    path = folder / EXPLANATIONS
-    if not path.exists():
+    if not (folder / EXPLANATIONS).exists():
         if published:
             return Stage("explanations", "those in the embeddings' files", "")
-        return Stage("explanations", "", f"sfal embeddings download --source {name}")
-    import pyarrow.parquet as pq
-
+        return Stage("explanations", "", _how_to_explain(folder, name))
     try:
-        rows = pq.read_metadata(path).num_rows
-    except (OSError, ValueError) as e:
-        return Stage("explanations", "", f"sfal embeddings download --source {name}  ({e})")
-    return Stage("explanations", f"of {rows:,} features", "")
+        n, kinds = count_explanations(folder)
+    except SfalError as e:
+        return Stage("explanations", "", f"{_how_to_explain(folder, name)}  ({e})")
+    told = ", ".join(f"{type_} by {explainer}" for type_, explainer in list(kinds)[:_KINDS])
+    more = ", …" if len(kinds) > _KINDS else ""
+    return Stage("explanations", f"of {n:,} features: {told}{more}", "")
+
+
+def _how_to_explain(folder: Path, name: str) -> str:
+    if (folder / EXAMPLES).exists():
+        return f"sfal explain {name}"
+    with suppress(SfalError):
+        known = has_manifest(folder) and Manifest.load(folder).source
+        if known and "neuronpedia_id" in known and known["neuronpedia_id"] is None:
+            return f"the `sfal cooc` command with --examples 2000, then sfal explain {name}"
+    return f"sfal embeddings download --source {name}"
 
 
 def _scores(folder: Path, name: str) -> Stage:
