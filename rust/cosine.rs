@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use crate::job::zeros;
 use crate::kernels::Isa;
 use crate::kernels::product::{COLS, DEPTH, ROWS, multiply};
 use crate::topn::Single;
@@ -18,7 +19,7 @@ struct Packed<const WIDTH: usize> {
 
 impl<const WIDTH: usize> Packed<WIDTH> {
     fn new(vectors: &[f32], dim: usize, chosen: &[u32]) -> Self {
-        let mut packed = vec![0.0; chosen.len().div_ceil(WIDTH) * WIDTH * dim];
+        let mut packed = zeros(chosen.len().div_ceil(WIDTH) * WIDTH * dim);
         if dim > 0 {
             packed.par_chunks_mut(WIDTH * dim).zip(chosen.par_chunks(WIDTH)).for_each(
                 |(group, chosen)| {

@@ -7,15 +7,15 @@ use rayon::prelude::*;
 
 use crate::bits::{count_tile, mirror};
 use crate::error::{Error, Result};
-use crate::job::Job;
+use crate::job::{Job, zeros};
 use crate::kernels::Isa;
 use crate::measures::check_windows;
 use crate::occurrences::Occurrences;
 use crate::sparse::{self, ByFeature, ByWindow};
 
-/// Features a side of the tiles that counting walks: half a megabyte of bits a block, read once
-/// into the L2 cache, for the work of a millisecond.
-const TILE: usize = 256;
+/// Features a side of the tiles that counting walks: 400 KB of bits a block, read once
+/// into the L2 cache.
+const TILE: usize = 192;
 /// Features a side of the tiles that checking walks: both it and its mirror image in L2.
 const CHECKED: usize = 128;
 const FROM_BITS: &str =
@@ -62,7 +62,7 @@ impl Histogram {
         Ok(Self {
             n_features,
             n_windows: 0,
-            counts: Counts::Owned(Arc::new(vec![0; n_features * n_features])),
+            counts: Counts::Owned(Arc::new(zeros(n_features * n_features))),
         })
     }
 
@@ -113,7 +113,7 @@ impl Histogram {
     /// [`Error::Memory`].
     pub fn to_dense(&self, job: &Job) -> Result<Vec<u32>> {
         check_dense(self.n_features, 4, job)?;
-        let mut out = vec![0; self.n_features * self.n_features];
+        let mut out = zeros(self.n_features * self.n_features);
         job.run(|| {
             out.par_chunks_mut(self.n_features)
                 .enumerate()

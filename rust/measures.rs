@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::bits::MAX_WINDOWS;
 use crate::error::{Error, Result};
 use crate::histogram::{check_counts, check_dense, copy_row, get};
-use crate::job::Job;
+use crate::job::{Job, zeros};
 use crate::kernels::{Isa, per_isa};
 
 /// A measure of association between two features.
@@ -110,7 +110,7 @@ pub fn phi(counts: &[u8], n_features: usize, n_windows: u64, job: &Job) -> Resul
         check_counts(counts, n_features, n_windows, job)?;
         let count = |i| u64::from(get(counts, n_features, i, i));
         let margins = Margins::new((0..n_features).map(count), n_windows);
-        let mut out = vec![0.0; n_features * n_features];
+        let mut out = zeros(n_features * n_features);
         out.par_chunks_mut(n_features.max(1)).enumerate().try_for_each_init(
             || vec![0; n_features],
             |both, (i, row)| {

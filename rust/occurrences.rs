@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::bits::{BLOCK_WINDOWS, Block, LINE_WINDOWS, MAX_WINDOWS, for_each_one};
 use crate::error::{Error, Result};
 use crate::histogram::{add_pairs, check_dense};
-use crate::job::Job;
+use crate::job::{Job, zeros};
 
 const SMALLER: &str = "count fewer features or windows at a time, or raise memory_limit";
 
@@ -117,7 +117,7 @@ impl Occurrences {
     /// [`Error::Memory`] where the result exceeds the limit.
     pub fn histogram(&self, job: &Job) -> Result<Vec<u32>> {
         check_dense(self.n_features, 4, job)?;
-        let mut counts = vec![0; self.n_features * self.n_features];
+        let mut counts = zeros(self.n_features * self.n_features);
         job.run(|| add_pairs(&mut counts, self.n_features, self, job))?;
         Ok(counts)
     }

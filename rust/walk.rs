@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::job::Job;
+use crate::job::{Job, zeros};
 use crate::kernels::Isa;
 use crate::kernels::above::CHUNK;
 use crate::topn::{Entry, TopN};
@@ -45,7 +45,7 @@ pub struct Neighbours {
 impl Neighbours {
     pub(crate) fn zeros(n_rows: usize, width: usize) -> Self {
         let n = n_rows * width;
-        Self { n_rows, width, indices: vec![0; n], values: vec![0.0; n] }
+        Self { n_rows, width, indices: zeros(n), values: zeros(n) }
     }
 
     /// The lists of each `n_rows` consecutive rows.
