@@ -21,6 +21,12 @@ from sfal.cli.options import INTEGERS, MANY, Common, command
     help="Wide CSV of all scores.",
 )
 @click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.png|svg",
+    help="Draw the scores; needs matplotlib.",
+)
+@click.option(
     "--top-n", type=click.IntRange(1), default=1023, show_default=True, help="Neighbours a feature."
 )
 @click.option("--n-windows", type=click.IntRange(1), help="Windows, for an .npz that lacks them.")
@@ -33,6 +39,7 @@ def score(
     embeddings: tuple[str, ...],
     explainer: tuple[str, ...],
     output: Path,
+    plot: Path | None,
     top_n: int,
     n_windows: int | None,
     run: str | None,
@@ -46,11 +53,14 @@ def score(
     \b
     sfal score --model gemma --layers 0 8 17
     """
+    from sfal.scoring.plot import check_plot, plot_scores
     from sfal.scoring.run import score_selection
     from sfal.scoring.score import ScoreSettings
     from sfal.scoring.select import Selection
     from sfal.scoring.summary import summary
 
+    if plot is not None:
+        check_plot(plot)
     selection = Selection(model, layers, sources, embeddings, explainer, run)
     outcome = score_selection(
         common.data_dir, selection, ScoreSettings(top_n, n_windows), output=output
@@ -61,5 +71,8 @@ def score(
         click.echo(f"Note: {note}", err=True)
     for message in outcome.refused:
         click.echo(f"Error: {message}", err=True)
+    if plot is not None:
+        plot_scores(outcome.scores, plot)
+        click.echo(f"Plot: {plot}")
     if outcome.refused:
         click.get_current_context().exit(1)
