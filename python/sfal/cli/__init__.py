@@ -21,6 +21,7 @@ _COMMANDS = {
         "Label features by their top tokens, where nobody has explained them.",
     ),
     "score": ("sfal.cli.score:score", "Compare the two neighbourhoods of each feature (stage 3)."),
+    "run": ("sfal.cli.run:run", "Do all stages for some sources."),
     "merge": ("sfal.cli.merge:merge", "Join runs of one source that were counted apart."),
     "feature": ("sfal.cli.feature:feature", "Show one feature with both its neighbourhoods."),
     "sources": ("sfal.cli.sources:sources", "List the SAEs that can be named."),

@@ -61,7 +61,7 @@ def gemma(
     def resolve(layers: Sequence[int] | None, sites: Sequence[str]) -> "list[Source]":
         return resolve_gemma(model, layers, sites, sae_features, target_l0)
 
-    _run(common, *_resolve_each(resolve, layers, sae_type), options)
+    count(common, *_resolve_each(resolve, layers, sae_type), options)
 
 
 @command("llama")
@@ -99,7 +99,7 @@ def llama(
     def resolve(layers: Sequence[int] | None, sites: Sequence[str]) -> "list[Source]":
         return resolve_llama(model, layers, sites, expansion)
 
-    _run(common, *_resolve_each(resolve, layers, sae_type), options)
+    count(common, *_resolve_each(resolve, layers, sae_type), options)
 
 
 @command("sae")
@@ -148,7 +148,7 @@ def sae(
         raise InvalidInputError(
             "which SAE? Give --release and --sae-id (`sfal sources` lists them), or --sae PATH"
         )
-    _run(common, [source], [], options)
+    count(common, [source], [], options)
 
 
 def _resolve_each(
@@ -177,7 +177,7 @@ def _resolve_each(
     return sources, refused
 
 
-def _run(
+def count(
     common: Common,
     sources: "Sequence[Source]",
     refused: Sequence[SfalError],

@@ -1,0 +1,95 @@
+"""All three stages, from text on a hub to scores, as a user types them."""
+
+import csv
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import reference
+from cooc import plain
+from servers import exports, s3, worlds
+from servers import hub as hub_server
+from sfal.store.npz import open_histogram
+
+NAME = "gemma-2-2b/0-gemmascope-res-16k"
+DOCUMENTS = plain.texts(60, seed=3, longest=60)
+K = "12"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Environment in which the hub and the bucket are local servers."""
+    root = tmp_path_factory.mktemp("pipeline")
+    records = [exports.record(i) for i in range(worlds.N_FEATURES) if i != 3]
+    with hub_server.serve() as hub, s3.serve(exports.export([records])) as bucket:
+        worlds.gemma(hub, root, DOCUMENTS)
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "SFAL_"))}
+        yield {
+            **kept,
+            **hub.environment(root / "hf-home"),
+            "SFAL_NEURONPEDIA_URL": bucket.url,
+            "OMP_NUM_THREADS": "1",
+        }
+
+
+def sfal(world, folder, *words):
+    return subprocess.run(
+        [sys.executable, "-m", "sfal", *words],
+        cwd=folder, env=world, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+COMMON = ("--n-docs", "60", "--k", K, "--embedding-model", "neuronpedia")
+
+
+def test_run_does_all_stages_and_the_scores_are_those_of_plain_loops(world, tmp_path):
+    done = sfal(world, tmp_path, "run", NAME, *COMMON)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "sfal-data" / NAME
+    counts, n_windows = open_histogram(next(folder.glob("*cooccurrences.npz")))
+    vectors = np.array([exports.vector(i) for i in range(worlds.N_FEATURES)], dtype=np.float32)
+    vectors[3] = 0
+    expected = reference.ndcg(
+        reference.neighbours(reference.phi(np.asarray(counts), n_windows), 1023),
+        reference.neighbours(reference.cosine(vectors), 1023),
+        1023,
+    )
+    found = rows(tmp_path / "scoring_results.csv")
+    assert len(found) == worlds.N_FEATURES
+    scored = 0
+    for row, ndcg in zip(found, expected, strict=True):
+        if row["status"] == "scored":
+            scored += 1
+            assert float(row["ndcg_neuronpedia"]) == pytest.approx(ndcg, abs=1e-9)
+        else:
+            assert row["ndcg_neuronpedia"] == ""
+    assert scored > worlds.N_FEATURES / 2
+    assert found[3]["status"] in ("unexplained", "dead", "always_on")
+
+    again = sfal(world, tmp_path, "run", NAME, *COMMON)
+    assert again.returncode == 0, again.stderr
+    assert "counted before" in again.stdout
+    assert "embedded by neuronpedia before" in again.stdout
+    assert rows(tmp_path / "scoring_results.csv") == found
+
+
+def test_an_unknown_source_is_named_and_the_others_are_done(world, tmp_path):
+    done = sfal(world, tmp_path, "run", "gemma-2-2b/0-gemmascope-res-17k", NAME, *COMMON)
+    assert done.returncode == 1
+    assert "'gemma-2-2b/0-gemmascope-res-17k'; perhaps gemma-2-2b/0-gemmascope-res-1" in done.stderr
+    assert len(rows(tmp_path / "scoring_results.csv")) == worlds.N_FEATURES
+
+
+def test_a_dry_run_does_nothing(world, tmp_path):
+    done = sfal(world, tmp_path, "run", NAME, *COMMON, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "documents 0 to 59" in done.stdout
+    assert list(tmp_path.iterdir()) == []
