@@ -70,18 +70,20 @@ _MODULES = {
 }
 _SUBMODULES = ("errors", "sources")
 
+# Out of type checkers' sight: to them a module with this has every name there can be.
+if not TYPE_CHECKING:
 
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first used."""
-    from importlib import import_module
+    def __getattr__(name: str) -> object:
+        """Import a public name when it is first used."""
+        from importlib import import_module
 
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name in _SUBMODULES:
-        return import_module(f"{__name__}.{name}")
-    value: object = getattr(import_module(_MODULES.get(name, "sfal._core")), name)
-    globals()[name] = value
-    return value
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if name in _SUBMODULES:
+            return import_module(f"{__name__}.{name}")
+        value: object = getattr(import_module(_MODULES.get(name, "sfal._core")), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
