@@ -16,10 +16,11 @@ TEMPORARY_PREFIX = ".tmp-"
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space and start the same command again",
     errno.EDQUOT: "the disk quota is used up; free some space and start the same command again",
-    errno.EROFS: "the file system is read-only; name another folder with --data-dir",
-    errno.EACCES: "permission denied; name another folder with --data-dir",
-    errno.EPERM: "permission denied; name another folder with --data-dir",
-    errno.ENOTDIR: "a file stands where a folder is needed; name another folder with --data-dir",
+    errno.EROFS: "the file system is read-only; choose another place (--data-dir, --output)",
+    errno.EACCES: "permission denied; choose another place (--data-dir, --output)",
+    errno.EPERM: "permission denied; choose another place (--data-dir, --output)",
+    errno.EEXIST: "a file stands where a folder is needed; choose another place (--data-dir, --output)",
+    errno.ENOTDIR: "a file stands where a folder is needed; choose another place (--data-dir, --output)",
 }
 
 
