@@ -113,6 +113,16 @@ def functional():
     table(f"functional {F:,} x {W:,}", ranking, {"counting alone": counting})
 
 
+def counted():
+    """Item 8's share: checking and ranking 1 GiB of counts that exist."""
+    counts = occurrences(F, 2_500, 0.05)[0].histogram()
+    copy, _ = best(counts.copy, 3)
+    checking, histogram = best(lambda: _core.Histogram.from_counts(counts, 2_500), 3)
+    table(f"check {F:,} x {F:,} counts", checking, {"a copy of them": copy})
+    ranking, _ = best(lambda: _core.functional_neighbours(histogram), 2)
+    table(f"functional from {F:,} x {F:,} counts", ranking, {"a copy of them": copy})
+
+
 def top():
     """Item 5: the selection alone."""
     import torch

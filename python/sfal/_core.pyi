@@ -1,7 +1,9 @@
 """Counting, correlation and ranking kernels: numpy arrays and scalars in, numpy arrays out.
 
 All work runs with the GIL released, on rayon's global pool (``RAYON_NUM_THREADS``) or on
-``n_threads`` of its own; results are the same bits on any number of threads. Arrays must be
+``n_threads`` of its own; results are the same bits on any number of threads. The fastest
+instruction set of the CPU is taken, or the one named by ``SFAL_ISA`` (``avx512``, ``avx2``,
+``neon``, ``portable``). Arrays must be
 C-contiguous and of the dtype named, and must not be modified during a call. What is refused is a
 class of :mod:`sfal.errors`, and changes nothing. ``memory_limit`` is in bytes, by default 80 % of
 what is free.
