@@ -1,6 +1,5 @@
 """Examples: the strongest tokens in documents behind those counted, as plain loops find them."""
 
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -189,7 +188,6 @@ def test_a_run_made_longer_has_its_examples_behind_its_new_end(world, tmp_path):
 
 def test_a_corpus_without_further_documents_is_refused_and_the_counts_are_kept(world, tmp_path):
     root, sources, texts, _ = world
-    shutil.copytree(root / "lm", tmp_path / "lm")
     for n_docs in (COUNTED, COUNTED + 5):
         plain.write_jsonl(tmp_path / "short.jsonl", texts[:COUNTED])
         made = settings(root, corpus=str(tmp_path / "short.jsonl"), n_docs=n_docs)
