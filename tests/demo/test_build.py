@@ -164,11 +164,22 @@ def test_training_lowers_the_loss_on_text_with_a_pattern(tiny_model):
     assert after < before - 1
 
 
-def test_frequent_tokens_are_thinned_out_by_the_square_root():
+def test_frequent_tokens_and_pieces_of_words_are_thinned_out():
     ids = torch.tensor([7] * 90 + [8] * 10)
-    keep = sae.keep_probabilities(ids, 0.1)
+    settings = sae.SaeSettings(pivot=0.1, fragment_share=0.5)
+    whole = torch.tensor([True] * 99 + [False])
+    keep = sae.keep_probabilities(ids, whole, settings)
     assert keep[0].item() == pytest.approx(math.sqrt(0.1 / 0.9))
-    assert keep[-1].item() == 1
+    assert keep[-2].item() == 1
+    assert keep[-1].item() == 0.5
+
+
+def test_whole_words_are_told_from_pieces_signs_and_numbers():
+    trained = tokenizer.train_tokenizer(SENTENCES * 3, 330)
+    ids = trained("The sea, 1815 seas")["input_ids"]
+    tokens = trained.convert_ids_to_tokens(ids)
+    whole = [t for t, w in zip(tokens, tokenizer.whole_words(trained, ids), strict=True) if w]
+    assert whole == ["▁The", "▁sea"]
 
 
 def test_an_sae_finds_sparse_directions_and_loads_as_gemma_scope(tmp_path):

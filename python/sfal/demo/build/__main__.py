@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sfal.demo import DATA
+from sfal.demo import DATA, N_COUNTED, N_LABELLED
 from sfal.demo.build.embedder import EmbedderSettings, save_embedder, train_embedder
 from sfal.demo.build.figures import Bigrams, sae_figures
 from sfal.demo.build.inputs import WIKIPEDIA, WORDNET, obtain, read_articles, read_glosses
@@ -26,15 +26,13 @@ logger = logging.getLogger("sfal.demo.build")
 class Recipe:
     """Everything that is not in the settings of the parts."""
 
-    n_labels: int = 600
-    """Held-out articles in which explanations are looked for."""
-    n_counts: int = 1000
-    """Held-out articles over which occurrences are counted."""
+    n_labels: int = N_LABELLED
+    n_counts: int = N_COUNTED
     gloss_words: int = 90
     """Words at which a WordNet document closes."""
     article_weight: int = 3
     """How often an article counts when the tokenizer learns its merges."""
-    layers: tuple[int, ...] = (1, 2)
+    layers: tuple[int, ...] = (0, 2)
     """Layers with an SAE on their residual stream."""
     seed: int = 1
     embedder: EmbedderSettings = field(default_factory=EmbedderSettings)
@@ -73,14 +71,15 @@ def build(recipe: Recipe, work: Path, output: Path, threads: int, keep_lm: bool 
         recipe.n_counts,
         recipe.seed,
     )
-    write_articles(output / "text" / "labels.jsonl.gz", corpus.labels)
-    write_articles(output / "text" / "counts.jsonl.gz", corpus.counts)
+    # As `sfal cooc --n-docs --examples` takes them: examples come from behind.
+    write_articles(output / "held_out.jsonl.gz", corpus.counts + corpus.labels)
     tokenizer, vectors = train_embedder(corpus.articles + corpus.glosses, recipe.embedder)
     save_embedder(tokenizer, vectors, output / "embedder")
     figures: dict[str, Any] = {"text": _sizes(corpus), "recipe": dataclasses.asdict(recipe)}
     figures |= _language_model(recipe, corpus, output / "model", keep_lm)
     figures |= _saes(recipe, corpus, output)
     figures["minutes"] = round((time.monotonic() - started) / 60, 1)
+    figures["cpu_minutes"] = round(time.process_time() / 60, 1)
     figures["threads"] = threads
     figures["language_model_kept"] = keep_lm
     write_json(output / "figures.json", figures)
@@ -118,16 +117,15 @@ def _language_model(recipe: Recipe, corpus: Corpus, folder: Path, keep: bool) ->
         )
         lm.save_lm(model, tokenizer, folder)
     model, tokenizer = lm.read_lm(folder)
-    seen = encode(tokenizer, corpus.articles + corpus.glosses)
+    articles, glosses = encode(tokenizer, corpus.articles), encode(tokenizer, corpus.glosses)
     held_out = encode(tokenizer, [a.text for a in corpus.labels + corpus.counts])
-    baseline = Bigrams(seen, settings.vocab_size)
+    # Articles alone: counting glosses too makes both baselines worse on articles.
+    baseline = Bigrams(articles, settings.vocab_size)
     return {
         "language_model": {
             "settings": dataclasses.asdict(settings),
             "parameters": sum(p.numel() for p in model.parameters()),
-            "training_tokens_seen": lm.n_training_tokens(
-                encode(tokenizer, corpus.articles), encode(tokenizer, corpus.glosses), settings
-            ),
+            "training_tokens_seen": lm.n_training_tokens(articles, glosses, settings),
             "held_out_tokens": sum(len(d) - 1 for d in held_out),
             "loss": round(lm.held_out_loss(model, held_out), 4),
             "bigram_loss": round(baseline.bigram_loss(held_out), 4),
@@ -148,14 +146,15 @@ def _saes(recipe: Recipe, corpus: Corpus, output: Path) -> dict[str, Any]:
         save_sae,
         train_sae,
     )
-    from sfal.demo.build.tokenizer import encode
+    from sfal.demo.build.tokenizer import encode, whole_words
 
     settings = SaeSettings()
     model, tokenizer = lm.read_lm(output / "model")
     articles = encode(tokenizer, corpus.articles)
     training = residuals(model, articles, recipe.layers)
     ids = torch.tensor([token for article in articles for token in article[1:]])
-    keep = keep_probabilities(ids, settings.pivot)
+    whole = torch.tensor([w for a in articles for w in whole_words(tokenizer, a)[1:]])
+    keep = keep_probabilities(ids, whole, settings)
     documents = encode(tokenizer, [a.text for a in corpus.labels + corpus.counts])
     held_out = residuals(model, documents, recipe.layers)
     shutil.rmtree(output / "sae", ignore_errors=True)

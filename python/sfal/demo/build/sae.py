@@ -31,8 +31,10 @@ class SaeSettings:
     l0: int = 12
     """Features a token that training aims at."""
     batch_tokens: int = 2048
-    n_tokens: int = 5_000_000
+    n_tokens: int = 3_000_000
     """Tokens trained on, epoch after epoch."""
+    fragment_share: float = 0.2
+    """How often a piece of a word, a digit or a sign takes part, against a whole word."""
     pivot: float = 1e-3
     """Relative frequency from which on a token is thinned out; see `keep_probabilities`."""
     lr: float = 1e-3
@@ -70,25 +72,29 @@ class SaeWeights:
         return activations @ self.w_dec + self.b_dec
 
 
-def keep_probabilities(ids: Tensor, pivot: float) -> Tensor:
-    """Probability with which each token is trained on: ``min(1, sqrt(pivot / frequency))``.
+def keep_probabilities(ids: Tensor, whole: Tensor, settings: SaeSettings) -> Tensor:
+    """Probability with which each token is trained on.
 
-    Half of all text is "the", "of" and commas. Thinned out, they leave more of
-    a small dictionary to words that mean something (Mikolov et al., 2013,
-    equation 5, for word vectors).
+    ``min(1, sqrt(pivot / frequency))`` (Mikolov et al., 2013, equation 5, for word
+    vectors), times `fragment_share` for pieces of words, digits and signs. Half of
+    all text is "the", "of" and commas, and a small vocabulary spells its rare
+    names; thinned out, they leave more of a small dictionary to words that mean
+    something.
 
     Parameters
     ----------
     ids : Tensor of shape (n_tokens,), int64
-    pivot : float
-        Relative frequency from which on a token is thinned out.
+    whole : Tensor of shape (n_tokens,), bool
+        Whether the token is a word by itself.
+    settings : SaeSettings
 
     Returns
     -------
     Tensor of shape (n_tokens,), float32
     """
     frequency = torch.bincount(ids).float() / len(ids)
-    return (pivot / frequency[ids]).sqrt().clamp(max=1)
+    keep = (settings.pivot / frequency[ids]).sqrt().clamp(max=1)
+    return torch.where(whole, keep, keep * settings.fragment_share)
 
 
 def train_sae(x: Tensor, keep: Tensor, settings: SaeSettings) -> SaeWeights:

@@ -95,3 +95,13 @@ def encode(tokenizer: "PreTrainedTokenizerFast", texts: list[str]) -> list[list[
     """Token ids of each text, BOS in front."""
     ids: list[list[int]] = tokenizer(texts, add_special_tokens=True)["input_ids"]
     return ids
+
+
+def whole_words(tokenizer: "PreTrainedTokenizerFast", ids: list[int]) -> list[bool]:
+    """Whether each token of a document is a word by itself, neither piece nor sign nor number."""
+    tokens = [str(token) for token in tokenizer.convert_ids_to_tokens(ids)]
+    following = [*tokens[1:], ""]
+    return [
+        token.startswith("▁") and token[1:].isalpha() and not (after[:1].isalpha())
+        for token, after in zip(tokens, following, strict=True)
+    ]

@@ -1,0 +1,232 @@
+"""All stages on the miniature, and the same scores with the labels shuffled."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfal.demo import DATA, N_COUNTED, N_LABELLED, WINDOW_SIZE
+from sfal.errors import ArtifactError
+from sfal.store.files import read_json
+
+if TYPE_CHECKING:
+    from sfal.scoring.feature import FeatureView
+    from sfal.scoring.score import SourceScores
+    from sfal.sources import Source
+
+MODEL_NAME = "sfal-demo-2m"
+"""Folder of the sources below the data folder."""
+EMBEDDER_NAME = "sfal-demo/words"
+"""Folder of the embeddings below a source."""
+
+_SHARE = (0.01, 0.15)
+"""Of the windows, in which a feature must fire to be shown."""
+_WORDS = 3
+"""Whole words that a label must have to be shown: numerals and commas make dull reading."""
+_APART = 20
+"""Features shown are not among each other's first functional neighbours."""
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class LayerOutcome:
+    """Scores of one layer's SAE."""
+
+    source: str
+    """Name of the source."""
+    layer: int
+    """Layer, from 0."""
+    n_features: int
+    """Width of the SAE."""
+    n_scored: int
+    """Features with a score."""
+    n_windows: int
+    """Windows counted."""
+    median: float
+    """Median score."""
+    shuffled: float
+    """Median score with the labels shuffled among the features."""
+    chance: float
+    """NDCG that a score of 0 stands for."""
+    best: "tuple[FeatureView, ...]"
+    """Features with the highest scores, of those that make a good example."""
+    worst: "tuple[FeatureView, ...]"
+    """Features with the lowest scores, likewise."""
+
+
+def run_demo(
+    data_dir: Path,
+    say: Callable[[str], None],
+    *,
+    device: str = "auto",
+    n_shown: int = 2,
+    n_neighbours: int = 6,
+) -> list[LayerOutcome]:
+    """Count, label, embed and score the miniature by the code that runs any source.
+
+    Parameters
+    ----------
+    data_dir : Path
+        Where everything goes; what is there already is not done again.
+    say : callable
+        Told what happens next, a line at a time.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    n_shown : int
+        Best and worst features to pick, each.
+    n_neighbours : int
+        Neighbours to name in each list.
+
+    Returns
+    -------
+    list of LayerOutcome
+        By layer.
+
+    Raises
+    ------
+    ArtifactError
+        If the package's data are not there, or the folder holds something else.
+    """
+    from sfal.scoring.run import score_selection
+    from sfal.scoring.select import Selection
+
+    sources = _sources()
+    layers = " and ".join(str(source.layer) for source in sources)
+    say(f"counting: {N_COUNTED:,} articles through the model and the SAEs of layers {layers}")
+    _count(sources, data_dir, device)
+    say("labelling: the words on which each feature fires most strongly, in other articles")
+    say("embedding: the labels, by word vectors")
+    _label(sources, data_dir)
+    say("scoring: neighbours by co-occurrence against neighbours by label")
+    names = tuple(source.name for source in sources)
+    selection = Selection(sources=names, embeddings=(EMBEDDER_NAME,))
+    outcome = score_selection(data_dir, selection, output=data_dir / "scoring_results.csv")
+    if outcome.refused:
+        raise ArtifactError("; ".join(outcome.refused))
+    return [_outcome(scores, n_shown, n_neighbours) for scores in outcome.scores]
+
+
+def figures() -> dict[str, Any]:
+    """What the recipe measured of the miniature."""
+    found: dict[str, Any] = read_json(DATA / "figures.json")
+    return found
+
+
+def _sources() -> "list[Source]":
+    from sfal.sources import resolve_local
+
+    saes = sorted(DATA.glob("sae/layer_*/width_*/average_l0_*"))
+    if not saes:
+        raise ArtifactError(f"{DATA} holds no SAEs; install the package again")
+    found = []
+    for path in saes:
+        layer = int(path.parts[-3].removeprefix("layer_"))
+        width = path.parts[-2].removeprefix("width_")
+        source = resolve_local(path, str(DATA / "model"), "res", layer)
+        found.append(replace(source, name=f"{MODEL_NAME}/{layer}-demo-res-{width}"))
+    return found
+
+
+def _count(sources: "Sequence[Source]", data_dir: Path, device: str) -> None:
+    from sfal.cooc.collect import collect
+    from sfal.cooc.settings import CollectSettings
+
+    settings = CollectSettings(
+        corpus=str(DATA / "held_out.jsonl.gz"),
+        n_docs=N_COUNTED,
+        examples=N_LABELLED,
+        window_size=WINDOW_SIZE,
+        histogram="none",
+        device=device,
+    )
+    for result in collect(sources, settings, data_dir):
+        if result.error is not None:
+            raise result.error
+
+
+def _label(sources: "Sequence[Source]", data_dir: Path) -> None:
+    from sfal.embeddings.build import embed_explanations
+    from sfal.embeddings.embedders import SentenceEmbedder, resolve_embedder
+    from sfal.embeddings.explain import explain_source
+    from sfal.embeddings.targets import named_source
+    from sfal.store.explanations import read_explanations
+    from sfal.store.paths import source_dir
+
+    ref = resolve_embedder(str(DATA / "embedder"), EMBEDDER_NAME)
+    for source in sources:
+        explain_source(source.name, data_dir)
+        table = read_explanations(source_dir(data_dir, source.name))
+        embed_explanations(
+            named_source(data_dir, source.name),
+            data_dir,
+            table,
+            ref,
+            lambda: SentenceEmbedder(ref, "cpu"),
+        )
+
+
+def _outcome(scores: "SourceScores", n_shown: int, n_neighbours: int) -> LayerOutcome:
+    from sfal.scoring.feature import view_feature
+
+    (one,) = scores.embeddings
+    functional, shuffled = _shuffled(scores)
+    scored = ~np.isnan(one.sfal)
+    candidates = [
+        feature for feature in np.flatnonzero(scored) if _makes_an_example(scores, int(feature))
+    ]
+    order = sorted(candidates, key=lambda feature: -one.sfal[feature])
+    best = _spread(order, functional, n_shown)
+    worst = _spread(order[::-1], functional, n_shown)
+    return LayerOutcome(
+        source=scores.source.name,
+        layer=scores.source.layer or 0,
+        n_features=scores.n_features,
+        n_scored=int(scored.sum()),
+        n_windows=scores.n_windows,
+        median=float(np.median(one.sfal[scored])),
+        shuffled=float(np.median(shuffled[scored])),
+        chance=scores.chance,
+        best=tuple(view_feature(scores.source, f, n_neighbours) for f in best),
+        worst=tuple(view_feature(scores.source, f, n_neighbours) for f in worst),
+    )
+
+
+def _shuffled(scores: "SourceScores") -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
+    """Functional neighbours, and scores with each feature's label given to another one."""
+    from sfal import _core
+    from sfal.scoring.chance import beyond_chance
+    from sfal.scoring.inputs import open_counts, read_embeddings
+    from sfal.scoring.score import ScoreSettings
+
+    top_n = ScoreSettings().top_n
+    source = scores.source
+    file = source.embeddings[0]
+    embeddings = read_embeddings(
+        file.path, file.stem, source.name, source.folder, scores.n_features
+    )
+    order = np.random.default_rng(_SEED).permutation(scores.n_features)
+    functional, _ = _core.functional_neighbours(open_counts(source.run_folder).load(), top_n)
+    semantic, _ = _core.semantic_neighbours(embeddings.matrix[order], top_n)
+    return functional, beyond_chance(_core.ndcg(functional, semantic, top_n), scores.chance)
+
+
+def _makes_an_example(scores: "SourceScores", feature: int) -> bool:
+    share = float(scores.windows[feature]) / scores.n_windows
+    words = scores.explanations.get(feature, "").split(", ")
+    whole = sum(word.isalpha() and len(word) > 2 for word in words)
+    return _SHARE[0] <= share <= _SHARE[1] and whole >= _WORDS
+
+
+def _spread(order: Sequence[Any], functional: NDArray[np.uint32], n: int) -> Iterator[int]:
+    """First `n` features of an order, leaving out near neighbours of those already taken."""
+    near: set[int] = set()
+    for feature in map(int, order):
+        if n == 0:
+            return
+        if feature not in near:
+            near |= {feature, *map(int, functional[feature, :_APART])}
+            n -= 1
+            yield feature

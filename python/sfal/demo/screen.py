@@ -1,0 +1,104 @@
+"""What the demo shows at its end."""
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sfal.demo import N_COUNTED, N_LABELLED, WINDOW_SIZE
+
+if TYPE_CHECKING:
+    from sfal.demo.run import LayerOutcome
+    from sfal.scoring.feature import FeatureView, Neighbour
+
+NEAR = 50
+"""Places of the other list that count as a match."""
+
+
+def screen(layers: "Sequence[LayerOutcome]", figures: Mapping[str, Any], width: int) -> list[str]:
+    """Lines that tell a newcomer what was done and found.
+
+    Parameters
+    ----------
+    layers : sequence of LayerOutcome
+        By layer; examples are shown of the last one.
+    figures : mapping
+        What the recipe measured of the miniature.
+    width : int
+        Columns.
+    """
+    last = layers[-1]
+    return [
+        *_heading("What was counted", width),
+        *_paragraph(_counted(last, figures), width),
+        *_heading("Do features that mean the same also fire together?", width),
+        *_table(layers),
+        "",
+        *_paragraph(
+            f"1: a feature's label puts it among the very features it fires with. 0: chance, an "
+            f"NDCG of {last.chance:.3f} here. Labels shuffled among the features score about 0: "
+            "what is measured is that the right labels are on the right features.",
+            width,
+        ),
+        *_heading(f"Best explained in layer {last.layer}", width),
+        *_views(last.best, width),
+        *_heading(f"Worst explained in layer {last.layer}", width),
+        *_views(last.worst, width),
+        *_paragraph(
+            f"#N: place in the other list; *: a match, among the first {NEAR} there. Shown are "
+            "features that fire in 1 to 15 % of the windows and are labelled by three whole "
+            "words or more. A low score may mean a bad label, a bad feature, or that what "
+            "means the same need not fire together. Labels and co-occurrences come from the "
+            "same SAE, if from different articles.",
+            width,
+        ),
+    ]
+
+
+def _counted(last: "LayerOutcome", figures: Mapping[str, Any]) -> str:
+    model = figures["language_model"]
+    return (
+        f"A language model of {model['parameters'] / 1e6:.1f} million parameters (Gemma 2's "
+        f"architecture, trained on Wikipedia summaries and WordNet) read {N_COUNTED:,} articles it had never "
+        f"seen: {last.n_windows:,} windows of {WINDOW_SIZE} tokens. In two of its layers a sparse "
+        f"autoencoder splits what the model holds into {last.n_features:,} features. A feature's "
+        f"label is the words on which it fires most strongly in {N_LABELLED} other articles."
+    )
+
+
+def _table(layers: "Sequence[LayerOutcome]") -> Iterator[str]:
+    yield f"  {'':<10}{'features':>10}{'median score':>16}{'labels shuffled':>19}"
+    for one in layers:
+        name = f"layer {one.layer}"
+        shuffled = f"{one.shuffled:+.3f}"
+        yield f"  {name:<10}{one.n_scored:>10,}{one.median:>+16.3f}{shuffled:>19}"
+
+
+def _views(views: "Sequence[FeatureView]", width: int) -> Iterator[str]:
+    side = (width - 5) // 2
+    for i, view in enumerate(views):
+        if i:
+            yield ""
+        share = view.windows / view.n_windows
+        yield f"  “{view.explanation}”  score {view.sfal:+.2f}"
+        yield f"  feature {view.feature}, fires in {share:.1%} of the windows"
+        yield f"  {'labelled like it (cosine)':<{side}} | fires with it (phi)"
+        for left, right in zip(view.semantic, view.functional, strict=True):
+            yield f"  {_cell(left, side)} | {_cell(right, side)}".rstrip()
+
+
+def _cell(neighbour: "Neighbour", width: int) -> str:
+    rank = neighbour.other_rank
+    mark = "*" if rank is not None and rank < NEAR else " "
+    place = "" if rank is None else f"#{rank + 1}"
+    head = f"{mark} {neighbour.similarity:5.2f} {place:>5}  "
+    room = width - len(head)
+    text = neighbour.explanation
+    return (head + (text if len(text) <= room else text[: room - 1] + "…")).ljust(width)
+
+
+def _heading(text: str, width: int) -> list[str]:
+    return ["", f"{text} {'─' * max(width - len(text) - 1, 0)}"]
+
+
+def _paragraph(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width - 2, initial_indent="  ", subsequent_indent="  ")
