@@ -100,11 +100,11 @@ def test_gemma_at_several_layers_and_sites_equals_plain_loops(gemma, tmp_path):
         )
 
 
-def test_llama_with_an_input_scale_equals_plain_loops(gemma, tmp_path):
+def test_llama_equals_plain_loops(gemma, tmp_path):
     hub, root, _ = gemma
     done = start_afresh(
         hub, tmp_path, "cooc", "llama", "--layers", "0,8", "--sae-type", "res", "mlp",
-        "--n-docs", 60, "--k", K, "--input-scale", "2.0", "--save_dir", "histograms",
+        "--n-docs", 60, "--k", K, "--save_dir", "histograms",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     places = [(layer, site) for layer in worlds.LLAMA_LAYERS for site in ("res", "mlp")]

@@ -255,14 +255,6 @@ def test_llama_scope_scales_its_input_and_its_threshold(tmp_path, weights_dtype)
     assert sae.metadata["threshold_max"] == pytest.approx(0.35 * 2.5)
 
 
-def test_llama_scope_takes_its_input_scale_from_the_registry_where_that_has_one(tmp_path):
-    folder = tiny.llama_scope(tmp_path, 3, D_IN, N_FEATURES, scale=2.5)
-    x = inputs() * 0.4
-    sae = load_sae(SaeRef("local", path=str(folder), norm_scaling_factor=2.0))
-    _, expected, _ = llama_encode(folder, x, 2.5, 2.0)
-    assert_same(sae, expected, x)
-
-
 @pytest.mark.parametrize(("asked", "factor"), [("none", 1.0), (3.0, 3.0)])
 def test_input_scale_replaces_the_saes_own(tmp_path, asked, factor):
     folder = tiny.llama_scope(tmp_path, 3, D_IN, N_FEATURES, scale=2.5)

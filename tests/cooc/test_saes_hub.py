@@ -55,15 +55,12 @@ def test_llama_scope_equals_saelens_on_a_registered_release(cache, tmp_path, dty
     from sfal.sources.registry import registry
 
     entry = next(e for e in registry() if (e.release, e.sae_id) == ("llama_scope_lxr_8x", "l8r_8x"))
-    scale = entry.norm_scaling_factor
+    scale = 10.138613861386139  # as the registry has it: 64 / 6.3125
     tiny.llama_scope(tmp_path / "repo", 8, 16, N_FEATURES, scale=scale, dtype="bfloat16")
     cache(entry.repo_id, tmp_path / "repo")
-    ref = SaeRef(
-        "llama_scope", entry.repo_id, entry.path, entry.release, entry.sae_id,
-        norm_scaling_factor=scale,
-    )  # fmt: skip
+    ref = SaeRef("llama_scope", entry.repo_id, entry.path, entry.release, entry.sae_id)
     sae = load_sae(ref, dtype=dtype)
-    assert sae.metadata["input_scale"] == scale
+    assert sae.metadata["input_scale"] == pytest.approx(scale)
     x = inputs(16, 0.3)
     assert_equals_encode(sae, from_pretrained(entry.release, entry.sae_id, dtype), x)
 

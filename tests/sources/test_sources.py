@@ -87,12 +87,11 @@ def test_a_model_that_gemma_scope_does_not_cover_is_refused_with_the_way_out() -
         resolve_gemma("gpt2")
 
 
-def test_llama_carries_the_input_scale_of_the_registry() -> None:
+def test_llama_takes_the_layers_of_the_paper() -> None:
     sources = resolve_llama()
     assert [s.layer for s in sources] == [0, 8, 17, 25, 31]
     assert sources[0].name == "llama3.1-8b/0-llamascope-res-32k"
-    scales = [s.sae.norm_scaling_factor for s in sources]
-    assert scales == pytest.approx([58.935, 10.139, 4.633, 2.024, 0.859], abs=1e-3)
+    assert sources[1].sae.path == "Llama3_1-8B-Base-L8R-8x"
 
 
 def test_llama_layers_that_do_not_exist_are_refused_with_those_that_do() -> None:

@@ -60,7 +60,7 @@ def llama_scope(ref: SaeRef, *, decoder: bool) -> Loaded:
     settings, _ = _fetch(repo_id, f"{folder}/hyperparams.json", ref.revision)
     weights, file = _fetch(repo_id, f"{folder}/checkpoints/final.safetensors", ref.revision)
     found = fingerprints.of_hub_file(repo_id, file, weights)
-    return _llama(settings, weights, found, decoder, ref.norm_scaling_factor)
+    return _llama(settings, weights, found, decoder)
 
 
 def from_local(ref: SaeRef, *, decoder: bool) -> Loaded:
@@ -86,8 +86,7 @@ def from_local(ref: SaeRef, *, decoder: bool) -> Loaded:
             weights = path / "checkpoints" / "final.safetensors"
             if not weights.is_file():
                 weights = path / "final.safetensors"
-            scale = ref.norm_scaling_factor
-            return _llama(path / "hyperparams.json", weights, found, decoder, scale)
+            return _llama(path / "hyperparams.json", weights, found, decoder)
     raise ArtifactError(
         f"{path} is no SAE: expected an .npz file, or a folder with cfg.json (SAELens), "
         "params.npz (Gemma Scope) or hyperparams.json (Llama Scope)"
@@ -145,16 +144,12 @@ _LLAMA_RULES = {
 
 
 def _llama(
-    settings_path: Path,
-    weights: Path,
-    fingerprint: dict[str, str],
-    decoder: bool,
-    norm_scaling_factor: float | None,
+    settings_path: Path, weights: Path, fingerprint: dict[str, str], decoder: bool
 ) -> Loaded:
     """Llama Scope's rule: ``(s * x) @ W + b > threshold * s``.
 
-    s is sqrt(d_model) / the average norm of the input. SAELens takes the
-    input's s from its registry and the threshold's from the settings.
+    s is sqrt(d_model) / the average norm of the input, both in the SAE's own
+    settings. SAELens' registry repeats the input's s for its releases.
     """
     settings = read_settings(settings_path)
     for key, expected in _LLAMA_RULES.items():
@@ -192,7 +187,7 @@ def _llama(
         "jumprelu",
         arrays,
         fingerprint,
-        input_scale=scale if norm_scaling_factor is None else norm_scaling_factor,
+        input_scale=scale,
         threshold_scale=scale,
         facts={"hook_name": settings.get("hook_point_in")},
     )

@@ -30,8 +30,6 @@ class SaeRef:
     """SAELens id inside the release."""
     revision: str | None = None
     """Commit, branch or tag of the repository."""
-    norm_scaling_factor: float | None = None
-    """Llama Scope's input scale as SAELens records it."""
 
     @property
     def published_path(self) -> str:

@@ -34,8 +34,6 @@ class RegistryEntry:
     """``model/source`` on Neuronpedia."""
     l0: float | None
     """Mean number of features that fire on a token."""
-    norm_scaling_factor: float | None
-    """Factor on the input, where the layout has one."""
 
     @property
     def width(self) -> str:
@@ -87,7 +85,6 @@ def _entry(release: str, about: dict[str, Any], sae: dict[str, Any]) -> Registry
         layout=about.get("conversion_func"),
         neuronpedia_id=sae.get("neuronpedia"),
         l0=sae.get("l0"),
-        norm_scaling_factor=sae.get("norm_scaling_factor"),
     )
 
 

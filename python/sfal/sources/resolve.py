@@ -72,7 +72,6 @@ def resolve_saelens(release: str, sae_id: str, model: str | None = None) -> Sour
             path=entry.path,
             release=entry.release,
             sae_id=entry.sae_id,
-            norm_scaling_factor=entry.norm_scaling_factor,
         ),
         neuronpedia_id=entry.neuronpedia_id,
         prepend_bos=bos,

@@ -135,7 +135,6 @@ def resolve_llama(
                         path=path,
                         release=entry.release,
                         sae_id=entry.sae_id,
-                        norm_scaling_factor=entry.norm_scaling_factor,
                     ),
                     neuronpedia_id=entry.neuronpedia_id,
                 )
