@@ -1,0 +1,83 @@
+"""`sfal demo` as a newcomer runs it: a fresh process, no network."""
+
+import csv
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def run(*words, **variables):
+    # Whatever tries to reach the network fails at once instead of reaching it.
+    dead = "http://127.0.0.1:9"
+    environment = {**os.environ, "HTTP_PROXY": dead, "HTTPS_PROXY": dead, **variables}
+    return subprocess.run(
+        [sys.executable, "-m", "sfal", *map(str, words)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=280,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo") / "kept"
+    home = tmp_path_factory.mktemp("home")
+    started = time.monotonic()
+    result = run("demo", "--keep", folder, HF_HOME=str(home), COLUMNS="100")
+    assert result.returncode == 0, result.stderr
+    return SimpleNamespace(
+        folder=folder, out=result.stdout, seconds=time.monotonic() - started, home=home
+    )
+
+
+def rows(out):
+    """(median score, median with shuffled labels) of each layer, from the screen."""
+    found = re.findall(r"^  layer \d +[\d,]+ +([+-]\d\.\d+) +([+-]\d\.\d+)$", out, re.MULTILINE)
+    return [(float(a), float(b)) for a, b in found]
+
+
+def test_real_labels_score_above_chance_and_shuffled_ones_at_it(kept):
+    scores = rows(kept.out)
+    assert len(scores) == 2
+    for real, shuffled in scores:
+        assert real > 0.1
+        assert abs(shuffled) < 0.03
+
+
+def test_best_and_worst_features_are_shown_with_matches_marked(kept):
+    best, worst = kept.out.split("Best explained")[1].split("Worst explained")
+    assert best.count("fires with it (phi)") == worst.count("fires with it (phi)") == 2
+    assert len(re.findall(r"\*  \d\.\d\d +#\d", best)) > len(
+        re.findall(r"\*  \d\.\d\d +#\d", worst)
+    )
+
+
+def test_no_line_is_wider_than_the_screen(kept):
+    assert max(len(line) for line in kept.out.split("Worst")[0].splitlines()) <= 100
+
+
+def test_what_is_kept_serves_the_other_commands(kept, tmp_path):
+    words = re.search(r"sfal (feature \S+ \d+ --data-dir \S+)", kept.out)
+    assert words is not None
+    shown = run(*words[1].split())
+    assert shown.returncode == 0, shown.stderr
+    assert "top-tokens" in shown.stdout
+    output = tmp_path / "again.csv"
+    scored = run("score", "--data-dir", kept.folder, "--output", output)
+    assert scored.returncode == 0, scored.stderr
+    with output.open(newline="") as again, (kept.folder / "scoring_results.csv").open() as first:
+        assert list(csv.reader(again)) == list(csv.reader(first))
+
+
+def test_nothing_is_fetched_into_the_hub_cache(kept):
+    assert not [p for p in Path(kept.home).rglob("*") if p.is_file() and "hub" in p.parts]
