@@ -11,6 +11,7 @@ import click
 from sfal.errors import SfalError
 
 _COMMANDS = {
+    "demo": ("sfal.cli.demo:demo", "See all stages work, on a tiny model in this package."),
     "cooc": ("sfal.cli.cooc:cooc", "Count which features occur together (stage 1)."),
     "embeddings": (
         "sfal.cli.embeddings:embeddings",
