@@ -67,6 +67,21 @@ impl Block {
         self.n_windows = n_windows;
     }
 
+    /// Forget all windows from `n_windows` on.
+    pub fn truncate(&mut self, n_windows: usize) {
+        let (first, bit) = (n_windows / LINE_WINDOWS, n_windows % LINE_WINDOWS);
+        for row in self.lines.chunks_mut(self.stride) {
+            for (l, line) in row.iter_mut().enumerate().skip(first) {
+                let kept = if l == first { bit } else { 0 };
+                for (w, word) in line.0.iter_mut().enumerate() {
+                    let bits = kept.saturating_sub(64 * w).min(64);
+                    *word &= if bits == 64 { u64::MAX } else { (1 << bits) - 1 };
+                }
+            }
+        }
+        self.n_windows = n_windows;
+    }
+
     /// Lines a feature has in use.
     pub fn n_lines(&self) -> usize {
         self.n_windows.div_ceil(LINE_WINDOWS)

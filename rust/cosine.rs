@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use crate::error::Result;
 use crate::job::zeros;
 use crate::kernels::Isa;
 use crate::kernels::product::{COLS, DEPTH, ROWS, multiply};
@@ -72,7 +73,13 @@ impl Tiles<Single> for Cosines {
     const SIDE: usize = 192;
     const ROW_STEP: usize = ROWS;
 
-    fn fill(&self, rows: Range<usize>, cols: Range<usize>, _: &mut Vec<u32>, out: &mut [f32]) {
+    fn fill(
+        &self,
+        rows: Range<usize>,
+        cols: Range<usize>,
+        _: &mut Vec<u32>,
+        out: &mut [f32],
+    ) -> Result<()> {
         let isa = Isa::active();
         out.fill(0.0);
         for start in (0..self.rows.dim).step_by(DEPTH) {
@@ -94,5 +101,6 @@ impl Tiles<Single> for Cosines {
                 }
             }
         }
+        Ok(())
     }
 }

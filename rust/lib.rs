@@ -19,6 +19,10 @@
 
 pub mod bits;
 mod cosine;
+mod counting;
+mod counts;
+mod csr;
+mod derive;
 mod error;
 mod histogram;
 pub mod job;
@@ -33,6 +37,7 @@ mod sparse;
 pub mod topn;
 mod walk;
 
+pub use counts::Bytes;
 pub use error::{Error, Result};
 pub use histogram::Histogram;
 pub use job::Job;

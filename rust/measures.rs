@@ -5,8 +5,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::bits::MAX_WINDOWS;
+use crate::counting::check_dense;
+use crate::counts::{Rules, copy_row, get};
 use crate::error::{Error, Result};
-use crate::histogram::{check_counts, check_dense, copy_row, get};
 use crate::job::{Job, zeros};
 use crate::kernels::{Isa, per_isa};
 
@@ -107,7 +108,7 @@ pub fn phi(counts: &[u8], n_features: usize, n_windows: u64, job: &Job) -> Resul
     check_windows(n_windows)?;
     check_dense(n_features, 8, job)?;
     job.run(|| {
-        check_counts(counts, n_features, n_windows, job)?;
+        Rules::new(counts, n_features, n_windows)?.check_all(job)?;
         let count = |i| u64::from(get(counts, n_features, i, i));
         let margins = Margins::new((0..n_features).map(count), n_windows);
         let mut out = zeros(n_features * n_features);

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use crate::bits::{REGISTER_TILE, count_tile, mirror};
 use crate::cosine::Cosines;
+use crate::counts::Rules;
 use crate::error::{Error, Result};
 use crate::histogram::Histogram;
 use crate::job::Job;
@@ -88,7 +89,13 @@ impl Tiles<Double> for BitTiles<'_> {
     const SIDE: usize = 128;
     const ROW_STEP: usize = REGISTER_TILE;
 
-    fn fill(&self, rows: Range<usize>, cols: Range<usize>, both: &mut Vec<u32>, out: &mut [f64]) {
+    fn fill(
+        &self,
+        rows: Range<usize>,
+        cols: Range<usize>,
+        both: &mut Vec<u32>,
+        out: &mut [f64],
+    ) -> Result<()> {
         let (isa, side) = (Isa::active(), <Self as Tiles<Double>>::SIDE);
         both.clear();
         both.resize(side * side, 0);
@@ -103,6 +110,7 @@ impl Tiles<Double> for BitTiles<'_> {
             let (row, cols) = ((row, self.row_margins), (cols.clone(), self.col_margins));
             self.measure.row(self.n_windows, row, cols, both, out);
         }
+        Ok(())
     }
 }
 
@@ -187,6 +195,8 @@ fn functional_sparse(plan: &Plan, tiles: &BitTiles<'_>, job: &Job) -> Result<Nei
 struct CountTiles<'a> {
     measure: Measure,
     counts: &'a Histogram,
+    /// What the counts must obey, where that has not been checked and all of them are read.
+    rules: Option<Rules<'a>>,
     rows: &'a [u32],
     cols: &'a [u32],
     row_margins: &'a Margins,
@@ -197,15 +207,26 @@ impl Tiles<Double> for CountTiles<'_> {
     const SIDE: usize = 128;
     const ROW_STEP: usize = 1;
 
-    fn fill(&self, rows: Range<usize>, cols: Range<usize>, both: &mut Vec<u32>, out: &mut [f64]) {
+    fn fill(
+        &self,
+        rows: Range<usize>,
+        cols: Range<usize>,
+        both: &mut Vec<u32>,
+        out: &mut [f64],
+    ) -> Result<()> {
         let side = <Self as Tiles<Double>>::SIDE;
         let features = &self.cols[cols.clone()];
         let (Some(&first), Some(&last)) = (features.first(), features.last()) else {
-            return;
+            return Ok(());
         };
+        if let Some(rules) = &self.rules {
+            rules.check(rows.clone(), cols.clone(), both)?;
+        }
         // The candidates rise, so those of a tile stand in one piece of the row.
         let span = (last - first) as usize + 1;
-        both.resize(side + span, 0);
+        if both.len() < side + span {
+            both.resize(side + span, 0);
+        }
         let (chosen, piece) = both.split_at_mut(side);
         for (row, out) in rows.zip(out.chunks_mut(side)) {
             self.counts.copy_row(self.rows[row] as usize, first as usize, &mut piece[..span]);
@@ -215,13 +236,14 @@ impl Tiles<Double> for CountTiles<'_> {
             let (row, cols) = ((row, self.row_margins), (cols.clone(), self.col_margins));
             self.measure.row(self.counts.n_windows(), row, cols, chosen, out);
         }
+        Ok(())
     }
 }
 
 /// Neighbours by occurrence, from counts instead of bits.
 ///
 /// # Errors
-/// As [`functional`].
+/// As [`functional`]; [`Error::Contradiction`] as [`Histogram::check`].
 pub fn functional_from_counts(
     counts: &Histogram,
     top_n: usize,
@@ -239,15 +261,21 @@ pub fn functional_from_counts(
         let count = |&f: &u32| u64::from(counts.get(f as usize, f as usize));
         Margins::new(features.iter().map(count), counts.n_windows())
     };
+    if !plan.all {
+        counts.check(job)?;
+    }
     let tiles = CountTiles {
         measure,
         counts,
+        rules: counts.unchecked()?,
         rows: &plan.rows,
         cols: &plan.candidates,
         row_margins: &margins(&plan.rows),
         col_margins: &margins(&plan.candidates),
     };
-    job.run(|| walk::<Double, _>(&tiles, 0.0, &plan, job))
+    let found = job.run(|| walk::<Double, _>(&tiles, 0.0, &plan, job))?;
+    counts.passed();
+    Ok(found)
 }
 
 /// Neighbours by cosine of embeddings: `vectors` is row-major, `dim` a feature.

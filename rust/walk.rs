@@ -26,7 +26,7 @@ pub(crate) trait Tiles<E: Entry>: Sync {
         cols: Range<usize>,
         counts: &mut Vec<u32>,
         out: &mut [E::Value],
-    );
+    ) -> Result<()>;
 }
 
 /// Ranked neighbours, `width` a row, row-major.
@@ -168,7 +168,7 @@ pub(crate) fn symmetric<E: Entry, T: Tiles<E>>(
         |(counts, tile), (a, b)| {
             job.proceed()?;
             let (rows, cols) = (span(a), span(b));
-            tiles.fill(rows.clone(), cols.clone(), counts, tile);
+            tiles.fill(rows.clone(), cols.clone(), counts, tile)?;
             let mut strip = lock(a);
             for (i, values) in tile.chunks(side).take(rows.len()).enumerate() {
                 let own = rows.start + i;
@@ -220,7 +220,7 @@ pub(crate) fn rectangular<E: Entry, T: Tiles<E>>(
             for left in (0..candidates.len()).step_by(side) {
                 job.proceed()?;
                 let cols = left..(left + side).min(candidates.len());
-                tiles.fill(span.clone(), cols.clone(), counts, tile);
+                tiles.fill(span.clone(), cols.clone(), counts, tile)?;
                 for (i, values) in tile.chunks(side).take(span.len()).enumerate() {
                     let own = rows[span.start + i];
                     strip.show_row(isa, i, values, cols.len(), |j| {

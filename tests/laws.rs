@@ -53,7 +53,7 @@ proptest! {
         let (head, tail) = windows.split_at((cut * windows.len() as f64) as usize);
         let mut merged = occurrences(head);
         merged.merge(&occurrences(tail), &Job::default()).unwrap();
-        prop_assert_eq!(merged.rows(0, windows.len()).unwrap(), csr(&windows));
+        prop_assert_eq!(merged.rows(0, windows.len(), &Job::default()).unwrap(), csr(&windows));
 
         let mut sum = Histogram::new(FEATURES, &Job::default()).unwrap();
         for part in [head, tail] {
@@ -67,7 +67,7 @@ proptest! {
         let all: Vec<i64> = (0..windows.len() as i64).collect();
         let set = occurrences(&windows);
         for same in [set.coarsen(&all, &Job::default()), set.select(&all, &Job::default())] {
-            prop_assert_eq!(same.unwrap().rows(0, windows.len()).unwrap(), csr(&windows));
+            prop_assert_eq!(same.unwrap().rows(0, windows.len(), &Job::default()).unwrap(), csr(&windows));
         }
     }
 
@@ -97,7 +97,7 @@ proptest! {
         let appended = set.extend(&indptr, &indices, &Job::default()).is_ok();
         let expected = if appended { indptr.len() } else { 1 };
         prop_assert_eq!(set.n_windows(), expected);
-        let read = set.rows(1, expected).unwrap();
+        let read = set.rows(1, expected, &Job::default()).unwrap();
         prop_assert_eq!(read, if appended { (indptr, indices) } else { (vec![0], vec![]) });
     }
 }

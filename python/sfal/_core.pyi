@@ -3,10 +3,9 @@
 All work runs with the GIL released, on rayon's global pool (``RAYON_NUM_THREADS``) or on
 ``n_threads`` of its own; results are the same bits on any number of threads. The fastest
 instruction set of the CPU is taken, or the one named by ``SFAL_ISA`` (``avx512``, ``avx2``,
-``neon``, ``portable``). Arrays must be
-C-contiguous and of the dtype named, and must not be modified during a call. What is refused is a
-class of :mod:`sfal.errors`, and changes nothing. ``memory_limit`` is in bytes, by default 80 % of
-what is free.
+``neon``, ``portable``). Arrays must be C-contiguous and of the dtype named, and must not be
+modified during a call. What is refused is a class of :mod:`sfal.errors`, and changes nothing.
+``memory_limit`` is in bytes, by default 80 % of what is free.
 """
 
 from typing import Literal, final
@@ -197,7 +196,9 @@ class Histogram:
 
     def __new__(cls, n_features: int, memory_limit: int | None = None) -> Histogram: ...
     @staticmethod
-    def from_counts(counts: NDArray[np.uint32] | NDArray[np.int32], n_windows: int) -> Histogram:
+    def from_counts(
+        counts: NDArray[np.uint32] | NDArray[np.int32], n_windows: int, *, deferred: bool = False
+    ) -> Histogram:
         """Take counts that exist, without a copy.
 
         Parameters
@@ -207,6 +208,10 @@ class Histogram:
             modified afterwards.
         n_windows : int
             Windows counted.
+        deferred : bool
+            Look at the diagonal only, and leave the rest to the first call that reads it:
+            :func:`functional_neighbours` of all features checks each tile as it passes, which
+            saves a pass over a large file.
 
         Raises
         ------
@@ -224,12 +229,14 @@ class Histogram:
         """Windows counted so far."""
 
     def update(self, occurrences: Occurrences) -> None:
-        """Add the windows of ``occurrences``.
+        """Add the windows of ``occurrences``; once it counts, Ctrl-C waits until it is done.
 
         Raises
         ------
         InvalidInputError
             If the numbers of features differ.
+        MemoryLimitError
+            If counts that were taken over have to be copied first, and do not fit.
         """
 
     def merge(self, other: Histogram) -> None:
@@ -293,6 +300,11 @@ def phi(
     MemoryLimitError
         If ``8 * F**2`` bytes exceed the limit.
 
+    References
+    ----------
+    .. [1] Yule, "On the methods of measuring association between two attributes", Journal of the
+       Royal Statistical Society 75 (1912): the coefficient of a table of two by two.
+
     Examples
     --------
     >>> import numpy as np
@@ -337,9 +349,30 @@ def functional_neighbours(
     Raises
     ------
     InvalidInputError
-        If ``top_n`` is below 1, a feature does not exist, or the measure is unknown.
+        If ``top_n`` is below 1, a feature does not exist, the measure is unknown, or the counts
+        are found contradictory, see :meth:`Histogram.from_counts`.
     MemoryLimitError
         If the lists exceed the limit.
+
+    Notes
+    -----
+    No array of features x features is held: tiles of pairs are counted, ranked and thrown away.
+    Beyond the lists, ranking all features holds 1.5 ``w`` candidates of 12 bytes a row.
+
+    References
+    ----------
+    .. [1] Mercorio et al., "SFAL: Semantic-Functional Alignment Scores for Distributional Evaluation of
+       Auto-Interpretability in Sparse Autoencoders", EMNLP 2025 Industry Track,
+       2025.emnlp-industry.39.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> windows = Occurrences(3)
+    >>> indptr, features = np.array([0, 2, 4, 5]), np.array([0, 1, 0, 1, 2], dtype=np.uint32)
+    >>> windows.extend(indptr, features)
+    >>> functional_neighbours(windows, top_n=1)[0].tolist()
+    [[1], [0], [0]]
     """
 
 def semantic_neighbours(
@@ -375,6 +408,19 @@ def semantic_neighbours(
         As :func:`functional_neighbours`, and for NaN or infinity.
     MemoryLimitError
         If the lists or the vectors exceed the limit.
+
+    References
+    ----------
+    .. [1] Mercorio et al., "SFAL: Semantic-Functional Alignment Scores for Distributional Evaluation of
+       Auto-Interpretability in Sparse Autoencoders", EMNLP 2025 Industry Track,
+       2025.emnlp-industry.39.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> vectors = np.array([[1, 0], [2, 1], [0, 3]], dtype=np.float32)
+    >>> semantic_neighbours(vectors, top_n=1)[0].tolist()
+    [[1], [0], [1]]
     """
 
 def top_neighbours(
@@ -406,6 +452,14 @@ def top_neighbours(
     ------
     InvalidInputError
         For NaN or infinity off the diagonal, or rows beyond the last feature.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> top_neighbours(np.array([[9, 1, 2], [1, 9, 1], [2, 1, 9]], dtype=np.float32), top_n=2)[0]
+    array([[2, 1],
+           [0, 2],
+           [0, 1]], dtype=uint32)
     """
 
 def ndcg(
@@ -441,10 +495,28 @@ def ndcg(
     ------
     InvalidInputError
         For shapes that do not agree, NaN or infinity off a diagonal, gains beyond float64.
+
+    References
+    ----------
+    .. [1] Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques", ACM
+       Transactions on Information Systems 20 (2002).
+    .. [2] Mercorio et al., "SFAL: Semantic-Functional Alignment Scores for Distributional Evaluation of
+       Auto-Interpretability in Sparse Autoencoders", EMNLP 2025 Industry Track,
+       2025.emnlp-industry.39.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> lists = np.array([[1, 2], [0, 2], [0, 1]], dtype=np.uint32)
+    >>> ndcg(lists, lists, top_n=2)
+    array([1., 1., 1.])
     """
 
 def chance(n_candidates: int, top_n: int = 1023, base: float = 1.1) -> float:
     """Expect the NDCG of a uniformly random functional order.
+
+    Each rank then collects the mean gain of a candidate, whatever the semantic list: no sampling
+    is needed. Alignment beyond chance is ``(ndcg - chance) / (1 - chance)``.
 
     Parameters
     ----------

@@ -130,3 +130,42 @@ def test_a_wrong_pair_is_found_wherever_it_stands_in_a_large_histogram():
         with pytest.raises(InvalidInputError, match=r"but counts\["):
             _core.Histogram.from_counts(wrong, 300)
     _core.Histogram.from_counts(counts, 300)
+
+
+@pytest.mark.parametrize("place", [(0, 1), (299, 3), (140, 270), (131, 130)])
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda h: _core.functional_neighbours(h, 5),
+        lambda h: _core.functional_neighbours(h, 5, rows=np.array([7])),
+        lambda h: h.histogram(),
+        lambda h: h.merge(_core.Histogram(300)),
+        lambda h: _core.Histogram(300).merge(h),
+        lambda h: h.update(_core.Occurrences(300)),
+    ],
+)
+def test_counts_taken_over_unchecked_are_refused_by_whatever_reads_them(place, read):
+    counts = from_dense(random_windows(3, 900, 300, 0.2)).histogram()
+    counts[place] += 1
+    histogram = _core.Histogram.from_counts(counts, 900, deferred=True)
+    for _ in range(2):  # refused once is not accepted later
+        with pytest.raises(InvalidInputError, match=rf"counts\[{min(place)}, {max(place)}\]"):
+            read(histogram)
+    assert histogram.counts()[place[0]] == counts[place[0], place[0]]
+
+
+def test_counts_taken_over_unchecked_rank_as_checked_ones():
+    counts = from_dense(random_windows(3, 900, 300, 0.2)).histogram()
+    checked = _core.Histogram.from_counts(counts, 900)
+    deferred = _core.Histogram.from_counts(counts, 900, deferred=True)
+    for _ in range(2):
+        pairs = (_core.functional_neighbours(h, 50) for h in (checked, deferred))
+        for a, b in zip(*pairs, strict=True):
+            np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(deferred.histogram(), counts)
+
+
+def test_a_diagonal_beyond_the_windows_is_refused_at_once():
+    counts = np.array([[5, 0], [0, 1]], dtype=np.int32)
+    with pytest.raises(InvalidInputError, match=r"counts\[0, 0\] is 5"):
+        _core.Histogram.from_counts(counts, 4, deferred=True)

@@ -108,11 +108,11 @@ def _histogram(path: Path, n_windows: int | None) -> CountsInput:
     def load() -> "Histogram":
         from sfal._core import Histogram
 
-        counts = file.load()
         try:
-            return Histogram.from_counts(counts, file.n_windows)
+            # Ranking checks the counts as it reads them, which a pass of its own would do slower.
+            return Histogram.from_counts(file.load(), file.n_windows, deferred=True)
         except InvalidInputError as e:
-            raise ArtifactError(f"{path}: {e}; no {file.n_windows:,} windows can have these") from e
+            raise ArtifactError(f"{path}: {e}") from e
 
     return CountsInput(
         n_features=file.n_features,

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from sfal.errors import SfalError
+
 if TYPE_CHECKING:
     from sfal._core import Histogram, Occurrences
 
@@ -73,6 +75,8 @@ class FunctionalLists:
         self._n_features = n_features
         fits = 4 * n_features * min(top_n, n_features - 1) <= KEEP_BYTES
         self._kept: dict[int, Lists] | None = {} if several and fits else None
+        self.failed = False
+        """Whether the counts could not be read or ranked: no embeddings can help then."""
 
     def of(self, rows: NDArray[np.int64]) -> Lists:
         """Neighbours of a block of rows.
@@ -87,9 +91,13 @@ class FunctionalLists:
         if self._kept is not None and first in self._kept:
             return self._kept[first]
         whole = len(rows) == self._n_features
-        lists, _phi = _core.functional_neighbours(
-            self._load(), self._top_n, rows=None if whole else rows
-        )
+        try:
+            lists, _phi = _core.functional_neighbours(
+                self._load(), self._top_n, rows=None if whole else rows
+            )
+        except SfalError:
+            self.failed = True
+            raise
         if self._kept is not None:
             self._kept[first] = lists
         return lists

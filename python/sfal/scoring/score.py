@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sfal.errors import InvalidInputError, SfalError
+from sfal.errors import ArtifactError, InvalidInputError, SfalError
 from sfal.scoring.chance import beyond_chance
 from sfal.scoring.inputs import CountsInput, Embeddings, open_counts, read_embeddings
 from sfal.scoring.neighbours import BLOCK_BYTES, FunctionalLists, ndcg_by_blocks, row_blocks
@@ -144,8 +144,10 @@ def _score(
                 list(ndcg_by_blocks(functional, embeddings.matrix, settings.top_n, blocks))
             )
         except SfalError as e:
-            # Counts that cannot be read end the source; embeddings only their own column.
-            if loading.done() and loading.exception() is not None:
+            # Counts that cannot be used end the source; embeddings only their own column.
+            if functional.failed:
+                if isinstance(e, InvalidInputError):
+                    raise ArtifactError(f"{counts.path}: {e}") from e
                 raise
             refused.append(e)
             continue

@@ -1,0 +1,236 @@
+//! `Occurrences` as Python sees it.
+
+use std::sync::RwLock;
+
+use numpy::{IntoPyArray, PyArray1, PyArray2};
+use pyo3::prelude::*;
+
+use super::arguments::{job, size};
+use super::arrays::{contiguous, matrix_of, vector};
+use super::working::{read, run, write};
+use crate::Job;
+
+/// Entries up to which a batch is appended in a millisecond or so.
+const SMALL: usize = 1 << 17;
+
+/// Which feature occurs in which window, one bit each.
+///
+/// Safe to use from several threads: a call works on the windows there were when it began.
+///
+/// Parameters
+/// ----------
+/// n_features : int
+///     Width of the SAE, from 1 to 2**32.
+///
+/// Raises
+/// ------
+/// InvalidInputError
+///     If ``n_features`` is out of range.
+///
+/// Notes
+/// -----
+/// Memory is ``n_features * n_windows / 8`` bytes, at most twice that while the last 16,384
+/// windows fill, and 64 bytes a feature at least.
+///
+/// Examples
+/// --------
+/// >>> import numpy as np
+/// >>> windows = Occurrences(3)
+/// >>> windows.extend(np.array([0, 2, 3]), np.array([0, 2, 2], dtype=np.uint32))
+/// >>> windows.counts()
+/// array([1, 0, 2], dtype=uint64)
+#[pyclass(frozen, name = "Occurrences", module = "sfal._core")]
+pub(super) struct PyOccurrences(RwLock<crate::Occurrences>);
+
+impl PyOccurrences {
+    fn wrap(occurrences: crate::Occurrences) -> Self {
+        Self(RwLock::new(occurrences))
+    }
+
+    /// A clone that shares the bits, so that no lock is held while computing.
+    pub(super) fn snapshot(&self) -> crate::Occurrences {
+        read(&self.0).clone()
+    }
+}
+
+#[pymethods]
+impl PyOccurrences {
+    #[new]
+    fn new(n_features: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let n_features = size("n_features", n_features, 1, "from 1 to 4294967296")?;
+        Ok(Self::wrap(crate::Occurrences::new(n_features)?))
+    }
+
+    /// Width of the SAE.
+    #[getter]
+    fn n_features(&self, py: Python<'_>) -> usize {
+        py.detach(|| read(&self.0).n_features())
+    }
+
+    /// Windows appended so far.
+    #[getter]
+    fn n_windows(&self, py: Python<'_>) -> usize {
+        py.detach(|| read(&self.0).n_windows())
+    }
+
+    /// Append windows, given by the features of each.
+    ///
+    /// Parameters
+    /// ----------
+    /// indptr : ndarray of shape (n_windows + 1,), int64
+    ///     Bounds of each window in ``indices``. Starts at 0, never falls, ends at ``nnz``.
+    /// indices : ndarray of shape (nnz,), uint32
+    ///     Features, strictly rising within a window.
+    ///
+    /// Raises
+    /// ------
+    /// InvalidInputError
+    ///     For anything else; the message names the window (of this batch) and the feature.
+    /// MemoryLimitError
+    ///     If the bits would not fit.
+    fn extend(
+        &self,
+        py: Python<'_>,
+        indptr: &Bound<'_, PyAny>,
+        indices: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let indptr = vector::<i64>("indptr", indptr)?;
+        let indices = vector::<u32>("indices", indices)?;
+        let (indptr, indices) = (contiguous("indptr", &indptr)?, contiguous("indices", &indices)?);
+        let job = Job::default();
+        let extend = || write(&self.0).extend(indptr, indices, &job);
+        // A thread to listen for Ctrl-C costs more than a small batch.
+        if indices.len() < SMALL {
+            return Ok(py.detach(extend)?);
+        }
+        run(py, &job, extend)
+    }
+
+    /// Append all windows of ``other``, in its order; with itself, double.
+    ///
+    /// Raises
+    /// ------
+    /// InvalidInputError
+    ///     If the numbers of features differ.
+    /// MemoryLimitError
+    ///     If the bits would not fit.
+    fn merge(&self, py: Python<'_>, other: &Self) -> PyResult<()> {
+        let job = Job::default();
+        run(py, &job, || {
+            // The snapshot is taken before the lock, so that a set merges with itself, and two
+            // sets with each other at once.
+            let other = other.snapshot();
+            write(&self.0).merge(&other, &job)
+        })
+    }
+
+    /// Count the windows in which each feature occurs.
+    ///
+    /// Returns
+    /// -------
+    /// counts : ndarray of shape (n_features,), uint64
+    fn counts<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u64>> {
+        py.detach(|| self.snapshot().counts()).into_pyarray(py)
+    }
+
+    /// Count the windows in which both features of each pair occur.
+    ///
+    /// Returns
+    /// -------
+    /// counts : ndarray of shape (n_features, n_features), uint32
+    ///     Symmetric; the diagonal is :meth:`counts`.
+    ///
+    /// Raises
+    /// ------
+    /// MemoryLimitError
+    ///     If ``4 * n_features**2`` bytes exceed the limit.
+    #[pyo3(signature = (memory_limit=None, *, n_threads=None))]
+    fn histogram<'py>(
+        &self,
+        py: Python<'py>,
+        memory_limit: Option<&Bound<'_, PyAny>>,
+        n_threads: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Bound<'py, PyArray2<u32>>> {
+        let job = job(memory_limit, n_threads)?;
+        let occurrences = py.detach(|| self.snapshot());
+        let n = occurrences.n_features();
+        let counts = run(py, &job, || occurrences.histogram(&job))?;
+        matrix_of(py, counts, n, n)
+    }
+
+    /// Join runs of consecutive windows: a feature occurs in the run if in any window of it.
+    ///
+    /// Parameters
+    /// ----------
+    /// starts : ndarray of shape (m,), int64
+    ///     First window of each run, strictly rising from 0; the last run goes to the end.
+    ///
+    /// Returns
+    /// -------
+    /// joined : Occurrences
+    ///     Of ``m`` windows.
+    ///
+    /// Raises
+    /// ------
+    /// InvalidInputError
+    ///     If ``starts`` does not rise from 0, or leaves the windows.
+    fn coarsen(&self, py: Python<'_>, starts: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let starts = vector::<i64>("starts", starts)?;
+        let starts = contiguous("starts", &starts)?;
+        let job = Job::default();
+        run(py, &job, || self.snapshot().coarsen(starts, &job)).map(Self::wrap)
+    }
+
+    /// Take the windows named, in that order, repeats allowed.
+    ///
+    /// Parameters
+    /// ----------
+    /// windows : ndarray of shape (m,), int64
+    ///     Numbers of windows, from 0.
+    ///
+    /// Returns
+    /// -------
+    /// chosen : Occurrences
+    ///     Of ``m`` windows.
+    ///
+    /// Raises
+    /// ------
+    /// InvalidInputError
+    ///     If a window does not exist.
+    fn select(&self, py: Python<'_>, windows: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let windows = vector::<i64>("windows", windows)?;
+        let windows = contiguous("windows", &windows)?;
+        let job = Job::default();
+        run(py, &job, || self.snapshot().select(windows, &job)).map(Self::wrap)
+    }
+
+    /// Read the windows from ``start`` to before ``stop`` back, as :meth:`extend` takes them.
+    ///
+    /// Returns
+    /// -------
+    /// indptr : ndarray of shape (stop - start + 1,), int64
+    /// indices : ndarray of shape (nnz,), uint32
+    ///
+    /// Raises
+    /// ------
+    /// InvalidInputError
+    ///     Unless ``0 <= start <= stop <= n_windows``.
+    #[allow(clippy::type_complexity)]
+    fn rows<'py>(
+        &self,
+        py: Python<'py>,
+        start: &Bound<'_, PyAny>,
+        stop: &Bound<'_, PyAny>,
+    ) -> PyResult<(Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<u32>>)> {
+        let start = size("start", start, 0, "from 0 to n_windows")?;
+        let stop = size("stop", stop, 0, "from 0 to n_windows")?;
+        let job = Job::default();
+        let (indptr, indices) = run(py, &job, || self.snapshot().rows(start, stop, &job))?;
+        Ok((indptr.into_pyarray(py), indices.into_pyarray(py)))
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let (features, windows) = (self.n_features(py), self.n_windows(py));
+        format!("Occurrences(n_features={features}, n_windows={windows})")
+    }
+}
