@@ -34,6 +34,7 @@ mod occurrences;
 #[cfg(feature = "python")]
 mod python;
 mod sparse;
+mod strip;
 pub mod topn;
 mod walk;
 

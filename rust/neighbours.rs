@@ -15,9 +15,10 @@ use crate::kernels::Isa;
 use crate::measures::{Margins, Measure};
 use crate::occurrences::Occurrences;
 use crate::sparse::{self, ByFeature, ByWindow};
+pub use crate::strip::Neighbours;
+use crate::strip::write_list;
 use crate::topn::{Double, Entry, Single, best_of_row};
-pub use crate::walk::Neighbours;
-use crate::walk::{Tiles, rectangular, symmetric, symmetric_bytes, write_list};
+use crate::walk::{Among, Tiles, rectangular, symmetric, symmetric_bytes};
 
 const FEWER: &str = "ask for fewer rows at a time (rows=...) or a smaller top_n";
 
@@ -69,10 +70,11 @@ fn walk<E: Entry, T: Tiles<E>>(
     plan: &Plan,
     job: &Job,
 ) -> Result<Neighbours> {
+    let among = Among { rows: &plan.rows, candidates: &plan.candidates, width: plan.width };
     if plan.all && plan.width > 0 {
-        return symmetric(tiles, zero, plan.rows.len(), plan.width, job);
+        return symmetric(tiles, zero, among, job);
     }
-    rectangular(tiles, zero, &plan.rows, &plan.candidates, plan.width, job)
+    rectangular(tiles, zero, among, job)
 }
 
 /// A measure of pairs whose counts come from bits.

@@ -9,6 +9,8 @@ pub trait Entry: Copy + Ord + Send + Sync {
     type Value: Copy + PartialOrd + Into<f64> + Send + Sync;
     /// Below every value.
     const LOWEST: Self::Value;
+    /// Stands where no candidate has come yet.
+    const FILLER: Self;
 
     /// Candidate `feature` with `value`.
     fn new(value: Self::Value, feature: u32) -> Self;
@@ -38,6 +40,7 @@ pub struct Double {
 impl Entry for Single {
     type Value = f32;
     const LOWEST: f32 = f32::NEG_INFINITY;
+    const FILLER: Self = Self(u64::MAX);
 
     #[inline]
     fn new(value: f32, feature: u32) -> Self {
@@ -72,6 +75,7 @@ impl Entry for Single {
 impl Entry for Double {
     type Value = f64;
     const LOWEST: f64 = f64::NEG_INFINITY;
+    const FILLER: Self = Self { key: u64::MAX, feature: u32::MAX };
 
     #[inline]
     fn new(value: f64, feature: u32) -> Self {
@@ -103,23 +107,40 @@ impl Entry for Double {
 }
 
 /// Keeps the best `n` of the candidates it is shown, in any order.
+///
+/// Its entries stand in room that is lent to it, so that many lists can share large pages.
 #[derive(Debug)]
-pub struct TopN<E> {
+pub struct TopN<'a, E> {
     n: usize,
-    entries: Vec<E>,
+    room: &'a mut [E],
+    len: usize,
     worst: Option<E>,
+    /// Entries at which fewer are kept.
+    limit: usize,
+    /// How many are kept then.
+    kept: usize,
 }
 
-impl<E: Entry> TopN<E> {
-    /// Room for the best `n`.
-    pub fn new(n: usize) -> Self {
-        Self { n, entries: Vec::new(), worst: None }
+impl<'a, E: Entry> TopN<'a, E> {
+    /// The best `n`, in room for [`room_for`] them.
+    pub fn new(n: usize, room: &'a mut [E]) -> Self {
+        let room = &mut room[..room_for(n)];
+        Self { n, len: 0, worst: None, limit: room.len(), kept: n, room }
     }
 
-    /// Entries held at most. Half as much again as are wanted: a selection every n/2 insertions
-    /// costs O(1) each.
-    pub fn capacity(n: usize) -> usize {
-        n + n / 2 + 1
+    /// The same, knowing that `total` candidates will be shown, the first of them no better than
+    /// others: their quantiles tell early which of the rest can be among the best. Where they
+    /// deceive, the list ends up [`TopN::short`], and has to be made anew without a guess.
+    pub fn guessing(n: usize, total: usize, room: &'a mut [E]) -> Self {
+        let mut list = Self::new(n, room);
+        let kept = rank_in_sample(n, n, total, 3.0);
+        let passing = kept as f64 / n as f64 * total as f64;
+        // Without a guess each candidate is kept with probability n / its number.
+        let kept_anyway = n as f64 * (1.0 + (total as f64 / n as f64).ln());
+        if n as f64 + passing < 0.9 * kept_anyway {
+            (list.limit, list.kept) = (n, kept);
+        }
+        list
     }
 
     /// No value below this one is wanted any more.
@@ -134,26 +155,44 @@ impl<E: Entry> TopN<E> {
         if self.worst.is_some_and(|worst| entry >= worst) || self.n == 0 {
             return;
         }
-        if self.entries.capacity() == 0 {
-            self.entries.reserve_exact(Self::capacity(self.n));
-        }
-        self.entries.push(entry);
-        if self.entries.len() == Self::capacity(self.n) {
+        self.room[self.len] = entry;
+        self.len += 1;
+        if self.len == self.limit {
             self.cut();
         }
     }
 
+    /// Whether a guess has kept out some of the best, `n` or more candidates having been shown.
+    pub fn short(&self) -> bool {
+        self.len < self.n
+    }
+
     /// The best, best first.
-    pub fn finish(mut self) -> Vec<E> {
-        best_of(&mut self.entries, self.n);
-        self.entries
+    pub fn finish(self) -> &'a [E] {
+        let n = best_of(&mut self.room[..self.len], self.n);
+        &self.room[..n]
     }
 
     fn cut(&mut self) {
-        let (_, worst, _) = self.entries.select_nth_unstable(self.n - 1);
-        self.worst = Some(*worst);
-        self.entries.truncate(self.n);
+        let (_, worst, _) = self.room[..self.len].select_nth_unstable(self.kept - 1);
+        (self.worst, self.len) = (Some(*worst), self.kept);
+        (self.limit, self.kept) = (self.room.len(), self.n);
     }
+}
+
+/// Entries that a list of the best `n` holds at most. Half as much again as are wanted: a selection
+/// every n/2 insertions costs O(1) each.
+pub fn room_for(n: usize) -> usize {
+    n + n / 2 + 1
+}
+
+/// Rank in a sample of `size` that the best `n` of `total` most likely reach: so many standard
+/// deviations of a count below their quantile.
+fn rank_in_sample(size: usize, n: usize, total: usize, deviations: f64) -> usize {
+    let share = n as f64 / total.max(1) as f64;
+    let expected = size as f64 * share;
+    let rank = expected + deviations * (expected * (1.0 - share).max(0.0)).sqrt() + 2.0;
+    (rank as usize).clamp(1, size.max(1))
 }
 
 /// The best `n` of a row of values into `best`, best first; the value at `own` is not read.
@@ -176,17 +215,19 @@ pub fn best_of_row<E: Entry>(
     if best.len() < n.min(others) {
         reaching(isa, values, own, E::LOWEST, best)?;
     }
-    best_of(best, n);
+    let n = best_of(best, n);
+    best.truncate(n);
     Ok(())
 }
 
-/// Cut to the best `n`, in order.
-fn best_of<E: Entry>(entries: &mut Vec<E>, n: usize) {
+/// Bring the best `n` to the front, in order; how many there are.
+fn best_of<E: Entry>(entries: &mut [E], n: usize) -> usize {
     if n > 0 && entries.len() > n {
         entries.select_nth_unstable(n - 1);
     }
-    entries.truncate(n);
-    entries.sort_unstable();
+    let n = n.min(entries.len());
+    entries[..n].sort_unstable();
+    n
 }
 
 /// A value that at least `n` others reach, most likely, and not many more.
@@ -196,9 +237,8 @@ fn guess<E: Entry>(values: &[E::Value], n: usize, scratch: &mut Vec<E>) -> E::Va
     if values.len() < 4 * SAMPLE || share > 0.4 {
         return E::LOWEST;
     }
-    // Two standard deviations of the count above the quantile: one row in fifty is read twice.
-    let expected = SAMPLE as f64 * share;
-    let rank = (expected + 2.0 * (expected * (1.0 - share)).sqrt() + 2.0) as usize;
+    // One row in fifty is read twice.
+    let rank = rank_in_sample(SAMPLE, n, values.len(), 2.0);
     let step = values.len() / SAMPLE;
     scratch.clear();
     scratch.extend((0..SAMPLE).map(|k| E::new(values[k * step + step / 2], 0)));

@@ -1,4 +1,4 @@
-//! Tiles of pairs, and the best of each row while they pass.
+//! Tiles of pairs, in an order in which every row soon sees a sample of all.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -6,10 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::job::{Job, zeros};
+use crate::job::{Job, filled};
 use crate::kernels::Isa;
-use crate::kernels::above::CHUNK;
-use crate::topn::{Entry, TopN};
+use crate::strip::{Neighbours, Strip};
+use crate::topn::{Entry, TopN, room_for};
 
 /// Values of pairs, a tile at a time. `value(i, j)` must be `value(j, i)` to the last bit.
 pub(crate) trait Tiles<E: Entry>: Sync {
@@ -29,119 +29,20 @@ pub(crate) trait Tiles<E: Entry>: Sync {
     ) -> Result<()>;
 }
 
-/// Ranked neighbours, `width` a row, row-major.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Neighbours {
-    /// Rows.
-    pub n_rows: usize,
-    /// Neighbours a row.
-    pub width: usize,
-    /// Their features, best first.
-    pub indices: Vec<u32>,
-    /// Their similarity.
-    pub values: Vec<f32>,
-}
-
-impl Neighbours {
-    pub(crate) fn zeros(n_rows: usize, width: usize) -> Self {
-        let n = n_rows * width;
-        Self { n_rows, width, indices: zeros(n), values: zeros(n) }
-    }
-
-    /// The lists of each `n_rows` consecutive rows.
-    pub(crate) fn strips(
-        &mut self,
-        n_rows: usize,
-    ) -> impl IndexedParallelIterator<Item = (&mut [u32], &mut [f32])> {
-        let n = (n_rows * self.width).max(1);
-        self.indices.par_chunks_mut(n).zip(self.values.par_chunks_mut(n))
-    }
-}
-
-/// Write one ranked list.
-pub(crate) fn write_list<E: Entry>(best: &[E], indices: &mut [u32], values: &mut [f32]) {
-    for ((index, value), entry) in indices.iter_mut().zip(values).zip(best) {
-        *index = entry.feature();
-        *value = entry.value();
-    }
+/// The rows that are asked for, and the features that may appear in their lists.
+#[derive(Clone, Copy)]
+pub(crate) struct Among<'a> {
+    /// Feature of each row.
+    pub(crate) rows: &'a [u32],
+    /// Features, rising.
+    pub(crate) candidates: &'a [u32],
+    /// Length of the lists: for each row, at most the candidates other than itself.
+    pub(crate) width: usize,
 }
 
 /// Bytes that [`symmetric`] holds besides its result.
 pub(crate) fn symmetric_bytes<E: Entry>(n_features: usize, width: usize) -> u128 {
-    n_features as u128 * TopN::<E>::capacity(width) as u128 * size_of::<E>() as u128
-}
-
-/// The best of the rows of one side of a tile, with the bound of each.
-struct Strip<E: Entry> {
-    best: Vec<TopN<E>>,
-    bounds: Vec<E::Value>,
-}
-
-impl<E: Entry> Strip<E> {
-    fn new(n_rows: usize, side: usize, width: usize) -> Self {
-        Self {
-            best: (0..n_rows).map(|_| TopN::new(width)).collect(),
-            bounds: vec![E::LOWEST; side],
-        }
-    }
-
-    #[inline]
-    fn push(&mut self, row: usize, entry: E) {
-        self.best[row].push(entry);
-        self.bounds[row] = self.best[row].bound();
-    }
-
-    /// Show row `row` the values of the features that `feature` gives by column.
-    fn show_row(
-        &mut self,
-        isa: Isa,
-        row: usize,
-        values: &[E::Value],
-        n_cols: usize,
-        feature: impl Fn(usize) -> Option<u32>,
-    ) {
-        for (c, chunk) in values.as_chunks::<CHUNK>().0.iter().enumerate() {
-            let (mask, _) = E::above(isa, chunk, &[self.bounds[row]; CHUNK]);
-            each_bit(mask & within(c, n_cols), |k| {
-                if let Some(feature) = feature(c * CHUNK + k) {
-                    self.push(row, E::new(chunk[k], feature));
-                }
-            });
-        }
-    }
-
-    /// Show each row its value in a column: `values` run along the rows, all are of `feature`.
-    fn show_column(&mut self, isa: Isa, values: &[E::Value], n_rows: usize, feature: u32) {
-        for (c, chunk) in values.as_chunks::<CHUNK>().0.iter().enumerate() {
-            let mut bounds = [E::LOWEST; CHUNK];
-            bounds.copy_from_slice(&self.bounds[c * CHUNK..][..CHUNK]);
-            let (mask, _) = E::above(isa, chunk, &bounds);
-            each_bit(mask & within(c, n_rows), |k| {
-                self.push(c * CHUNK + k, E::new(chunk[k], feature));
-            });
-        }
-    }
-
-    fn write(self, width: usize, indices: &mut [u32], values: &mut [f32]) {
-        let lists = indices.chunks_mut(width).zip(values.chunks_mut(width));
-        for (best, (indices, values)) in self.best.into_iter().zip(lists) {
-            write_list(&best.finish(), indices, values);
-        }
-    }
-}
-
-/// Bits of chunk `c` that lie below `n`.
-fn within(c: usize, n: usize) -> u64 {
-    let left = n.saturating_sub(c * CHUNK);
-    if left >= CHUNK { u64::MAX } else { (1 << left) - 1 }
-}
-
-#[inline]
-fn each_bit(mut mask: u64, mut visit: impl FnMut(usize)) {
-    while mask != 0 {
-        visit(mask.trailing_zeros() as usize);
-        mask &= mask - 1;
-    }
+    n_features as u128 * room_for(width) as u128 * size_of::<E>() as u128
 }
 
 /// Lists of all features among all: each tile above the diagonal is computed once and shown to
@@ -152,21 +53,25 @@ fn each_bit(mut mask: u64, mut visit: impl FnMut(usize)) {
 pub(crate) fn symmetric<E: Entry, T: Tiles<E>>(
     tiles: &T,
     zero: E::Value,
-    n_features: usize,
-    width: usize,
+    among: Among<'_>,
     job: &Job,
 ) -> Result<Neighbours> {
     let (isa, side) = (Isa::active(), T::SIDE);
-    let span = |strip: usize| strip * side..((strip + 1) * side).min(n_features);
-    let n_strips = n_features.div_ceil(side);
-    let strips: Vec<_> =
-        (0..n_strips).map(|s| Mutex::new(Strip::<E>::new(span(s).len(), side, width))).collect();
+    let (n, width) = (among.rows.len(), among.width);
+    let span = |strip: usize| strip * side..((strip + 1) * side).min(n);
+    let n_strips = n.div_ceil(side);
+    let mut room = filled(n * room_for(width), E::FILLER);
+    let strips: Vec<_> = room
+        .chunks_mut(side * room_for(width))
+        .map(|room| Strip::new(room, side, width, |room| TopN::guessing(width, n - 1, room)))
+        .map(Mutex::new)
+        .collect();
     let lock = |s: usize| strips[s].lock().unwrap_or_else(PoisonError::into_inner);
-    let pairs: Vec<_> = (0..n_strips).flat_map(|a| (a..n_strips).map(move |b| (a, b))).collect();
-    pairs.into_par_iter().try_for_each_init(
+    (0..n_strips * (n_strips + 1) / 2).into_par_iter().try_for_each_init(
         || (Vec::new(), vec![zero; side * side]),
-        |(counts, tile), (a, b)| {
+        |(counts, tile), k| {
             job.proceed()?;
+            let (a, b) = pair(k, n_strips);
             let (rows, cols) = (span(a), span(b));
             tiles.fill(rows.clone(), cols.clone(), counts, tile)?;
             let mut strip = lock(a);
@@ -187,11 +92,14 @@ pub(crate) fn symmetric<E: Entry, T: Tiles<E>>(
             Ok(())
         },
     )?;
-    let mut found = Neighbours::zeros(n_features, width);
-    found.strips(side).zip(strips).for_each(|((indices, values), strip)| {
+    let mut found = Neighbours::zeros(n, width);
+    let lists = found.strips(side).zip(strips).enumerate();
+    let short = lists.flat_map_iter(|(s, ((indices, values), strip))| {
         let strip = strip.into_inner().unwrap_or_else(PoisonError::into_inner);
-        strip.write(width, indices, values);
+        strip.write(s * side, indices, values)
     });
+    let short = short.collect();
+    redo(tiles, zero, among, short, &mut found, job)?;
     Ok(found)
 }
 
@@ -199,39 +107,143 @@ pub(crate) fn symmetric<E: Entry, T: Tiles<E>>(
 pub(crate) fn rectangular<E: Entry, T: Tiles<E>>(
     tiles: &T,
     zero: E::Value,
-    rows: &[u32],
-    candidates: &[u32],
-    width: usize,
+    among: Among<'_>,
     job: &Job,
 ) -> Result<Neighbours> {
-    let (isa, side) = (Isa::active(), T::SIDE);
+    let (n_rows, width) = (among.rows.len(), among.width);
     // Few rows still keep all threads busy.
-    let share = rows.len().div_ceil(rayon::current_num_threads());
-    let height = share.next_multiple_of(T::ROW_STEP).min(side);
-    let mut found = Neighbours::zeros(rows.len(), width);
+    let share = n_rows.div_ceil(rayon::current_num_threads());
+    let height = share.next_multiple_of(T::ROW_STEP).min(T::SIDE);
+    let mut found = Neighbours::zeros(n_rows, width);
     if found.indices.is_empty() {
         return Ok(found);
     }
+    let short = Mutex::new(Vec::new());
     found.strips(height).enumerate().try_for_each_init(
-        || (Vec::new(), vec![zero; side * side]),
-        |(counts, tile), (s, (indices, values))| {
-            let span = s * height..((s + 1) * height).min(rows.len());
-            let mut strip = Strip::<E>::new(span.len(), side, width);
-            for left in (0..candidates.len()).step_by(side) {
-                job.proceed()?;
-                let cols = left..(left + side).min(candidates.len());
-                tiles.fill(span.clone(), cols.clone(), counts, tile)?;
-                for (i, values) in tile.chunks(side).take(span.len()).enumerate() {
-                    let own = rows[span.start + i];
-                    strip.show_row(isa, i, values, cols.len(), |j| {
-                        let feature = candidates[left + j];
-                        (feature != own).then_some(feature)
-                    });
-                }
-            }
-            strip.write(width, indices, values);
+        || Scratch::new(zero, T::SIDE),
+        |scratch, (s, (indices, values))| {
+            let span = s * height..((s + 1) * height).min(n_rows);
+            let strip = shown(tiles, span.clone(), among, true, scratch, job)?;
+            let missing = strip.write(span.start, indices, values);
+            short.lock().unwrap_or_else(PoisonError::into_inner).extend(missing);
             Ok(())
         },
     )?;
+    let mut short = short.into_inner().unwrap_or_else(PoisonError::into_inner);
+    short.sort_unstable();
+    redo(tiles, zero, among, short, &mut found, job)?;
     Ok(found)
 }
+
+/// Make the lists of the rows anew in which a guess was wrong, this time without one.
+fn redo<E: Entry, T: Tiles<E>>(
+    tiles: &T,
+    zero: E::Value,
+    among: Among<'_>,
+    short: Vec<usize>,
+    found: &mut Neighbours,
+    job: &Job,
+) -> Result<()> {
+    let mut starts: Vec<usize> = short.iter().map(|row| row / T::ROW_STEP * T::ROW_STEP).collect();
+    starts.dedup();
+    let groups: Vec<Neighbours> = starts
+        .par_iter()
+        .map_init(
+            || Scratch::new(zero, T::SIDE),
+            |scratch, &start| {
+                let span = start..(start + T::ROW_STEP).min(among.rows.len());
+                let mut group = Neighbours::zeros(span.len(), among.width);
+                let strip = shown(tiles, span, among, false, scratch, job)?;
+                strip.write(start, &mut group.indices, &mut group.values);
+                Ok(group)
+            },
+        )
+        .collect::<Result<_>>()?;
+    let mut groups = starts.into_iter().zip(groups).peekable();
+    for row in short {
+        while groups.peek().is_some_and(|(start, _)| start + T::ROW_STEP <= row) {
+            groups.next();
+        }
+        if let Some((start, group)) = groups.peek() {
+            found.copy_row(row, group, row - start);
+        }
+    }
+    Ok(())
+}
+
+/// What a thread uses again for the next rows.
+struct Scratch<E: Entry> {
+    counts: Vec<u32>,
+    tile: Vec<E::Value>,
+    room: Vec<E>,
+}
+
+impl<E: Entry> Scratch<E> {
+    fn new(zero: E::Value, side: usize) -> Self {
+        Self { counts: Vec::new(), tile: vec![zero; side * side], room: Vec::new() }
+    }
+}
+
+/// The rows `span` after all candidates have passed; with `guess`, some lists may be short.
+fn shown<'a, E: Entry, T: Tiles<E>>(
+    tiles: &T,
+    span: Range<usize>,
+    among: Among<'_>,
+    guess: bool,
+    scratch: &'a mut Scratch<E>,
+    job: &Job,
+) -> Result<Strip<'a, E>> {
+    let (isa, side) = (Isa::active(), T::SIDE);
+    let Among { rows, candidates, width } = among;
+    let Scratch { counts, tile, room } = scratch;
+    room.resize(span.len() * room_for(width), E::FILLER);
+    let mut strip = Strip::new(room, side, width, |room| {
+        if guess { TopN::guessing(width, candidates.len(), room) } else { TopN::new(width, room) }
+    });
+    let n_tiles = candidates.len().div_ceil(side);
+    let own_tile = span.start / side;
+    for k in 0..n_tiles {
+        job.proceed()?;
+        let left = (own_tile + spread(k, n_tiles)) % n_tiles * side;
+        let cols = left..(left + side).min(candidates.len());
+        tiles.fill(span.clone(), cols.clone(), counts, tile)?;
+        for (i, values) in tile.chunks(side).take(span.len()).enumerate() {
+            let own = rows[span.start + i];
+            strip.show_row(isa, i, values, cols.len(), |j| {
+                let feature = candidates[left + j];
+                (feature != own).then_some(feature)
+            });
+        }
+    }
+    Ok(strip)
+}
+
+/// The `k`-th of all pairs a ≤ b below `n`: diagonal by diagonal, these spread.
+fn pair(k: usize, n: usize) -> (usize, usize) {
+    // Around the corner all diagonals have n pairs; of an even n, the last is half a one.
+    let full = n.div_ceil(2);
+    let (diagonal, a) = (k / n, k % n);
+    let step = if diagonal < full { spread(diagonal, full) } else { full };
+    let b = (a + step) % n;
+    (a.min(b), a.max(b))
+}
+
+/// The `k`-th of the numbers below `n`, in an order in which any few in a row are spread evenly,
+/// and 0 is the last: so what a row sees first is a sample of all, however features are sorted, and
+/// its own tile, where features alike may stand, comes late.
+fn spread(k: usize, n: usize) -> usize {
+    // The golden section leaves the most even gaps.
+    let step = (0.618 * n as f64) as usize;
+    let coprime = |&step: &usize| {
+        let (mut a, mut b) = (n, step);
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        a == 1
+    };
+    let step = (step.max(1)..=n).find(coprime).unwrap_or(1);
+    (k + 1) * step % n
+}
+
+#[cfg(test)]
+mod tests;
