@@ -1,6 +1,9 @@
 """The kernels against named peers: equality first, then the best of a few runs of each.
 
-``python benches/kernels.py [--threads N] [count|sparse|functional|top|semantic|ndcg|extend]...``
+    python benches/kernels.py [--threads N] [NAME]...
+
+runs all of ``count``, ``sparse``, ``functional``, ``counted``, ``top``, ``semantic``, ``ndcg``,
+``extend`` and ``parts``, or those named.
 
 Both sides run on N threads (1 by default). On one thread the figures are seconds of CPU, which a
 busy machine disturbs least; on more they are wall seconds.
@@ -200,14 +203,45 @@ def extend():
         print(f"extend {F:,} features, {density:.1%}: {entries / seconds / 1e6:.0f} M entries/s")
 
 
+def parts():
+    """Item 11: Parquet parts, written and read back."""
+    import tempfile
+    from pathlib import Path
+
+    import pyarrow
+
+    from sfal.store.manifest import Counts, Part
+    from sfal.store.parts import Windows, read_part, write_part
+
+    pyarrow.set_cpu_count(THREADS)
+    for density, n in ((0.12, 4_096), (0.003, 65_536)):
+        _, batches = occurrences(F, n, density)
+        pieces = [
+            Windows(np.arange(len(p) - 1, dtype=np.uint64), np.zeros(len(p) - 1, np.uint32), p, i)
+            for p, i in batches
+        ]
+        whole = Windows.join(pieces)
+        whole = Windows(
+            np.arange(n, dtype=np.uint64), np.zeros(n, np.uint32), whole.indptr, whole.indices
+        )
+        entries = len(whole.indices)
+        with tempfile.TemporaryDirectory() as name:
+            folder, file = Path(name), "part-000000.parquet"
+            writing, sha256 = best(lambda f=folder, w=whole, n=file: write_part(f, n, w))
+            counts = Counts(documents=n, windows=n, occurrences=entries)
+            part = Part(file, sha256, 0, n, counts, "")
+            reading, back = best(lambda f=folder, p=part: read_part(f, p))
+            size = (folder / "occurrences" / file).stat().st_size
+        np.testing.assert_array_equal(back.indices, whole.indices)
+        rates = (entries / seconds / 1e6 for seconds in (writing, reading, writing + reading))
+        print(f"parts {F:,} features, {density:.1%}: write {next(rates):.0f}, read ", end="")
+        print(
+            f"{next(rates):.0f}, both {next(rates):.0f} M entries/s; {size / entries:.2f} bytes each"
+        )
+
+
+NAMES = ("count", "sparse", "functional", "counted", "top", "semantic", "ndcg", "extend", "parts")
+
 if __name__ == "__main__":
-    for name in sys.argv[1:] or [
-        "count",
-        "sparse",
-        "functional",
-        "top",
-        "semantic",
-        "ndcg",
-        "extend",
-    ]:
+    for name in sys.argv[1:] or NAMES:
         globals()[name]()

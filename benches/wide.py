@@ -1,16 +1,23 @@
 """Wide SAEs: neighbours and NDCG of many features, with the peak of memory beyond the bits.
 
-``python benches/wide.py N_FEATURES N_WINDOWS DENSITY DIM [N_ROWS]``; with N_ROWS, only that many
-rows are ranked and the time of all is extrapolated.
+    python benches/wide.py N_FEATURES N_WINDOWS DENSITY DIM [N_ROWS]
+
+With N_ROWS, only that many rows are ranked, as one of several processes would do it, and time and
+disk of all are extrapolated. Beside ours stands what the pieces would take at the rates measured
+in the same run: counting each pair once, at the rate of 4,096 features; numpy's product of the
+vectors; a selection from similarities that are there.
 """
 
 import resource
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 
 from sfal import _core
+from sfal.store.parts import Windows, write_part
 
 
 def windows(n_features, n_windows, density, batch=256):
@@ -29,7 +36,47 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def seconds_of(work):
+    """Least time of two runs."""
+    times = []
+    for _ in range(2):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def bound(n_features, n_windows, dim):
+    """Seconds of counting, product and selection of all pairs, at the rates of this machine."""
+    dense = _core.Occurrences(4_096)
+    for batch in windows(4_096, 16_384, 0.12):
+        dense.extend(*batch)
+    bits = 4_096 * 4_097 / 2 * 16_384
+    counting = seconds_of(dense.histogram) / bits * n_features * (n_features + 1) / 2 * n_windows
+    rng = np.random.default_rng(2)
+    a = rng.standard_normal((4_096, dim), dtype=np.float32)
+    b = rng.standard_normal((dim, 16_384), dtype=np.float32)
+    product = seconds_of(lambda: a @ b) / (4_096 * 16_384) * n_features**2
+    rows = min(n_features, max(64, (1 << 27) // n_features))
+    similarity = rng.standard_normal((rows, n_features), dtype=np.float32)
+    selection = seconds_of(lambda: _core.top_neighbours(similarity)) / rows * n_features
+    return {"counting": counting, "numpy product": product, "selection": selection}
+
+
+def disk(n_features, batch):
+    """Bytes of the lists of all features, and of a window in a part, from one batch."""
+    with tempfile.TemporaryDirectory() as folder:
+        indptr, indices = batch
+        n = len(indptr) - 1
+        content = Windows(np.arange(n, dtype=np.uint64), np.zeros(n, np.uint32), indptr, indices)
+        write_part(Path(folder), "part-000000.parquet", content)
+        (part,) = Path(folder).glob("*/*.parquet")
+        return 4 * n_features * min(1_023, n_features - 1), part.stat().st_size / n
+
+
 def main(n_features, n_windows, density, dim, n_rows=None):
+    """Rank and score, and print what it took."""
+    limits = bound(n_features, n_windows, dim)
     counted = _core.Occurrences(n_features)
     for batch in windows(n_features, n_windows, density):
         counted.extend(*batch)
@@ -48,8 +95,13 @@ def main(n_features, n_windows, density, dim, n_rows=None):
         lists.append(work())
         seconds = (time.perf_counter() - start) * scale
         total += seconds
-        print(f"{name:<12} {seconds:9.2f} s   peak {peak():,.0f} MB")
-    print(f"{'all':<12} {total:9.2f} s   median ndcg {np.nanmedian(lists[2]):.4f}")
+        print(f"{name:<14} {seconds:9.1f} s   peak {peak():,.0f} MB")
+    print(f"{'all':<14} {total:9.1f} s   median ndcg {np.nanmedian(lists[2]):.4f}")
+    for name, seconds in limits.items():
+        print(f"{name:<14} {seconds:9.1f} s")
+    print(f"{'of the three':<14} {total / sum(limits.values()):9.2f} x")
+    ranked, window = disk(n_features, batch)
+    print(f"disk: {ranked / 1e9:.2f} GB a set of lists, {window * n_windows / 1e9:.2f} GB of parts")
 
 
 if __name__ == "__main__":
