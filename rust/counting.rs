@@ -31,6 +31,7 @@ pub(crate) fn add_pairs(
     let margins = occurrences.counts();
     let pairs = n as f64 * n as f64 / 2.0;
     if sparse::pays(&margins, &margins, pairs, occurrences.n_windows()) {
+        sparse::check_memory(&margins, occurrences.n_windows(), job)?;
         return add_pairs_sparse(counts, n, occurrences, job);
     }
     let isa = Isa::active();

@@ -145,6 +145,9 @@ pub fn functional(
         let pairs = if plan.all { pairs / 2.0 } else { pairs };
         let n_windows = occurrences.n_windows();
         let rare = sparse::pays(&row_counts, &col_counts, pairs, n_windows);
+        if rare {
+            sparse::check_memory(&col_counts, n_windows, job)?;
+        }
         let n_windows = n_windows as u64;
         let row_margins = &Margins::new(row_counts.into_iter(), n_windows);
         let col_margins = &Margins::new(col_counts.into_iter(), n_windows);

@@ -10,6 +10,8 @@
 use rayon::prelude::*;
 
 use crate::bits::{BLOCK_WINDOWS, for_each_one};
+use crate::error::Result;
+use crate::job::Job;
 use crate::kernels::Isa;
 use crate::occurrences::Occurrences;
 
@@ -106,6 +108,14 @@ impl ByWindow {
             }
         }
     }
+}
+
+/// Refuse lists beyond the memory limit: those of features that occur `counts` times.
+pub(crate) fn check_memory(counts: &[u64], n_windows: usize, job: &Job) -> Result<()> {
+    let occurrences = counts.iter().map(|&c| u128::from(c)).sum::<u128>();
+    let bounds = size_of::<usize>() * (n_windows + 1) * counts.len().div_ceil(PANEL);
+    let bytes = occurrences * (size_of::<u32>() + size_of::<u16>()) as u128 + bounds as u128;
+    job.check_memory("the windows of each feature", bytes, "count fewer windows at a time")
 }
 
 /// Whether counting by increments beats the dense kernel for these rows and columns, given how
