@@ -1,8 +1,9 @@
 """Stage 1: pass a corpus through a language model once, and count for all its SAEs."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from sfal.cooc.histogram import export_histogram
 from sfal.cooc.job import Job
 from sfal.cooc.load import load_model, load_saes, now, point
 from sfal.cooc.settings import BUFFER_DOCUMENTS, CollectSettings
+from sfal.cooc.speed import KEY, standing_start
 from sfal.errors import InvalidInputError, SfalError
 from sfal.progress import progress
 from sfal.sources.model import Source
@@ -22,9 +24,6 @@ from sfal.store.paths import source_dir
 
 if TYPE_CHECKING:
     from sfal.cooc.activations import LanguageModel
-
-_ELEMENTS = {"cpu": 1 << 24, "cuda": 1 << 28}
-"""Products of tokens and features held at once, by device."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +89,7 @@ def collect(
             if loaded is not None and lacking:
                 from sfal.cooc.examples import gather_examples
 
-                elements = _ELEMENTS[settings.resolved_device()]
-                gather_examples(lacking, *loaded, settings, elements)
+                gather_examples(lacking, *loaded, settings)
             return [
                 replace(result, error=job.error) for result, job in zip(results, jobs, strict=True)
             ]
@@ -153,13 +151,21 @@ def _count(jobs: Sequence[Job], settings: CollectSettings) -> "tuple[Corpus, Lan
     start, stop = settings.documents
     passed = RunningHash()
     position = start
+    speed = standing_start(model, sum(job.error is None for job in jobs), settings)
+    clock = time.perf_counter()
     try:
         with progress(stop - start, jobs[0].source.model, "document") as bar:
             for buffer in buffers(documents, start, stop, BUFFER_DOCUMENTS):
                 for text in buffer.texts:
                     passed.add(text)
                 position = buffer.stop
-                _count_buffer(buffer, passed.value, jobs, model, settings)
+                tokens = _count_buffer(buffer, passed.value, jobs, model, settings)
+                moment = time.perf_counter()
+                if tokens:  # what was counted before passes faster
+                    speed = speed.plus(tokens, moment - clock)
+                    for job in jobs:
+                        job.note(**{KEY: asdict(speed)})
+                clock = moment
                 bar.update(len(buffer.texts))
                 if not any(job.pending for job in jobs):
                     break
@@ -200,8 +206,8 @@ def _count_buffer(
     jobs: Sequence[Job],
     model: "LanguageModel",
     settings: CollectSettings,
-) -> None:
-    """Pass one buffer through the model, for the jobs that want it."""
+) -> int:
+    """Pass one buffer through the model, for the jobs that want it; how many tokens passed."""
     wanting: dict[bool | None, list[Job]] = {}
     for job in jobs:
         if job.wants(buffer.first, buffer.stop):
@@ -211,8 +217,10 @@ def _count_buffer(
                 job.passed(buffer.stop, documents_sha256)
             except SfalError as e:
                 job.fail(e)
+    tokens = 0
     for prepend_bos, same in wanting.items():
-        _count_alike(buffer, documents_sha256, same, model, settings, prepend_bos)
+        tokens = _count_alike(buffer, documents_sha256, same, model, settings, prepend_bos)
+    return tokens
 
 
 def _count_alike(
@@ -222,13 +230,12 @@ def _count_alike(
     model: "LanguageModel",
     settings: CollectSettings,
     prepend_bos: bool | None,
-) -> None:
-    """Count a buffer for jobs that want the same tokens."""
+) -> int:
+    """Count a buffer for jobs that want the same tokens; how many there are."""
     from sfal.cooc.windows import fired_windows
 
     plan = plan_buffer(buffer.texts, model, settings, prepend_bos)
     found = {job.source.name: BufferWindows(buffer.first, plan) for job in jobs}
-    max_elements = _ELEMENTS[settings.resolved_device()]
     for batch in plan.batches:
         activations = model.activations([plan.ids[place] for place in batch])
         for job in jobs:
@@ -240,7 +247,7 @@ def _count_alike(
                     activations[place],
                     [plan.windows[place] for place in batch],
                     job.sae,
-                    max_elements,
+                    settings.max_elements,
                     hook=f"{place} of {model.name}",
                     documents=[buffer.first + place for place in batch],
                 )
@@ -255,6 +262,7 @@ def _count_alike(
                 job.append(buffer.first, windows, plan.counts, documents_sha256)
             except SfalError as e:
                 job.fail(e)
+    return plan.counts.tokens
 
 
 def _finish(job: Job) -> CollectResult:

@@ -61,9 +61,7 @@ class Job:
         job = cls(source, folder, settings)
         if not has_manifest(folder):
             return job
-        manifest = Manifest.load(folder)
-        require_same(folder, "inputs", manifest.source, job.identity(), _OTHER_RUN)
-        require_same(folder, "settings", manifest.settings, settings.deciding(), _OTHER_RUN)
+        manifest = job._same_run()
         job.writer = job._writer(manifest)
         if settings.redo_damaged:
             job.writer.drop_damaged()
@@ -73,6 +71,28 @@ class Job:
         if settings.shard is None:
             job.writer.extend(settings.n_docs, None)
         return job
+
+    def documents_left(self) -> int:
+        """Documents still to be counted, as far as the manifest tells; nothing is touched.
+
+        Raises
+        ------
+        SettingsMismatchError, ArtifactError
+            As :meth:`open`.
+        """
+        first, stop = self.settings.documents
+        if not has_manifest(self.folder):
+            return stop - first
+        manifest = replace(self._same_run(), n_docs=self.settings.n_docs)
+        return sum(end - start for start, end in manifest.gaps)
+
+    def _same_run(self) -> Manifest:
+        """Manifest on disk, of the same inputs and settings."""
+        manifest = Manifest.load(self.folder)
+        require_same(self.folder, "inputs", manifest.source, self.identity(), _OTHER_RUN)
+        deciding = self.settings.deciding()
+        require_same(self.folder, "settings", manifest.settings, deciding, _OTHER_RUN)
+        return manifest
 
     @property
     def manifest(self) -> Manifest | None:
@@ -164,6 +184,13 @@ class Job:
         counts = replace(counts, occurrences=len(windows.indices))
         self.writer.append(first, first + counts.documents, windows, counts, documents_sha256)
         self.counted += counts.documents
+
+    def note(self, **facts: Any) -> None:
+        """Keep facts that do not decide the result, from the next writing of the manifest on."""
+        if self.writer is not None:
+            manifest = self.writer.manifest
+            volatile = {**manifest.volatile, **facts}
+            self.writer.manifest = replace(manifest, volatile=volatile)
 
     def fail(self, error: SfalError) -> None:
         """Give the source up; what has been written stays."""

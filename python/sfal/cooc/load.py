@@ -15,6 +15,7 @@ from sfal.sources.model import Source
 if TYPE_CHECKING:
     from sfal.cooc.activations import LanguageModel
     from sfal.cooc.hooks import HookPoint
+    from sfal.cooc.saes import Sae
 
 _PACKAGES = ("sfal", "torch", "transformers", "tokenizers", "datasets", "pyarrow", "numpy")
 
@@ -67,25 +68,37 @@ def load_saes(
     jobs: Sequence[Job], model: "LanguageModel", corpus: Corpus, settings: CollectSettings
 ) -> None:
     """Load the SAE of every job; a job whose SAE is refused is given up."""
-    from sfal.cooc.saes import load_sae
-
     fingerprints = {"model": model.fingerprint, "corpus": corpus.fingerprint}
     for job in jobs:
         if job.error is not None:
             continue
         try:
-            sae = load_sae(
-                job.source.sae,
-                device=settings.resolved_device(),
-                dtype=settings.sae_dtype,
-                top_k=settings.top_k,
-                input_scale=settings.input_scale,
-                decoder_norm_gate=settings.decoder_norm_gate,
-            )
-            model.check_width(point(job.source), sae.d_in, job.source.name)
+            sae = load_one(job.source, model, settings)
             job.load(sae, fingerprints, _circumstances(job, model, settings))
         except SfalError as e:
             job.fail(e)
+
+
+def load_one(source: Source, model: "LanguageModel", settings: CollectSettings) -> "Sae":
+    """Load the SAE of a source.
+
+    Raises
+    ------
+    SfalError
+        If it cannot be loaded, or does not fit the model.
+    """
+    from sfal.cooc.saes import load_sae
+
+    sae = load_sae(
+        source.sae,
+        device=settings.resolved_device(),
+        dtype=settings.sae_dtype,
+        top_k=settings.top_k,
+        input_scale=settings.input_scale,
+        decoder_norm_gate=settings.decoder_norm_gate,
+    )
+    model.check_width(point(source), sae.d_in, source.name)
+    return sae
 
 
 def point(source: Source) -> "HookPoint":

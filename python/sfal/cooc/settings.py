@@ -15,6 +15,7 @@ What is batched with what decides the last bits of an activation, so a run
 always passes the same buffers, counted from its first document.
 """
 
+_ELEMENTS = {"cpu": 1 << 24, "cuda": 1 << 28}
 _DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 _SAE_DTYPES = ("float32", "bfloat16", "float64")
 
@@ -209,6 +210,11 @@ class CollectSettings:
                 "no CUDA device is available; leave --device away to run on the CPU"
             )
         return self.device
+
+    @property
+    def max_elements(self) -> int:
+        """Products of tokens and features held at once on the device."""
+        return _ELEMENTS["cpu" if self.resolved_device() == "cpu" else "cuda"]
 
     def resolved_dtype(self) -> str:
         """The language model's dtype."""

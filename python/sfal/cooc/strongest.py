@@ -63,6 +63,17 @@ class Strongest:
             places = torch.cat([self.positions[some], positions[:, some].T], 1)
             self.positions[some] = places.gather(1, chosen)
 
+    def restore(
+        self,
+        values: NDArray[np.float32],
+        documents: NDArray[np.int64],
+        positions: NDArray[np.int32],
+    ) -> None:
+        """Take up what another one had come to."""
+        self.values.copy_(torch.from_numpy(values))
+        self.documents.copy_(torch.from_numpy(documents))
+        self.positions.copy_(torch.from_numpy(positions))
+
     def referenced(self) -> NDArray[np.int64]:
         """Ordinals of the documents that are named, rising."""
         found: NDArray[np.int64] = np.unique(self.documents[self.values > 0].cpu().numpy())
