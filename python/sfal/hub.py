@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sfal.errors import DownloadError, SfalError
 
@@ -40,6 +41,54 @@ def list_files(repo_id: str, revision: str | None = None) -> list[str]:
 
     with hub_errors(f"the list of files of {repo_id}"):
         return list(list_repo_files(repo_id, revision=revision))
+
+
+def bytes_to_fetch(repo_id: str, folder: str = "", revision: str | None = None) -> dict[str, int]:
+    """Files of a model repository, and the bytes that fetching each would bring.
+
+    Only the list of files is asked for.
+
+    Parameters
+    ----------
+    repo_id : str
+        Repository on the hub.
+    folder : str
+        Folder in it to look below.
+    revision : str, optional
+        Commit, branch or tag.
+
+    Returns
+    -------
+    dict of str to int
+        Path -> bytes; 0 for a file that lies in the local cache.
+
+    Raises
+    ------
+    DownloadError
+        If the hub cannot be asked, or does not tell.
+    """
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    # The cache names contents by what the hub calls their ETag, whatever commit they are of.
+    repository = repo_folder_name(repo_id=repo_id, repo_type="model")
+    blobs = Path(constants.HF_HUB_CACHE) / repository / "blobs"
+    with hub_errors(f"the list of files of {repo_id}"):
+        about = HfApi().model_info(repo_id, revision=revision, files_metadata=True)
+    return {
+        file.rfilename: 0
+        if (blobs / str(file.lfs.sha256 if file.lfs else file.blob_id)).exists()
+        else file.size or 0
+        for file in about.siblings or ()
+        if file.rfilename.startswith(f"{folder}/" if folder else "")
+    }
+
+
+def is_offline() -> bool:
+    """Whether the hub's own switch keeps it from being asked."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
 
 
 _GATED = (

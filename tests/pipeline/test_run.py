@@ -13,18 +13,19 @@ from cooc import plain
 from servers import exports, s3, worlds
 from servers import hub as hub_server
 from sfal.store.npz import open_histogram
+from sfal.units import size_text
 
 NAME = "gemma-2-2b/0-gemmascope-res-16k"
 DOCUMENTS = plain.texts(60, seed=3, longest=60)
 K = "12"
+RECORDS = [exports.record(i) for i in range(worlds.N_FEATURES) if i != 3]
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     """Environment in which the hub and the bucket are local servers."""
     root = tmp_path_factory.mktemp("pipeline")
-    records = [exports.record(i) for i in range(worlds.N_FEATURES) if i != 3]
-    with hub_server.serve() as hub, s3.serve(exports.export([records])) as bucket:
+    with hub_server.serve() as hub, s3.serve(exports.export([RECORDS])) as bucket:
         worlds.gemma(hub, root, DOCUMENTS)
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "SFAL_"))}
         yield {
@@ -92,4 +93,7 @@ def test_a_dry_run_does_nothing(world, tmp_path):
     done = sfal(world, tmp_path, "run", NAME, *COMMON, "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "documents 0 to 59" in done.stdout
+    size = size_text(len(exports.batch(RECORDS)))
+    assert f"explanations of {NAME}\n  to download  {size}\n" in done.stdout
+    assert "scores into scoring_results.csv" in done.stdout
     assert list(tmp_path.iterdir()) == []

@@ -129,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
             facts = {
                 "id": name,
                 "sha": self.hub.commit(kind, name),
-                "siblings": [{"rfilename": path} for path in files],
+                "siblings": [self._sibling(kind, name, path) for path in files],
                 "private": False,
                 "gated": "manual" if name in self.hub.refused else False,
                 "tags": [],
@@ -141,6 +141,12 @@ class _Handler(BaseHTTPRequestHandler):
                 self._tree(kind, name, "/".join(rest[2:]), with_body)
         elif rest[0] != "tree":
             self._error(404, "EntryNotFound", with_body)
+
+    def _sibling(self, kind, name, path):
+        """A file as of a large one: what it is called is the ETag under which it is cached."""
+        data = (self.hub.repositories[kind, name] / path).read_bytes()
+        lfs = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "pointerSize": 134}
+        return {"rfilename": path, "size": len(data), "blobId": "0" * 40, "lfs": lfs}
 
     def _revision(self, kind, name, revision, with_body):
         if revision in ("main", self.hub.commit(kind, name)):

@@ -193,6 +193,10 @@ def count(
     for note in {note: None for source in sources for note in source.notes}:
         click.echo(f"Note: {note}", err=True)
     settings = _settings(common, options)
+    if common.threads is not None:
+        import torch
+
+        torch.set_num_threads(common.threads)
     if dry_run:
         from sfal.cooc.estimate import estimate
 
@@ -202,10 +206,6 @@ def count(
         return
     from sfal.cooc.collect import collect
 
-    if common.threads is not None:
-        import torch
-
-        torch.set_num_threads(common.threads)
     try:
         results = collect(sources, settings, common.data_dir)
     except KeyboardInterrupt as e:

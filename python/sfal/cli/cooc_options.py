@@ -117,7 +117,12 @@ _SHARED = [
     click.option(
         "--resume", is_flag=True, help="Check all parts first, redo what is missing or damaged."
     ),
-    click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing."),
+    click.option(
+        "--dry-run",
+        is_flag=True,
+        help="Say what would be downloaded, computed and stored, and how long it would take; do "
+        "nothing else.",
+    ),
 ]
 
 

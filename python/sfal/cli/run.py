@@ -62,7 +62,11 @@ def run(
             refused.append(e)
     done = tuple(source.name for sources in groups.values() for source in sources)
     if options["dry_run"]:
-        click.echo(f"then: explanations of {len(done)} sources, their embeddings, {output}")
+        from sfal.embeddings.estimate import estimate
+
+        for line in estimate(done, common.data_dir, models):
+            click.echo(line)
+        click.echo(f"scores into {output}")
     elif done:
         _explain_and_score(common, done, models, explainer, output, options["run"])
     fail_for(refused)

@@ -81,21 +81,11 @@ def download_export(
         If the bucket has no explanations of the source (the message lists
         sources that it has), or does not deliver what it lists.
     """
-    if source.count("/") != 1:
-        raise InvalidInputError(
-            f"{source!r} is no Neuronpedia id: give model/source, "
-            "such as gemma-2-2b/0-gemmascope-res-16k"
-        )
-    prefix = f"v1/{check_name(source, 'Neuronpedia id')}/explanations/"
     client = Client(base_url(), patience)
-    listing = list_bucket(client, prefix)
-    objects, n_ignored = _batches(listing, prefix)
-    if not objects:
-        raise DownloadError(_no_explanations(client, source))
-    _check_sizes(objects, source)
+    objects, n_ignored = _listed(client, source)
     folder = source_dir / EXPORT
     names = {number: _file_name(number, stored) for number, stored in objects.items()}
-    missing = [n for n in sorted(objects) if not _is_there(folder / names[n], objects[n])]
+    missing = _missing(objects, names, folder)
     with progress(len(missing), f"fetching {source}", "batch") as bar:
         for _ in in_parallel(
             missing,
@@ -109,6 +99,19 @@ def download_export(
     return Export(
         source, tuple(folder / n for n in chosen), _digest(chosen), len(missing), n_ignored
     )
+
+
+def export_bytes(source: str, source_dir: Path, patience: Patience | None = None) -> int:
+    """Bytes that :func:`download_export` would fetch; only the bucket's list is asked for.
+
+    Raises
+    ------
+    DownloadError
+        If the bucket cannot be listed, or has no explanations of the source.
+    """
+    objects, _ = _listed(Client(base_url(), patience), source)
+    names = {number: _file_name(number, stored) for number, stored in objects.items()}
+    return sum(objects[n].size for n in _missing(objects, names, source_dir / EXPORT))
 
 
 def cached_export(source_dir: Path) -> Export | None:
@@ -135,6 +138,26 @@ def cached_export(source_dir: Path) -> Export | None:
                 f"{folder / name} is missing; `sfal embeddings download` fetches it again"
             )
     return Export(str(listing.get("source")), tuple(folder / n for n in names), _digest(names))
+
+
+def _listed(client: Client, source: str) -> tuple[dict[int, StoredObject], int]:
+    """Batches of a source by number, and how many objects beside them are none."""
+    if source.count("/") != 1:
+        raise InvalidInputError(
+            f"{source!r} is no Neuronpedia id: give model/source, "
+            "such as gemma-2-2b/0-gemmascope-res-16k"
+        )
+    prefix = f"v1/{check_name(source, 'Neuronpedia id')}/explanations/"
+    objects, n_ignored = _batches(list_bucket(client, prefix), prefix)
+    if not objects:
+        raise DownloadError(_no_explanations(client, source))
+    _check_sizes(objects, source)
+    return objects, n_ignored
+
+
+def _missing(objects: dict[int, StoredObject], names: dict[int, str], folder: Path) -> list[int]:
+    """Numbers of the batches that are not in a folder yet."""
+    return [n for n in sorted(objects) if not _is_there(folder / names[n], objects[n])]
 
 
 def _batches(listing: Listing, prefix: str) -> tuple[dict[int, StoredObject], int]:

@@ -1,5 +1,6 @@
 """Sources of Gemma Scope and Llama Scope, chosen by layer, width and L0."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ _DEFAULT_L0 = 100
 
 _GEMMA_PATH = re.compile(r"layer_(\d+)/width_(\w+)/average_l0_(\d+)")
 _LLAMA_PATH = re.compile(r"Llama3_1-8B-Base-L(\d+)([RMA])-(\d+x)")
+_LLAMA_WIDTH = 4096
+"""Width of Llama-3.1-8B's residual stream, of which the SAEs' are multiples."""
 _LLAMA_SITES: dict[str, Site] = {"res": "res", "mlp": "mlp", "att": "attn_out"}
 
 
@@ -243,3 +246,22 @@ def _ranges(numbers: Iterable[int]) -> str:
         else:
             runs.append([number])
     return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs) or "none"
+
+
+def named_width(ref: SaeRef) -> int | None:
+    """Number of features that the name of a Gemma Scope or Llama Scope SAE promises.
+
+    Examples
+    --------
+    >>> named_width(SaeRef("gemma_scope", path="layer_0/width_65k/average_l0_21"))
+    65536
+    """
+    gemma = _GEMMA_PATH.fullmatch(ref.path or "")
+    if ref.kind == "gemma_scope" and gemma and re.fullmatch(r"\d+[km]", gemma[2]):
+        thousands = int(gemma[2][:-1]) * (1000 if gemma[2].endswith("m") else 1)
+        # 16k stands for 2**14, 1m for 2**20: the power of two next to it.
+        return 1 << round(math.log2(thousands * 1000))
+    llama = _LLAMA_PATH.fullmatch(ref.path or "")
+    if ref.kind == "llama_scope" and llama:
+        return _LLAMA_WIDTH * int(llama[3][:-1])
+    return None

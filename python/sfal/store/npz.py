@@ -246,6 +246,24 @@ def write_histogram(path: Path, counts: npt.NDArray[np.uint32], n_windows: int) 
         _write_member(out, N_WINDOWS, np.array(n_windows, dtype=np.int64))
 
 
+def histogram_bytes(n_features: int) -> int:
+    """Size of the file that :func:`write_histogram` makes for an SAE of this width.
+
+    Examples
+    --------
+    >>> histogram_bytes(16_384) - 4 * 16_384**2
+    790
+    """
+    # Headers are padded: they are as long as those of a small histogram that ends as far from
+    # a boundary as this one.
+    small = n_features % 8 + 8
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", allowZip64=True) as out:
+        _write_member(out, HISTOGRAM, np.zeros((small, small), np.int32))
+        _write_member(out, N_WINDOWS, np.array(0, dtype=np.int64))
+    return file.tell() + 4 * (n_features**2 - small**2)
+
+
 def _write_member(archive: zipfile.ZipFile, name: str, array: npt.NDArray[Any]) -> None:
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
