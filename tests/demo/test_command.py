@@ -33,7 +33,7 @@ def kept(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo") / "kept"
     home = tmp_path_factory.mktemp("home")
     started = time.monotonic()
-    result = run("demo", "--keep", folder, HF_HOME=str(home), COLUMNS="100")
+    result = run("demo", "--keep", folder, HF_HOME=str(home), COLUMNS="80")
     assert result.returncode == 0, result.stderr
     return SimpleNamespace(
         folder=folder, out=result.stdout, seconds=time.monotonic() - started, home=home
@@ -63,7 +63,7 @@ def test_best_and_worst_features_are_shown_with_matches_marked(kept):
 
 
 def test_no_line_is_wider_than_the_screen(kept):
-    assert max(len(line) for line in kept.out.split("Worst")[0].splitlines()) <= 100
+    assert max(len(line) for line in kept.out.split("look further")[0].splitlines()) <= 80
 
 
 def test_what_is_kept_serves_the_other_commands(kept, tmp_path):
@@ -77,6 +77,28 @@ def test_what_is_kept_serves_the_other_commands(kept, tmp_path):
     assert scored.returncode == 0, scored.stderr
     with output.open(newline="") as again, (kept.folder / "scoring_results.csv").open() as first:
         assert list(csv.reader(again)) == list(csv.reader(first))
+
+
+def test_the_readme_shows_what_the_demo_shows(kept):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```text\n(What was counted.*?)```", readme, re.DOTALL)
+    shown = kept.out.splitlines()
+    words = [line for line in block.splitlines() if not re.search(r"[+-]?\d\.\d|^  \[…\]$", line)]
+    assert len(words) > 20
+    assert [line for line in words if line not in shown] == []
+    # Another processor rounds otherwise: what is computed is near, not the same.
+    for told, found in zip(rows(block), rows(kept.out), strict=True):
+        assert told == pytest.approx(found, abs=0.02)
+
+
+def test_what_the_screen_says_of_python_works(kept):
+    expression = re.search(r"or in Python\n  (pandas\..*)\n", kept.out)
+    assert expression is not None
+    import pandas
+
+    table = eval(expression[1], {"pandas": pandas})
+    assert len(table) == 1024
+    assert table["sfal"].median() == pytest.approx(rows(kept.out)[1][0], abs=0.001)
 
 
 def test_nothing_is_fetched_into_the_hub_cache(kept):

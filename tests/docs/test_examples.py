@@ -2,13 +2,19 @@
 
 import doctest
 import importlib
+import os
 import pkgutil
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
 import sfal
+from sfal.cli import sfal as sfal_command
 
 README = Path(__file__).parents[2] / "README.md"
 MODULES = sorted(
@@ -31,6 +37,60 @@ def test_readme_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, README.name, "exec"), names)
+
+
+def test_readme_settings_are_taken(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    path = tmp_path / "sfal.toml"
+    path.write_text(block, encoding="utf-8")
+    words = ["--config", str(path), "--histogram", "no"]
+    result = CliRunner().invoke(sfal_command, ["cooc", "gemma", *words])
+    # The file is read first; what is wrong is the word behind it.
+    assert "'no' is not one of" in result.output
+
+
+def test_readme_commands_are_there() -> None:
+    """Every `sfal …` line of the README names commands and options that exist."""
+    text = README.read_text(encoding="utf-8")
+    lines = re.findall(r"^(?:pip install \. && )?sfal ([^#`\n]+)", text, re.MULTILINE)
+    assert len(lines) > 8
+    for line in lines:
+        command: click.Command = sfal_command
+        words = line.split()
+        while isinstance(command, click.Group) and words:
+            found = command.get_command(click.Context(command), words.pop(0))
+            assert found is not None, line
+            command = found
+        options = {name for param in command.params for name in param.opts}
+        given = {word for word in words if word.startswith("--")}
+        assert given <= options | {"--config", "--data-dir"}, line
+
+
+def test_the_completion_that_the_readme_sets_up_completes(tmp_path: Path) -> None:
+    (setup,) = re.findall(r'^eval "\$\(_SFAL_COMPLETE.*$', README.read_text("utf-8"), re.MULTILINE)
+    script = f"""
+    {setup}
+    complete_words() {{
+        COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
+        _sfal_completion sfal; echo "${{COMPREPLY[@]}}"
+    }}
+    complete_words sfal sco
+    complete_words sfal cooc gemma --histogram ""
+    complete_words sfal cooc gemma --layers 0 8 --dry
+    """
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    program = folder / "sfal"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m sfal "$@"\n')
+    program.chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-c", script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"},
+        check=True,
+    )
+    assert done.stdout.splitlines() == ["score", "npz none", "--dry-run"]
 
 
 def test_readme_links_to_files_that_exist() -> None:

@@ -1,15 +1,21 @@
 """``sfal demo``: all stages on the miniature inside the package."""
 
 import os
+import shlex
 import shutil
 import time
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import click
 
 from sfal.cli.options import Common, command
+from sfal.store.paths import SCORES
+
+if TYPE_CHECKING:
+    from sfal.demo.run import LayerOutcome
 
 _WIDTHS = (76, 120)
 """Narrowest and widest screen that is drawn for."""
@@ -48,13 +54,26 @@ def demo(common: Common, keep: Path | None) -> None:
     columns = shutil.get_terminal_size((96, 24)).columns
     width = min(max(columns, _WIDTHS[0]), _WIDTHS[1])
     click.echo("\n".join(screen(layers, figures(), width)))
-    click.echo(f"\n{time.monotonic() - started:.0f} s.", nl=keep is None)
-    if keep is not None:
-        last = layers[-1]
-        feature = last.best[0].feature if last.best else 0
-        click.echo(f" All of it is in {keep}; look further with")
-        click.echo(f"  sfal feature {last.source} {feature} --data-dir {keep}")
-        click.echo(f"  sfal score --data-dir {keep}")
+    click.echo(f"\n{time.monotonic() - started:.0f} s. {_next_steps(layers[-1], keep)}")
+
+
+def _next_steps(last: "LayerOutcome", keep: Path | None) -> str:
+    own = (
+        "An SAE of your own:\n"
+        "  sfal cooc sae --sae SAE --model MODEL --site res --layer N --corpus TEXT.jsonl"
+    )
+    if keep is None:
+        return f"Nothing is kept; `sfal demo --keep DIR` leaves it all in DIR.\n{own}"
+    feature = last.best[0].feature if last.best else 0
+    folder = shlex.quote(str(keep))
+    return (
+        f"All of it is in {keep}; look further with\n"
+        f"  sfal status {folder}\n"
+        f"  sfal feature {last.source} {feature} --data-dir {folder}\n"
+        f"  sfal score --data-dir {folder} --plot scores.png\n"
+        f"or in Python\n"
+        f"  pandas.read_parquet({str(keep / last.source / SCORES)!r})\n{own}"
+    )
 
 
 def _say(line: str) -> None:

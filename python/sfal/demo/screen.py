@@ -34,19 +34,27 @@ def screen(layers: "Sequence[LayerOutcome]", figures: Mapping[str, Any], width: 
         *_table(layers),
         "",
         *_paragraph(
-            f"1: a feature's label puts it among the very features it fires with. 0: chance, an "
-            f"NDCG of {last.chance:.3f} here. Labels shuffled among the features score about 0: "
-            "what is measured is that the right labels are on the right features.",
+            "1: a feature's label puts it among the very features it fires with. 0: no better "
+            f"than a random order, whose NDCG is {last.chance:.3f} here. With the labels shuffled "
+            "among the features the score falls to about 0: what is measured is that the right "
+            "labels are on the right features.",
             width,
         ),
         *_heading(f"Best explained in layer {last.layer}", width),
+        *_paragraph(
+            "Left the features that fire in the same windows (phi: correlation), right those "
+            "whose labels are alike (cosine: nearness of their vectors). #N: place in the other "
+            f"list. *: a match, among the first {NEAR} there.",
+            width,
+        ),
+        "",
         *_views(last.best, width),
         *_heading(f"Worst explained in layer {last.layer}", width),
         *_views(last.worst, width),
+        "",
         *_paragraph(
-            f"#N: place in the other list; *: a match, among the first {NEAR} there. Shown are "
-            "features that fire in 1 to 15 % of the windows and are labelled by three whole "
-            "words or more. A low score may mean a bad label, a bad feature, or that what "
+            "Shown are features that fire in 1 to 15 % of the windows and are labelled by three "
+            "whole words or more. A low score may mean a bad label, a bad feature, or that what "
             "means the same need not fire together. Labels and co-occurrences come from the "
             "same SAE, if from different articles.",
             width,
@@ -81,8 +89,8 @@ def _views(views: "Sequence[FeatureView]", width: int) -> Iterator[str]:
         share = view.windows / view.n_windows
         yield f"  “{view.explanation}”  score {view.sfal:+.2f}"
         yield f"  feature {view.feature}, fires in {share:.1%} of the windows"
-        yield f"  {'labelled like it (cosine)':<{side}} | fires with it (phi)"
-        for left, right in zip(view.semantic, view.functional, strict=True):
+        yield f"  {'fires with it (phi)':<{side}} | labelled like it (cosine)"
+        for left, right in zip(view.functional, view.semantic, strict=True):
             yield f"  {_cell(left, side)} | {_cell(right, side)}".rstrip()
 
 
@@ -101,4 +109,6 @@ def _heading(text: str, width: int) -> list[str]:
 
 
 def _paragraph(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width - 2, initial_indent="  ", subsequent_indent="  ")
+    return textwrap.wrap(
+        text, width - 2, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
+    )
