@@ -106,8 +106,10 @@ def test_a_run_that_goes_on_is_judged_by_what_it_has_done(world, machine, tmp_pa
         "to store": "nothing",
         "time": "none",
     }
-    other = said(machine(*WORDS[:-2], "--k", 9, "--n-docs", 130, "--dry-run"))
-    assert "window_size was 12, now 9" in other[NAME]["refused"]
+    other = machine(*WORDS[:-2], "--k", 9, "--n-docs", 130, "--dry-run")
+    assert other.returncode == 1
+    assert "window_size was 12, now 9" in other.stderr
+    assert "  refused" in other.stdout
 
 
 def test_the_histogram_is_of_the_size_that_was_said(machine, tmp_path):
@@ -154,3 +156,9 @@ def test_a_hub_that_cannot_be_reached_is_said_and_the_rest_is_told(world, tmp_pa
     assert "the hub cannot be reached" in found["model"]["to download"]
     assert found["in"]["to download"] == "0 bytes of model and SAEs, and what is not known"
     assert found["corpus"]["to compute"] == "at most 640,000 tokens"
+
+
+def test_a_run_that_leaves_most_of_the_text_out_says_so(machine):
+    done = machine(*WORDS[:4], "--max-length", 128, "--k", 66, "--n-docs", 60)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"only \d+% of the tokens lie in a window.*smaller --k", done.stderr)

@@ -75,6 +75,8 @@ def test_what_is_kept_serves_the_other_commands(kept, tmp_path):
     output = tmp_path / "again.csv"
     scored = run("score", "--data-dir", kept.folder, "--output", output)
     assert scored.returncode == 0, scored.stderr
+    assert "sfal (top tokens)" in scored.stdout
+    assert "not whether an independent explanation fits" in scored.stdout
     with output.open(newline="") as again, (kept.folder / "scoring_results.csv").open() as first:
         assert list(csv.reader(again)) == list(csv.reader(first))
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from sfal.cooc.settings import CollectSettings
     from sfal.sources import Source
 
+_COVERED = 0.25
+"""Share of the tokens in windows, below which a run deserves a word."""
+
 
 @click.group("cooc", context_settings={"help_option_names": ["-h", "--help"]})
 def cooc() -> None:
@@ -200,9 +203,9 @@ def count(
     if dry_run:
         from sfal.cooc.estimate import estimate
 
-        for line in estimate(sources, settings, common.data_dir):
-            click.echo(line)
-        fail_for(refused)
+        lines, errors = estimate(sources, settings, common.data_dir)
+        click.echo("\n".join(lines))
+        fail_for([*refused, *errors])
         return
     from sfal.cooc.collect import collect
 
@@ -216,8 +219,9 @@ def count(
             click.echo(_summary(result))
             if settings.examples:
                 click.echo(f"  {_examples(result)}")
-        if result.note is not None:
-            click.echo(f"Note: {result.source.name}: {result.note}", err=True)
+        for said in (result.note, _little_covered(result)):
+            if said is not None:
+                click.echo(f"Note: {result.source.name}: {said}", err=True)
     fail_for([*refused, *(result.error for result in results if result.error is not None)])
 
 
@@ -251,6 +255,19 @@ def _summary(result: "CollectResult") -> str:
         f"{result.source.name}: {counts.documents} documents{short}, {counts.windows} windows, "
         f"{100 * manifest.coverage:.1f} % of the tokens, {mean:.1f} features a window{done}; "
         f"in {result.folder}"
+    )
+
+
+def _little_covered(result: "CollectResult") -> str | None:
+    """What to say of a run most of whose text lies in no window."""
+    manifest = result.manifest
+    if manifest is None or not manifest.n_windows or manifest.coverage >= _COVERED:
+        return None
+    size = manifest.settings.get("window_size")
+    return (
+        f"only {manifest.coverage:.0%} of the tokens lie in a window, since most documents are "
+        f"short beside --k {size}; take longer documents or a smaller --k, with --run NAME or in "
+        "another --data-dir"
     )
 
 

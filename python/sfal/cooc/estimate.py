@@ -26,8 +26,10 @@ _NO_RATE = (
 )
 
 
-def estimate(sources: Sequence[Source], settings: CollectSettings, data_dir: Path) -> Iterator[str]:
-    """Lines that say what :func:`sfal.cooc.collect.collect` would do.
+def estimate(
+    sources: Sequence[Source], settings: CollectSettings, data_dir: Path
+) -> tuple[list[str], list[SfalError]]:
+    """Say what :func:`sfal.cooc.collect.collect` would do.
 
     The hub is asked for sizes and for the first documents of the corpus. Where
     model and SAEs are on this machine and no earlier run tells how fast they
@@ -41,6 +43,13 @@ def estimate(sources: Sequence[Source], settings: CollectSettings, data_dir: Pat
         How.
     data_dir : Path
         Root of the data tree.
+
+    Returns
+    -------
+    lines : list of str
+        What would be downloaded, counted and stored, and how long it would take.
+    errors : list of SfalError
+        Why sources would be refused.
     """
     jobs = [
         Job(source, source_dir(data_dir, source.name, settings.run_name), settings)
@@ -48,7 +57,7 @@ def estimate(sources: Sequence[Source], settings: CollectSettings, data_dir: Pat
     ]
     plan = _Plan(jobs, settings, Earlier(data_dir, jobs, settings))
     plan.look()
-    yield from plan.lines()
+    return list(plan.lines()), list(plan.refused.values())
 
 
 @dataclass
@@ -60,7 +69,7 @@ class _Plan:
     earlier: Earlier
     left: dict[str, int] = field(default_factory=dict)
     """Documents still to be counted, by source."""
-    refused: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, SfalError] = field(default_factory=dict)
     """Why a source would be refused."""
     downloads: dict[str, Download] = field(default_factory=dict)
     """Of the model, under its name, and of each source's SAE."""
@@ -78,7 +87,7 @@ class _Plan:
             try:
                 self.left[job.source.name] = job.documents_left()
             except SfalError as e:
-                self.refused[job.source.name] = str(e)
+                self.refused[job.source.name] = e
         todo = [job for job in self.jobs if self.left.get(job.source.name)]
         if not todo:
             return
@@ -120,10 +129,10 @@ class _Plan:
         """What documents hold, and of which that is known."""
         counts = self.earlier.counts()
         if counts is not None and counts.documents:
-            return counts, f"the {counts.documents:,} counted before"
+            return counts, f"the {counts.documents:,} documents counted before"
         if self.measured is not None and self.measured.counts.documents:
             counts = self.measured.counts
-            return counts, f"the first {counts.documents:,}"
+            return counts, f"the first {counts.documents:,} documents"
         return None
 
     def lines(self) -> Iterator[str]:
@@ -144,6 +153,8 @@ class _Plan:
             )
         for job in self.jobs:
             yield from self._source(job)
+        if not self.left:
+            return
         yield "in all"
         yield f"  to download  {self._all_downloads()}"
         yield f"  to store     {self._all_stored()}"
@@ -171,14 +182,16 @@ class _Plan:
         tokens, windows = (
             documents * n / counts.documents for n in (counts.tokens, counts.windows)
         )
-        return f"about {about(tokens)} tokens in {about(windows)} windows, judged by {which} documents; {most}"
+        return (
+            f"about {about(tokens)} tokens in {about(windows)} windows, judged by {which}; {most}"
+        )
 
     def _source(self, job: Job) -> Iterator[str]:
         source = job.source
         sae = f"{source.sae.repo_id} {source.sae.path}" if source.sae.repo_id else source.sae.path
         yield f"{source.name}: SAE {sae}, layer {source.layer}, {source.site}"
         if source.name in self.refused:
-            yield f"  refused      {self.refused[source.name]}"
+            yield "  refused"
             return
         left = self.left[source.name]
         yield f"  to count     {f'{left:,} documents' if left else 'nothing, it is complete'}"

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_OTHER_RUN = "give the same settings again, or name a new run with --run NAME"
+_OTHER_RUN = (
+    "give the same settings again, name a new run with --run NAME, or remove the folder to begin "
+    "anew"
+)
 _EXCHANGED = (
     "an input has been exchanged since; put the old one back (a commit of the hub is named with "
     "--revision or --corpus-revision), or name a new run with --run NAME"

@@ -10,10 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfal.embeddings.labels import LABEL_EXPLAINER, LABEL_TYPE, top_words
+from sfal.embeddings.labels import LABEL_EXPLAINER, top_words
 from sfal.errors import ArtifactError, InvalidInputError
 from sfal.store.examples import iterate_examples, read_examples_metadata
-from sfal.store.explanations import kinds, make_table, read_explanations, write_explanations
+from sfal.store.explanations import (
+    TOP_TOKENS,
+    kinds,
+    make_table,
+    read_explanations,
+    write_explanations,
+)
 from sfal.store.files import remove_temporaries
 from sfal.store.lock import folder_lock
 from sfal.store.manifest import Manifest, has_manifest
@@ -83,7 +89,7 @@ def explain_source(
                 f"{folder}: no feature fires in documents {documents[0]} to {documents[1] - 1}; "
                 "gather examples in more documents with --examples"
             )
-        rows = ((label, LABEL_TYPE, LABEL_EXPLAINER) for label in labels.values())
+        rows = ((label, TOP_TOKENS, LABEL_EXPLAINER) for label in labels.values())
         table = make_table(np.fromiter(labels, np.uint32), rows)
         unchanged = there is not None and there.equals(table)
         if not unchanged:
@@ -136,7 +142,7 @@ def _explanations_there(folder: Path, force: bool) -> "pa.Table | None":
         if force:
             return None
         raise
-    others = [kind for kind in kinds(there) if kind != (LABEL_TYPE, LABEL_EXPLAINER)]
+    others = [kind for kind in kinds(there) if kind != (TOP_TOKENS, LABEL_EXPLAINER)]
     if others and not force:
         raise InvalidInputError(
             f"{folder.name} is explained already: {len(there):,} features, by "

@@ -13,10 +13,8 @@ from dataclasses import dataclass, field
 
 from sfal.errors import InvalidInputError
 
-LABEL_TYPE = "top-tokens"
-"""Type of these explanations."""
 LABEL_EXPLAINER = "sfal"
-"""Their explainer."""
+"""Explainer of these explanations."""
 
 _WORD, _NUMBER, _SIGN, _BLANK = range(4)
 _MOST = 40

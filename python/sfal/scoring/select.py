@@ -241,7 +241,8 @@ def _with_embeddings(candidate: _Candidate, selection: Selection) -> SourceInput
     if not found:
         raise ArtifactError(
             f"no embeddings yet for {candidate.name}; "
-            f"`sfal embeddings all --source {candidate.name}` makes them"
+            f"`sfal embeddings all --source {candidate.name}` makes them, and `sfal status` says "
+            "what else is missing"
         )
     chosen = [
         EmbeddingsFile(embedder, stem, path)

@@ -4,10 +4,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sfal.scoring.score import SourceScores
+from sfal.scoring.score import EmbeddingScores, SourceScores
+from sfal.store.explanations import TOP_TOKENS
 
 _HEAD = (
     ("layer", "embedding", "explainer", "scored", "sfal", "ndcg", "chance", "coverage", "source"),
+)
+_LEGEND = "sfal and ndcg: medians over the features scored; an sfal of 0 is chance, 1 perfect"
+_OWN = (
+    "Top tokens come from the same SAE as the counts, if from other documents: such a score says "
+    "whether\nfeatures with like top tokens fire together, not whether an independent explanation "
+    "fits."
 )
 _NUMBERS = {0, 3, 4, 5, 6, 7}
 
@@ -24,7 +31,8 @@ def summary(scores: Sequence[SourceScores]) -> str:
     text : str
         Features scored, median sfal and ndcg, chance, and coverage: the share
         of the features that fire, but not always, for which there is an
-        explanation. Below it, what the counts were read from.
+        explanation. Below it, what the counts were read from, and a word
+        on labels that are a source's own top tokens.
     """
     rows = [*_HEAD, *(row for one in scores for row in _rows(one))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -35,7 +43,13 @@ def summary(scores: Sequence[SourceScores]) -> str:
         ).rstrip()
         for row in rows
     ]
-    return "\n".join([*lines, "", *(f"{one.source.name}: read {one.read}" for one in scores)])
+    read = [f"{one.source.name}: read {one.read}" for one in scores]
+    own = any(_is_own(embeddings) for one in scores for embeddings in one.embeddings)
+    return "\n".join([*lines, _LEGEND, "", *read, *([_OWN] if own else [])])
+
+
+def _is_own(scores: EmbeddingScores) -> bool:
+    return scores.stem.startswith(f"{TOP_TOKENS}_")
 
 
 def _rows(one: SourceScores) -> list[tuple[str, ...]]:
@@ -47,7 +61,7 @@ def _rows(one: SourceScores) -> list[tuple[str, ...]]:
             (
                 "" if one.source.layer is None else str(one.source.layer),
                 scores.embedder,
-                scores.explainer,
+                scores.explainer + (" (top tokens)" if _is_own(scores) else ""),
                 f"{scored:,}",
                 _median(scores.sfal),
                 _median(scores.ndcg),

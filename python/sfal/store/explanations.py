@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MIXED = "mixed"
 """Stem of embeddings made from explanations of several kinds."""
 
+TOP_TOKENS = "top-tokens"
+"""Type of the labels that `sfal explain` makes; wherever they are shown, they are marked by it."""
+
 _METADATA = b"sfal"
 _ROWS = 1 << 16
 
@@ -110,7 +113,8 @@ def read_explanations(source_dir: Path) -> "pa.Table":
     path = source_dir / EXPLANATIONS
     if not path.exists():
         raise ArtifactError(
-            f"{source_dir} has no explanations yet; `sfal embeddings download` fetches them"
+            f"{source_dir} has no explanations yet; `sfal embeddings download` fetches them; "
+            "where nobody has explained a source, `sfal explain` makes labels"
         )
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
