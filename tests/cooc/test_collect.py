@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import sfal
 import tiny
 from cooc import plain
 from sfal.cooc.collect import collect
@@ -162,7 +163,7 @@ def test_what_is_complete_is_not_loaded_again(world, tmp_path, monkeypatch):
     root, sources, _ = world
     [first] = collect(sources[:1], settings(root), tmp_path)
     before = snapshot(first.folder)
-    monkeypatch.setattr("sfal.cooc.collect.open_corpus", None)
+    monkeypatch.setattr("sfal.cooc.collect.load_corpus", None)
     monkeypatch.setattr("sfal.cooc.activations.load_language_model", None)
     [again] = collect(sources[:1], settings(root), tmp_path)
     assert again.counted == 0
@@ -170,12 +171,19 @@ def test_what_is_complete_is_not_loaded_again(world, tmp_path, monkeypatch):
     assert snapshot(first.folder) == before
 
 
+def test_folders_may_be_given_as_text_as_one_does_in_a_notebook(world, tmp_path):
+    root, sources, _ = world
+    [result] = collect(sources[:1], settings(root), str(tmp_path))
+    occurrences = sfal.read_occurrences(str(result.folder))
+    assert occurrences.n_windows == result.manifest.n_windows > 0
+
+
 def test_a_lost_histogram_is_written_again_without_loading_anything(world, tmp_path, monkeypatch):
     root, sources, _ = world
     [first] = collect(sources[:1], settings(root), tmp_path)
     before = first.histogram.read_bytes()
     first.histogram.unlink()
-    monkeypatch.setattr("sfal.cooc.collect.open_corpus", None)
+    monkeypatch.setattr("sfal.cooc.collect.load_corpus", None)
     collect(sources[:1], settings(root), tmp_path)
     assert first.histogram.read_bytes() == before
 

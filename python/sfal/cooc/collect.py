@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfal.cooc.batches import Buffer, BufferWindows, buffers, plan_buffer
-from sfal.cooc.corpus import Corpus, RunningHash, open_corpus
+from sfal.cooc.corpus import Corpus, RunningHash
 from sfal.cooc.histogram import export_histogram
 from sfal.cooc.job import Job
-from sfal.cooc.load import load_model, load_saes, now, point
+from sfal.cooc.load import load_corpus, load_model, load_saes, now, point
 from sfal.cooc.settings import BUFFER_DOCUMENTS, CollectSettings
 from sfal.cooc.speed import KEY, standing_start
 from sfal.errors import InvalidInputError, SfalError
@@ -47,7 +47,7 @@ class CollectResult:
 
 
 def collect(
-    sources: Sequence[Source], settings: CollectSettings, data_dir: Path
+    sources: Sequence[Source], settings: CollectSettings, data_dir: str | Path
 ) -> list[CollectResult]:
     """Count which features of each source occur in which windows of the corpus.
 
@@ -61,7 +61,7 @@ def collect(
         Sources on one language model.
     settings : CollectSettings
         What to count, and how.
-    data_dir : Path
+    data_dir : str or Path
         Root of the data tree.
 
     Returns
@@ -80,7 +80,7 @@ def collect(
     """
     _check_sources(sources)
     with ExitStack() as locks:
-        jobs = [_open(source, settings, data_dir, locks) for source in sources]
+        jobs = [_open(source, settings, Path(data_dir), locks) for source in sources]
         try:
             lacking = _lacking_examples(jobs, settings)
             pending = [job for job in jobs if job.pending or job in lacking]
@@ -136,13 +136,7 @@ def _lacking_examples(jobs: Sequence[Job], settings: CollectSettings) -> list[Jo
 
 def _count(jobs: Sequence[Job], settings: CollectSettings) -> "tuple[Corpus, LanguageModel]":
     """Count what is left of the jobs; corpus and model serve the examples too."""
-    corpus = open_corpus(
-        settings.corpus,
-        text_column=settings.text_column,
-        config=settings.corpus_config,
-        split=settings.split,
-        revision=settings.corpus_revision,
-    )
+    corpus = load_corpus(settings)
     documents = _not_empty(corpus, settings)
     model = load_model(jobs, settings)
     load_saes(jobs, model, corpus, settings)

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from sfal.cooc.corpus import is_local, open_corpus
+from sfal.cooc.corpus import is_local
 from sfal.cooc.earlier import Earlier
 from sfal.cooc.job import Job
+from sfal.cooc.load import load_corpus
 from sfal.cooc.measure import Measured, measure
 from sfal.cooc.settings import BUFFER_DOCUMENTS, CollectSettings
 from sfal.downloads import Download, model_download, sae_download
@@ -110,16 +111,8 @@ class _Plan:
                 job.error = None
 
     def _read_sample(self) -> None:
-        settings = self.settings
         try:
-            corpus = open_corpus(
-                settings.corpus,
-                text_column=settings.text_column,
-                config=settings.corpus_config,
-                split=settings.split,
-                revision=settings.corpus_revision,
-            )
-            documents = corpus.documents(settings.documents[0])
+            documents = load_corpus(self.settings).documents(self.settings.documents[0])
             self.sample = list(islice(documents, BUFFER_DOCUMENTS))
         except SfalError as e:
             self.no_sample = str(e)

@@ -1,4 +1,4 @@
-"""Loading what a run needs: the language model once, an SAE for every job."""
+"""Loading what a run needs: corpus and language model once, an SAE for every job."""
 
 import platform
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sfal.cooc.corpus import Corpus
+from sfal.cooc.corpus import Corpus, open_corpus
 from sfal.cooc.job import Job
 from sfal.cooc.settings import CollectSettings
 from sfal.errors import InvalidInputError, SfalError
@@ -18,6 +18,23 @@ if TYPE_CHECKING:
     from sfal.cooc.saes import Sae
 
 _PACKAGES = ("sfal", "torch", "transformers", "tokenizers", "datasets", "pyarrow", "numpy")
+
+
+def load_corpus(settings: CollectSettings) -> Corpus:
+    """Find the corpus of a run.
+
+    Raises
+    ------
+    SfalError
+        If it is not there, cannot be read or cannot be fetched.
+    """
+    return open_corpus(
+        settings.corpus,
+        text_column=settings.text_column,
+        config=settings.corpus_config,
+        split=settings.split,
+        revision=settings.corpus_revision,
+    )
 
 
 def load_model(jobs: Sequence[Job], settings: CollectSettings) -> "LanguageModel":

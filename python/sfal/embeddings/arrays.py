@@ -49,6 +49,18 @@ def embed_texts(
         If the model cannot be fetched.
     ArtifactError
         If it cannot be loaded.
+
+    Examples
+    --------
+    By the word vectors that the package carries for its demo; the default is a
+    real embedder.
+
+    >>> from sfal.demo import DATA
+    >>> vectors = embed_texts(["a city", None, "a town", "an opera"], str(DATA / "embedder"))
+    >>> vectors.shape
+    (4, 64)
+    >>> bool(vectors[0] @ vectors[2] > vectors[0] @ vectors[3])
+    True
     """
     rows = [i for i, text in enumerate(texts) if text]
     if not rows:

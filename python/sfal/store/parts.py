@@ -173,7 +173,7 @@ def iterate_parts(folder: Path, manifest: Manifest | None = None) -> Iterator[Wi
         yield read_part(folder, part)
 
 
-def read_occurrences(folder: Path, manifest: Manifest | None = None) -> "Occurrences":
+def read_occurrences(folder: str | Path, manifest: Manifest | None = None) -> "Occurrences":
     """Occurrences of a run, bit-packed.
 
     Only parts that the manifest names exist; a run that is still going on is
@@ -181,16 +181,23 @@ def read_occurrences(folder: Path, manifest: Manifest | None = None) -> "Occurre
 
     Parameters
     ----------
-    folder : Path
-        The run's folder.
+    folder : str or Path
+        The run's folder: a source's, such as
+        ``sfal-data/gemma-2-2b/0-gemmascope-res-16k``, or one in its ``runs/``.
     manifest : Manifest, optional
         Its manifest, where it has been read already.
+
+    Returns
+    -------
+    occurrences : Occurrences
+        Windows in the corpus's order.
 
     Raises
     ------
     ArtifactError
         If the manifest or a part is missing or damaged.
     """
+    folder = Path(folder)
     read = manifest or Manifest.load(folder)
     while True:
         try:
