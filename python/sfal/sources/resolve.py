@@ -100,7 +100,8 @@ def resolve_named(neuronpedia_id: str) -> Source:
     near = difflib.get_close_matches(neuronpedia_id, known, 3, 0.6)
     raise UnknownSaeError(
         f"SAELens knows no SAE that Neuronpedia calls {neuronpedia_id!r}{_perhaps(near)}; "
-        "count others with `sfal cooc sae`, then give their folder's name here"
+        "for any other SAE: `sfal cooc sae`, then `sfal explain` or `sfal embeddings all`, then "
+        "`sfal score`"
     )
 
 
