@@ -148,7 +148,7 @@ def _count(jobs: Sequence[Job], settings: CollectSettings) -> "tuple[Corpus, Lan
     speed = standing_start(model, sum(job.error is None for job in jobs), settings)
     clock = time.perf_counter()
     try:
-        with progress(stop - start, jobs[0].source.model, "document") as bar:
+        with progress(stop - start, f"counting, {jobs[0].model_name}", "document") as bar:
             for buffer in buffers(documents, start, stop, BUFFER_DOCUMENTS):
                 for text in buffer.texts:
                     passed.add(text)

@@ -117,7 +117,7 @@ def _gather(
     stop = min(one.start for one in alike.values())
     documents = _further(corpus, settings, stop)
     saved_at, cost = time.monotonic(), 0.0
-    with progress(settings.examples, f"examples, {jobs[0].source.model}", "document") as bar:
+    with progress(settings.examples, f"examples, {jobs[0].model_name}", "document") as bar:
         bar.update(stop - first)
         for buffer in buffers(documents, stop, first + settings.examples, BUFFER_DOCUMENTS):
             for one in alike.values():

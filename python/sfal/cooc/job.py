@@ -75,6 +75,11 @@ class Job:
             job.writer.extend(settings.n_docs, None)
         return job
 
+    @property
+    def model_name(self) -> str:
+        """Short name of the language model, for progress bars."""
+        return _last_part(self.source.model).rpartition("/")[2]
+
     def documents_left(self) -> int:
         """Documents still to be counted, as far as the manifest tells; nothing is touched.
 

@@ -95,7 +95,10 @@ def run_demo(
 
     sources = _sources()
     layers = " and ".join(str(source.layer) for source in sources)
-    say(f"counting: {N_COUNTED:,} articles through the model and the SAEs of layers {layers}")
+    say(
+        f"counting: {N_COUNTED:,} articles through the model and the SAEs of layers {layers}, "
+        f"then {N_LABELLED} others for the labels"
+    )
     _count(sources, data_dir, device)
     say("labelling: the words on which each feature fires most strongly, in other articles")
     say("embedding: the labels, by word vectors")
