@@ -110,6 +110,9 @@ def test_a_run_that_goes_on_is_judged_by_what_it_has_done(world, machine, tmp_pa
     assert other.returncode == 1
     assert "window_size was 12, now 9" in other.stderr
     assert "  refused" in other.stdout
+    fewer = machine(*WORDS, "--n-docs", 50, "--dry-run")
+    assert fewer.returncode == 1
+    assert "holds 130 documents already" in fewer.stderr
 
 
 def test_the_histogram_is_of_the_size_that_was_said(machine, tmp_path):

@@ -11,7 +11,7 @@ from sfal.sources.model import Source
 from sfal.store.manifest import Counts, Manifest, has_manifest, require_same
 from sfal.store.parts import Windows, check_part
 from sfal.store.paths import source_dir
-from sfal.store.writer import RunWriter
+from sfal.store.writer import RunWriter, extended
 
 if TYPE_CHECKING:
     from sfal.cooc.saes import Sae
@@ -85,13 +85,15 @@ class Job:
 
         Raises
         ------
-        SettingsMismatchError, ArtifactError
+        SettingsMismatchError, ArtifactError, InvalidInputError
             As :meth:`open`.
         """
         first, stop = self.settings.documents
         if not has_manifest(self.folder):
             return stop - first
-        manifest = replace(self._same_run(), n_docs=self.settings.n_docs)
+        manifest = self._same_run()
+        if self.settings.shard is None:
+            manifest = extended(self.folder, manifest, self.settings.n_docs, None)
         return sum(end - start for start, end in manifest.gaps)
 
     def _same_run(self) -> Manifest:

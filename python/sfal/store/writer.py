@@ -45,6 +45,24 @@ class _Open:
         return self.pieces[0]
 
 
+def extended(folder: Path, manifest: Manifest, n_docs: int, stop: int | None) -> Manifest:
+    """Copy of a run's manifest that asks for other documents.
+
+    Raises
+    ------
+    InvalidInputError
+        If the run holds more documents already.
+    """
+    manifest = replace(manifest, n_docs=n_docs, stop=stop)
+    parts = manifest.parts
+    if parts and parts[-1].stop > manifest.end:
+        raise InvalidInputError(
+            f"{folder} holds {parts[-1].stop - manifest.start} documents already, more "
+            f"than asked for; ask for as many with --n-docs, or name a new run with --run NAME"
+        )
+    return manifest
+
+
 class RunWriter:
     """Takes a run's windows buffer by buffer, and keeps its parts and its manifest.
 
@@ -112,13 +130,8 @@ class RunWriter:
         InvalidInputError
             If the run holds more documents already.
         """
-        manifest = replace(self.manifest, n_docs=n_docs, stop=stop)
+        manifest = extended(self.folder, self.manifest, n_docs, stop)
         parts = manifest.parts
-        if parts and parts[-1].stop > manifest.end:
-            raise InvalidInputError(
-                f"{self.folder} holds {parts[-1].stop - manifest.start} documents already, more "
-                f"than asked for; ask for as many with --n-docs, or name a new run with --run NAME"
-            )
         if parts and parts[-1].stop < manifest.end and not self._aligned(parts[-1].stop):
             manifest = manifest.with_parts(parts[:-1])
         self.manifest = manifest
