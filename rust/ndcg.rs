@@ -80,7 +80,7 @@ pub fn chance(n_candidates: u32, top_n: usize, base: f64) -> Result<f64> {
 /// are cut to `top_n`. A feature that `semantic` names twice has the gain of its first rank.
 ///
 /// # Errors
-/// As [`Scale::new`]; [`Error::Interrupted`].
+/// As [`Scale::new`]; [`Error::Memory`]; [`Error::Interrupted`].
 pub fn ranked(
     functional: &[u32],
     semantic: &[u32],
@@ -93,6 +93,7 @@ pub fn ranked(
         Scale::new(top_n, base, 0)?;
         return Ok(Vec::new());
     }
+    job.check_memory("the scores", 8 * n_rows as u128, "score fewer rows at a time")?;
     let (width_f, width_s) = (functional.len() / n_rows, semantic.len() / n_rows);
     let scale = Scale::new(top_n, base, width_f.max(width_s))?;
     let row_of = |lists, width, row| list(lists, width, row, top_n);

@@ -42,6 +42,12 @@ impl Plan {
         if top_n == 0 {
             return Err(Error::argument("top_n", top_n, "at least 1"));
         }
+        // Of each feature a count, of each row and candidate its number and its margins.
+        let listed = |features: Option<&[u32]>| features.map_or(n_features, <[u32]>::len) as u128;
+        let bytes = 8 * n_features as u128 + 24 * (listed(rows) + listed(candidates));
+        if bytes >= 1 << 20 {
+            job.check_memory("the features themselves", bytes, FEWER)?;
+        }
         let all = || (0..n_features as u32).collect::<Vec<_>>();
         for (name, features) in [("rows", rows), ("candidates", candidates)] {
             let bad = features.and_then(|f| f.iter().position(|&f| f as usize >= n_features));

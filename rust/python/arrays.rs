@@ -9,6 +9,7 @@ use numpy::{
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
 
+use crate::Job;
 use crate::counts::Bytes;
 use crate::error::Error;
 use crate::neighbours::Neighbours;
@@ -59,19 +60,24 @@ pub(super) fn square_counts(array: &Bound<'_, PyAny>) -> PyResult<(usize, ArrayB
     Ok((shape[0], bytes))
 }
 
+/// The numbers of features, copied; refused where not even their lists could be held.
 pub(super) fn features(
     name: &'static str,
     array: Option<&Bound<'_, PyAny>>,
+    job: &Job,
 ) -> PyResult<Option<Vec<u32>>> {
     let Some(array) = array else {
         return Ok(None);
     };
+    let check = |n: usize| job.check_memory(name, 12 * n as u128, "name fewer features at a time");
     if let Ok(features) = array.cast::<PyArray1<u32>>() {
+        check(features.len())?;
         return Ok(Some(features.readonly().as_array().to_vec()));
     }
     let Ok(numbers) = array.cast::<PyArray1<i64>>() else {
         return Err(refused(name, array, "a 1-D array of int64 or uint32"));
     };
+    check(numbers.len())?;
     let numbers = numbers.readonly();
     let narrow = |(at, &number): (usize, &i64)| {
         u32::try_from(number).map_err(|_| {

@@ -129,7 +129,8 @@ pub(super) fn functional_neighbours<'py>(
 ) -> PyResult<Ranked<'py>> {
     let job = job(memory_limit, n_threads)?;
     let measure = Measure::from_name(measure)?;
-    let (rows, candidates) = (features("rows", rows)?, features("candidates", candidates)?);
+    let (rows, candidates) =
+        (features("rows", rows, &job)?, features("candidates", candidates, &job)?);
     let (rows, candidates) = (rows.as_deref(), candidates.as_deref());
     let ranked = if let Ok(occurrences) = source.cast::<PyOccurrences>() {
         let occurrences = occurrences.get();
@@ -198,7 +199,8 @@ pub(super) fn semantic_neighbours<'py>(
     memory_limit: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Ranked<'py>> {
     let job = job(memory_limit, n_threads)?;
-    let (rows, candidates) = (features("rows", rows)?, features("candidates", candidates)?);
+    let (rows, candidates) =
+        (features("rows", rows, &job)?, features("candidates", candidates, &job)?);
     let embeddings = matrix::<f32>("embeddings", embeddings)?;
     let shape = embeddings.shape();
     let (n_features, dim) = (shape[0], shape[1]);

@@ -294,3 +294,19 @@ def test_no_rows_and_no_candidates_give_empty_lists():
     assert _core.semantic_neighbours(np.eye(3, dtype=np.float32), 5, none)[1].shape == (0, 3)
     assert _core.top_neighbours(np.zeros((0, 3)), 5)[0].shape == (0, 2)
     assert _core.top_neighbours(np.zeros((0, 0)), 5)[0].shape == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda limit: _core.functional_neighbours(_core.Occurrences(2**32), 5, memory_limit=limit),
+        lambda limit: _core.functional_neighbours(
+            _core.Occurrences(3), 5, rows=np.broadcast_to(np.int64(1), (2**31,)), memory_limit=limit
+        ),
+        lambda limit: _core.semantic_neighbours(np.zeros((2**31, 0), "f4"), memory_limit=limit),
+        lambda limit: _core.ndcg(*[np.zeros((2**60, 0), "u4")] * 2, memory_limit=limit),
+    ],
+)
+def test_sizes_beyond_the_limit_are_refused_before_anything_is_allocated(call):
+    with pytest.raises(MemoryLimitError, match="limit"):
+        call(1 << 20)
