@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from sfal.cli.interrupt import CtrlC, Interrupted
 from sfal.errors import SfalError
 
 _COMMANDS = {
@@ -33,6 +34,12 @@ _COMMANDS = {
 
 class _Group(click.Group):
     """A group that imports a command's module when the command is needed."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as e:
+            raise Interrupted(str(e)) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -84,34 +91,42 @@ def main(args: list[str] | None = None) -> Any:
     words = sys.argv[1:] if args is None else args
     debug = "--debug" in words
     _quieten(debug)
-    try:
-        code = sfal.main(args=words, prog_name="sfal", standalone_mode=False)
-    except click.ClickException as e:
-        e.show()
-        code = e.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
-        code = 130
-    except BrokenPipeError:
-        # The reader went away (`sfal sources | head`); nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
-    except Exception as e:
-        if debug:
-            raise
-        click.echo(f"Error: {_message(e)}", err=True)
-        code = 1
+    with CtrlC() as ctrl_c:
+        try:
+            code = sfal.main(args=words, prog_name="sfal", standalone_mode=False)
+        except BrokenPipeError:
+            # The reader went away (`sfal sources | head`); nobody is left to tell.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = 1
+        except (KeyboardInterrupt, Exception) as e:
+            if debug and not ctrl_c.pressed and not isinstance(e, click.ClickException):
+                raise
+            # Whatever it was taken for on its way, such as an import that fails.
+            pressed = ctrl_c.pressed and not isinstance(e, Interrupted)
+            error = Interrupted() if pressed else _shown(e)
+            error.show()
+            code = error.exit_code
+        if ctrl_c.pressed:
+            # Nothing is left to tidy up, and the libraries take their time to end.
+            sys.stdout.flush()
+            os._exit(code)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _message(error: Exception) -> str:
-    if isinstance(error, SfalError):
-        return str(error)
-    if isinstance(error, MemoryError):
-        return "out of memory; a smaller --batch-tokens or fewer layers at a time need less"
-    if isinstance(error, OSError):
-        return str(error)
-    return f"{type(error).__name__}: {error} (unexpected; --debug shows where)"
+def _shown(error: BaseException) -> click.ClickException:
+    if isinstance(error, click.ClickException):
+        return error
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        return Interrupted(str(error))
+    if isinstance(error, MemoryError) and not isinstance(error, SfalError):
+        return click.ClickException(
+            "out of memory; a smaller --batch-tokens or fewer layers at a time need less"
+        )
+    if isinstance(error, SfalError | OSError):
+        return click.ClickException(str(error))
+    return click.ClickException(
+        f"{type(error).__name__}: {error} (unexpected; --debug shows where)"
+    )
 
 
 def _quieten(debug: bool) -> None:

@@ -209,11 +209,7 @@ def count(
         return
     from sfal.cooc.collect import collect
 
-    try:
-        results = collect(sources, settings, common.data_dir)
-    except KeyboardInterrupt as e:
-        click.echo(f"Interrupted. {e}", err=True)
-        raise SystemExit(130) from None
+    results = collect(sources, settings, common.data_dir)
     for result in results:
         if result.error is None:
             click.echo(_summary(result))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sfal.cli.interrupt import stopped
 from sfal.cli.options import Common, command
 from sfal.store.paths import SCORES
 
@@ -50,7 +51,13 @@ def demo(common: Common, keep: Path | None) -> None:
         torch.set_num_threads(common.threads)
     with ExitStack() as stack:
         folder = keep or Path(stack.enter_context(TemporaryDirectory(prefix="sfal-demo-")))
-        layers = run_demo(folder, _say, device=common.device)
+        try:
+            with stopped(f"with what is done in {keep}"):
+                layers = run_demo(folder, _say, device=common.device)
+        except KeyboardInterrupt:
+            if keep is not None:
+                raise
+            raise KeyboardInterrupt("Nothing is left of it; `sfal demo` starts afresh.") from None
     columns = shutil.get_terminal_size((96, 24)).columns
     width = min(max(columns, _WIDTHS[0]), _WIDTHS[1])
     click.echo("\n".join(screen(layers, figures(), width)))

@@ -13,6 +13,7 @@ from sfal.cli.embeddings_options import (
     file_options,
     sources_options,
 )
+from sfal.cli.interrupt import stopped
 from sfal.cli.options import Common, command
 from sfal.errors import InvalidInputError, SfalError
 
@@ -111,18 +112,14 @@ class _Stage:
     def one(self, name: str) -> Iterator[None]:
         """Say an error of one source, and go on with the next."""
         try:
-            yield
+            with stopped(f"at {name}"):
+                yield
         except SfalError as e:
             if self._common.debug:
                 raise
             self._failed = True
             text = str(e)
             click.echo(f"Error: {text if name in text else f'{name}: {text}'}", err=True)
-        except KeyboardInterrupt:
-            click.echo(
-                f"Stopped at {name}; the same command, started again, goes on from there.", err=True
-            )
-            raise
 
     def end(self) -> None:
         """Leave with exit code 1 if anything was refused."""

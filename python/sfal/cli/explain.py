@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sfal.cli.interrupt import stopped
 from sfal.cli.options import Common, command, fail_for
 from sfal.errors import SfalError
 
@@ -40,7 +41,8 @@ def explain(common: Common, sources: tuple[str, ...], words: int, force: bool) -
     refused: list[SfalError] = []
     for name in dict.fromkeys(sources):
         try:
-            summary = explain_source(name, common.data_dir, words, force=force)
+            with stopped(f"while labelling {name}"):
+                summary = explain_source(name, common.data_dir, words, force=force)
         except SfalError as e:
             refused.append(e)
             continue

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from sfal.cli.interrupt import stopped
 from sfal.cli.options import Common, command, fail_for
 from sfal.errors import SfalError
 
@@ -27,7 +28,8 @@ def merge(common: Common, folders: tuple[Path, ...]) -> None:
     refused: list[SfalError] = []
     for name, runs in find_runs(folders or (common.data_dir,)).items():
         try:
-            merged = merge_runs(name, runs, common.data_dir)
+            with stopped(f"while joining {name}"):
+                merged = merge_runs(name, runs, common.data_dir)
         except SfalError as e:
             refused.append(e)
             continue

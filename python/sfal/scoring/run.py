@@ -9,6 +9,7 @@ from sfal.progress import progress
 from sfal.scoring.score import ScoreSettings, SourceScores, score_source
 from sfal.scoring.select import Selection, select_sources
 from sfal.scoring.tables import WideTable, write_scores
+from sfal.store.files import is_read_only
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ def score_selection(
     ------
     SfalError
         If nothing at all could be scored, or the CSV cannot be written.
+    KeyboardInterrupt
+        With a message that says how far it came.
     """
     settings = settings or ScoreSettings()
     selected = select_sources(data_dir, selection)
@@ -62,6 +65,11 @@ def score_selection(
                 refused.append(_naming(source.name, e))
                 last = e
                 continue
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(
+                    f"Stopped at {source.name}, after {len(scores)} of {len(selected.sources)} "
+                    "sources, before the CSV. The same command scores them all."
+                ) from None
             finally:
                 bar.update(1)
             refused += [f"{source.name}: {text}" for text in one.refused]
@@ -70,7 +78,10 @@ def score_selection(
             try:
                 write_scores(one, settings.top_n)
             except ArtifactError as e:
-                notes.append(f"no scores.parquet for {source.name}: {e}")
+                # A folder that nobody may write, such as published data, is no failure.
+                (notes if is_read_only(e) else refused).append(
+                    f"no scores.parquet for {source.name}: {e}"
+                )
     if not scores:
         raise type(last or ArtifactError())("; ".join(refused)) from last
     if output is not None:

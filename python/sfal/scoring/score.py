@@ -118,8 +118,16 @@ def score_source(source: SourceInput, settings: ScoreSettings | None = None) -> 
     """
     settings = settings or ScoreSettings()
     counts = open_counts(source.run_folder, settings.n_windows)
-    with ThreadPoolExecutor(2) as pool:
+    pool = ThreadPoolExecutor(2)
+    interrupted = False
+    try:
         return _score(source, counts, settings, pool)
+    except KeyboardInterrupt:
+        interrupted = True
+        raise
+    finally:
+        # Whoever interrupts does not wait for what is being read.
+        pool.shutdown(wait=not interrupted, cancel_futures=True)
 
 
 def _score(

@@ -30,6 +30,12 @@ def write_error(path: Path, error: OSError) -> ArtifactError:
     return ArtifactError(f"cannot write {path}: {reason}")
 
 
+def is_read_only(error: ArtifactError) -> bool:
+    """Whether a :func:`write_error` says that its folder may not be written at all."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Write a file so that it appears whole under its name, or not at all.
