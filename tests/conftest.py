@@ -7,6 +7,8 @@ import pytest
 
 from tally import Tally
 
+# Models this small only lose by threads, most of all where other processes run.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Read by the hub's client when it is imported, so set before any test is.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"

@@ -206,7 +206,7 @@ def test_an_error_is_a_line_without_a_traceback(bucket, tmp_path):
     assert result.stderr.startswith("Error: Neuronpedia's export has no explanations of")
 
 
-def test_interrupting_a_download_ends_soon_and_leaves_nothing_half_written(bucket, tmp_path):
+def test_interrupting_a_download_ends_soon_and_leaves_nothing_half_written(bucket, tmp_path, tally):
     bucket.fault(f"v1/{OTHER}/explanations/batch-0.jsonl.gz", s3.silence)
     args, options = command("download", "--source", OTHER, environment={})
     process = subprocess.Popen(args, **options)
@@ -221,9 +221,10 @@ def test_interrupting_a_download_ends_soon_and_leaves_nothing_half_written(bucke
     assert "started again" in stderr
     left = [p.name for p in (tmp_path / "data").rglob("*") if p.is_file()]
     assert left == []
+    tally("interruptions: sfal embeddings download")
 
 
-def test_a_download_killed_at_any_moment_is_completed_by_the_next(bucket, tmp_path):
+def test_a_download_killed_at_any_moment_is_completed_by_the_next(bucket, tmp_path, tally):
     objects = exports.export([[exports.record(i * 10 + n) for n in range(10)] for i in range(30)])
     bucket.objects.update(objects)
     for n in range(30):
@@ -235,6 +236,7 @@ def test_a_download_killed_at_any_moment_is_completed_by_the_next(bucket, tmp_pa
             time.sleep(0.005)
         process.kill()
         process.communicate()
+        assert process.returncode == -signal.SIGKILL
     result = finish("download", "--source", exports.SOURCE, environment={})
     assert (result.returncode, result.stderr) == (0, "")
     place = tmp_path / "data" / exports.SOURCE
@@ -246,3 +248,4 @@ def test_a_download_killed_at_any_moment_is_completed_by_the_next(bucket, tmp_pa
     assert whole.returncode == 0
     assert killed == (tmp_path / "whole" / exports.SOURCE / "explanations.parquet").read_bytes()
     assert json.loads((place / "export" / "listing.json").read_text())["source"] == exports.SOURCE
+    tally("kills: sfal embeddings download", 4)

@@ -1,10 +1,6 @@
 """Explanations chosen and embedded for a source: what is written, skipped, redone, refused."""
 
 import json
-import os
-import subprocess
-import sys
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -262,6 +258,17 @@ def test_a_run_that_was_stopped_ends_in_the_same_bytes(tmp_path, bucket):
     assert path.read_bytes() == whole
 
 
+def test_pieces_that_outlived_their_file_are_swept_away(tmp_path, bucket):
+    choose_explanations(SOURCE, tmp_path, QUICK)
+    table, ref = explanations_of(SOURCE, tmp_path), EmbedderRef("a/b")
+    path = embed_explanations(SOURCE, tmp_path, table, ref, models.Counting).path
+    left = path.parent / ".pieces-0123" / "000000.npy"
+    left.parent.mkdir()
+    left.touch()
+    assert embed_explanations(SOURCE, tmp_path, table, ref, models.Counting).skipped
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
 def test_a_local_model_exchanged_in_place_is_noticed(tmp_path, bucket):
     choose_explanations(SOURCE, tmp_path, QUICK)
     (tmp_path / "m").mkdir()
@@ -400,53 +407,3 @@ def test_sources_on_disk_are_those_with_a_run_or_explanations(tmp_path):
         (tmp_path / name).touch()
     assert sources_on_disk(tmp_path) == ["m/0-a", "m/1-b", "m/2-c", "m/3-d", "m/4-e", "own"]
     assert sources_on_disk(tmp_path / "nothing") == []
-
-
-SLOW = """
-import sys, time
-from pathlib import Path
-import tiny_embedders
-from sfal.embeddings.build import embed_explanations
-from sfal.embeddings.choose import explanations_of
-from sfal.embeddings.embedders import EmbedderRef
-from sfal.embeddings.targets import named_source
-
-class Slow(tiny_embedders.Counting):
-    def encode(self, texts):
-        time.sleep(0.02)
-        return super().encode(texts)
-
-place, name = Path(sys.argv[1]), sys.argv[2]
-source = named_source(place, name)
-print("started", flush=True)
-embed_explanations(
-    source, place, explanations_of(source, place), EmbedderRef("a/b"), Slow, batch_size=2
-)
-"""
-
-
-def test_embedding_killed_at_any_moment_ends_in_the_same_bytes(tmp_path, bucket):
-    bucket.objects.update(exports.export([[exports.record(i) for i in range(1300)]]))
-    choose_explanations(SOURCE, tmp_path, QUICK)
-    counting, ref = models.Counting(), EmbedderRef("a/b")
-    table = explanations_of(SOURCE, tmp_path)
-    path = embed_explanations(SOURCE, tmp_path, table, ref, lambda: counting, batch_size=2).path
-    whole = path.read_bytes()
-    path.unlink()
-    command = [sys.executable, "-c", SLOW, str(tmp_path), exports.SOURCE]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    rng = np.random.default_rng(0)
-    n_pieces = 0
-    for _ in range(6):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
-        process.stdout.readline()
-        time.sleep(rng.uniform(0, 0.25))
-        process.kill()
-        process.communicate()
-        assert not path.exists()
-        before, n_pieces = n_pieces, len(list(path.parent.glob(".pieces-*/*.npy")))
-        assert n_pieces >= before
-    assert n_pieces > 0
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
-    assert path.read_bytes() == whole
-    assert {p.name for p in path.parent.iterdir()} == {path.name}

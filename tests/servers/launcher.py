@@ -15,6 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _IMPORTS = "torch, transformers, datasets, pyarrow.parquet, sfal._core, sfal.cli.cooc"
+_SETTINGS = {
+    # One thread: a fork keeps only the thread that forks.
+    "OMP_NUM_THREADS": "1",
+    "HF_HUB_OFFLINE": "1",
+    # The command line says these before it imports anything.
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
 
 
 @dataclass
@@ -48,12 +56,19 @@ class Command:
 
 
 class Launcher:
-    """Starts commands; made by :func:`launcher`."""
+    """Starts commands; made by :func:`launcher`.
+
+    Attributes
+    ----------
+    temporary : Path
+        Where commands make temporary folders.
+    """
 
     def __init__(self, process, folder):
         self._process = process
         self._folder = folder
         self._n = 0
+        self.temporary = folder / "temporary"
 
     def ask(self, request):
         self._process.stdin.write(json.dumps(request) + "\n")
@@ -65,6 +80,9 @@ class Launcher:
         self._n += 1
         folder = self._folder / str(self._n)
         folder.mkdir(parents=True)
+        # Here, since a command may be killed before it opens them.
+        for name in ("out", "err"):
+            (folder / name).touch()
         words = list(map(str, words))
         reply = self.ask({"words": words, "cwd": str(cwd or folder), "folder": str(folder)})
         return Command(self, reply["pid"], folder)
@@ -75,16 +93,20 @@ class Launcher:
 
 
 @contextmanager
-def launcher(folder, **environment):
-    """Start a :class:`Launcher` that keeps what commands say below `folder`."""
+def launcher(folder, imports="", **environment):
+    """Start a :class:`Launcher` that keeps what commands say below `folder`.
+
+    `imports` are modules, with commas between them, to have ready besides the usual.
+    """
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "SFAL_"))}
+    temporary = Path(folder) / "temporary"
+    temporary.mkdir()
     process = subprocess.Popen(
-        [sys.executable, __file__],
+        [sys.executable, __file__, imports],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        # One thread: a fork keeps only the thread that forks.
-        env={**kept, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **environment},
+        env={**kept, **_SETTINGS, "TMPDIR": str(temporary), **environment},
     )
     assert json.loads(process.stdout.readline()) == "ready"
     try:
@@ -132,8 +154,12 @@ def _serve():
 
 
 if __name__ == "__main__":
-    exec(f"import {_IMPORTS}")
+    exec(f"import {_IMPORTS}, {sys.argv[1] or 'sys'}")
     from transformers import AutoModel, AutoTokenizer, Gemma2Model, LlamaModel  # noqa: F401
 
+    from sfal.sources.registry import registry
+
+    if "HF_ENDPOINT" in os.environ:
+        registry()
     _say("ready")
     _serve()

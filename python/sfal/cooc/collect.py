@@ -286,9 +286,9 @@ def _where_stopped(jobs: Sequence[Job]) -> str:
     lines = []
     for job in jobs:
         manifest = job.manifest
-        position = manifest.parts[-1].stop if manifest and manifest.parts else 0
-        windows = manifest.n_windows if manifest else 0
-        lines.append(
-            f"{job.source.name}: {windows} windows of the documents before {position} are kept"
-        )
+        kept = "nothing is counted yet"
+        if manifest and manifest.parts:
+            position = manifest.parts[-1].stop
+            kept = f"{manifest.n_windows} windows of the documents before {position} are kept"
+        lines.append(f"{job.source.name}: {kept}")
     return "; ".join(lines) + ". The same command goes on from there."

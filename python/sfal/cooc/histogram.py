@@ -1,8 +1,10 @@
 """The histogram of a run, in a file as it is published."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sfal.cooc.settings import CollectSettings
 from sfal.errors import MemoryLimitError
@@ -57,10 +59,9 @@ def export_histogram(
     )
     written = manifest.histogram
     where = Path(manifest.volatile.get("histogram_folder", writer.folder)) if written else None
-    if written and where and (where / written["file"]).resolve() == path.resolve():
-        known = (written["n_windows"], written["bytes"])
-        if path.is_file() and known == (manifest.n_windows, path.stat().st_size):
-            return path, None
+    same = bool(written and where and (where / written["file"]).resolve() == path.resolve())
+    if written and same and _is_current(path, written, manifest.n_windows, settings):
+        return path, None
     try:
         _write(writer, path)
     except MemoryLimitError as e:
@@ -85,6 +86,15 @@ def export_histogram(
         # Two histograms of one run in one folder would be an ambiguity for every reader.
         (where / written["file"]).unlink(missing_ok=True)
     return path, None
+
+
+def _is_current(
+    path: Path, written: Mapping[str, Any], n_windows: int, settings: CollectSettings
+) -> bool:
+    known = (written["n_windows"], written["bytes"])
+    if not path.is_file() or known != (n_windows, path.stat().st_size):
+        return False
+    return not settings.redo_damaged or sha256_file(path) == written["sha256"]
 
 
 def _write(writer: RunWriter, path: Path) -> None:

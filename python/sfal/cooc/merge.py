@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sfal.errors import ArtifactError, InvalidInputError
-from sfal.store.files import atomic_path, remove_temporaries
+from sfal.store.files import atomic_path, remove_temporaries, sha256_file
 from sfal.store.lock import folder_lock
 from sfal.store.manifest import Manifest, Part, has_manifest, occurrences_dir, require_same
 from sfal.store.parts import check_part
@@ -173,6 +173,8 @@ def _joined(ordered: Sequence[tuple[Manifest, Path]]) -> Manifest:
 
 def _copy(run: Path, part: Part, target: Path) -> None:
     source = check_part(run, part)
+    if target.is_file() and sha256_file(target) == part.sha256:
+        return  # from a merge that was stopped
     with atomic_path(target) as temporary:
         shutil.copyfile(source, temporary)
 

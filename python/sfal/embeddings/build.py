@@ -80,6 +80,7 @@ def embed_explanations(
         asked = _asked(source, table, ref)
         _check_same_model(path.parent, ref, asked["fingerprint"])
         if _is_current(path, asked):
+            remove_pieces(path.parent)  # it may have been stopped before it could
             return EmbeddedSummary(source.name, ref.name, path, 0, 0, skipped=True)
         if ref.name == NEURONPEDIA and ref.path is None:
             return _from_export(source, data_dir, table, path, asked)

@@ -6,6 +6,7 @@ model find it again, so a run that was killed gives the same bits as one that
 was not.
 """
 
+import io
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -70,8 +71,11 @@ def encode_texts(
                         f"the embedding model gave an array of shape {vectors.shape} "
                         f"for {len(part)} texts"
                     )
-                with atomic_path(path) as temporary, temporary.open("wb") as file:
-                    np.save(file, vectors, allow_pickle=False)
+                # Not straight to the file: numpy keeps to itself that a disk is full.
+                content = io.BytesIO()
+                np.save(content, vectors, allow_pickle=False)
+                with atomic_path(path) as temporary:
+                    temporary.write_bytes(content.getbuffer())
             pieces.append(vectors)
             bar.update(len(part))
     row_of = {text: row for row, text in enumerate(unique)}

@@ -80,8 +80,12 @@ def read_export_vectors(
     ArtifactError
         If the export has no vector for any of them, or a batch is damaged.
     """
-    with ExitStack() as files:
-        yield _read(export, reader, table, folder, files)
+    try:
+        with ExitStack() as files:
+            yield _read(export, reader, table, folder, files)
+    except OSError as e:
+        # Also what a file that is laid aside says only when it is read, or closed.
+        raise write_error(folder, e) from e
 
 
 def _read(
@@ -91,22 +95,19 @@ def _read(
     wanted = _digests(table)
     # By dimension, since one odd vector must not decide it.
     found: dict[int, _Aside] = {}
-    try:
-        for record in reader.read(export.batches, Counter(), vectors=True):
-            at = int(np.searchsorted(features, record.feature))
-            if at == len(features) or features[at] != record.feature:
-                continue
-            if wanted[at] != _digest(record.text, record.type, record.explainer):
-                continue
-            vector = parse_vector(record.vector)
-            if vector is None or (len(vector) not in found and len(found) == _MAX_WIDTHS):
-                continue
-            if len(vector) not in found:
-                file = files.enter_context(TemporaryFile(dir=folder))  # noqa: SIM115
-                found[len(vector)] = _Aside(len(features), file)
-            found[len(vector)].put(at, vector)
-    except OSError as e:
-        raise write_error(folder, e) from e
+    for record in reader.read(export.batches, Counter(), vectors=True):
+        at = int(np.searchsorted(features, record.feature))
+        if at == len(features) or features[at] != record.feature:
+            continue
+        if wanted[at] != _digest(record.text, record.type, record.explainer):
+            continue
+        vector = parse_vector(record.vector)
+        if vector is None or (len(vector) not in found and len(found) == _MAX_WIDTHS):
+            continue
+        if len(vector) not in found:
+            file = files.enter_context(TemporaryFile(dir=folder))  # noqa: SIM115
+            found[len(vector)] = _Aside(len(features), file)
+        found[len(vector)].put(at, vector)
     if not found:
         raise ArtifactError(
             f"the export of {export.source} carries no vectors of these explanations; "

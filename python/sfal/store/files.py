@@ -1,6 +1,7 @@
 """Atomic writes, hashes, and JSON files that are whole or not there."""
 
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -51,6 +52,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_temporaries(path.parent, path.name)
         yield temporary
         sync(temporary)
         temporary.replace(path)
@@ -74,12 +76,21 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def remove_temporaries(folder: Path) -> None:
+def remove_temporaries(folder: Path, name: str = "*") -> None:
     """Remove what processes that were killed left unfinished in a folder.
 
     Those of processes that live stay: another stage may be writing beside this one.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to look.
+    name : str
+        The file that it was to become; default: any.
     """
-    for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+    if name != "*":
+        name = glob.escape(name)
+    for path in folder.glob(f"{TEMPORARY_PREFIX}*-{name}"):
         pid = path.name.removeprefix(TEMPORARY_PREFIX).partition("-")[0]
         if pid.isdecimal() and int(pid) != os.getpid() and Path(f"/proc/{pid}").exists():
             continue

@@ -69,6 +69,7 @@ def _acquire(path: Path) -> int:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except FileNotFoundError:
             continue  # the owner before us has just removed its empty folder
+        mine = False
         try:
             held_by_kernel = _flock(descriptor)
             if not _still_named(descriptor, path):
@@ -79,11 +80,14 @@ def _acquire(path: Path) -> int:
                 raise LockedError(_held(path, owner))
             if owner is not None:
                 logger.info("%s: its process %s is gone; taken over", path, owner.get("pid"))
+            mine = True
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(_myself()).encode(), 0)
             os.fsync(descriptor)
         except BaseException:
             with suppress(OSError):
+                if mine:
+                    path.unlink()
                 os.close(descriptor)
             raise
         return descriptor

@@ -1,14 +1,17 @@
 """Checking runs on disk against their manifests."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sfal.errors import ArtifactError, InvalidInputError, SfalError
+from sfal.store.explanations import read_explanations
 from sfal.store.files import sha256_file
 from sfal.store.manifest import Manifest
 from sfal.store.parts import read_part
-from sfal.store.paths import MANIFEST
+from sfal.store.paths import EXPLANATIONS, MANIFEST
+from sfal.store.vectors import find_vectors, read_vectors
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ def verify_tree(root: Path) -> Iterator[Checked]:
 
 
 def verify_run(folder: Path) -> Checked:
-    """Check one run: its manifest, its parts, its histogram."""
+    """Check one run: its manifest, its parts, its histogram; and the source's texts and vectors."""
     try:
         manifest = Manifest.load(folder)
     except ArtifactError as e:
@@ -61,25 +64,32 @@ def verify_run(folder: Path) -> Checked:
                 f"{part.file} names feature {int(windows.indices.max())}, "
                 f"but the SAE has {manifest.n_features}"
             )
-    try:
-        n_histograms = _check_histogram(folder, manifest)
-    except SfalError as e:
-        n_histograms = 1
-        problems.append(str(e))
-    n_files = 1 + len(manifest.parts) + n_histograms
+    checks: list[Callable[[], object]] = [
+        *(partial(_check_histogram, path, manifest) for path in _histograms(folder, manifest)),
+        *(partial(read_explanations, path.parent) for path in folder.glob(EXPLANATIONS)),
+        *(partial(read_vectors, path) for path in find_vectors(folder).values()),
+    ]
+    for check in checks:
+        try:
+            check()
+        except SfalError as e:
+            problems.append(str(e))
+    n_files = 1 + len(manifest.parts) + len(checks)
     return Checked(folder, n_files, manifest.complete, tuple(problems))
 
 
-def _check_histogram(folder: Path, manifest: Manifest) -> int:
-    """Number of histograms checked: one, or none where it went elsewhere and is not there."""
+def _histograms(folder: Path, manifest: Manifest) -> list[Path]:
+    """The run's histogram; none where it went elsewhere and is not there."""
     if manifest.histogram is None:
-        return 0
-    path = Path(manifest.volatile.get("histogram_folder", folder)) / manifest.histogram["file"]
-    if not path.is_file():
-        # The tree may have been moved since; then the file lies in it, or was taken elsewhere.
-        path = folder / manifest.histogram["file"]
-        if not path.is_file():
-            return 0
-    if sha256_file(path) != manifest.histogram["sha256"]:
-        raise ArtifactError(f"{path} is damaged; remove it, the same command writes it anew")
-    return 1
+        return []
+    # The tree may have been moved since; then the file lies in it, or was taken elsewhere.
+    folders = (Path(manifest.volatile.get("histogram_folder", folder)), folder)
+    found = [place / manifest.histogram["file"] for place in folders]
+    return [path for path in found if path.is_file()][:1]
+
+
+def _check_histogram(path: Path, manifest: Manifest) -> None:
+    if manifest.histogram is not None and sha256_file(path) != manifest.histogram["sha256"]:
+        raise ArtifactError(
+            f"{path} is damaged; the same `sfal cooc` command with --resume writes it anew"
+        )
