@@ -5,6 +5,8 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import sfal
@@ -258,6 +260,23 @@ def test_other_settings_are_refused_with_the_difference_and_the_way_out(
     assert snapshot(tmp_path / sources[0].name) == before
 
 
+def test_all_differences_are_named_at_once(copy, tmp_path):
+    collect([source(copy, 0, "res")], settings(copy, n_docs=20), tmp_path)
+    for name in ("lm", "sae-0-res", "corpus.jsonl"):
+        (copy / name).rename(copy / f"new-{name}")
+    sae = SaeRef("local", path=str(copy / "new-sae-0-res"))
+    other = source(copy, 0, "res", model=str(copy / "new-lm"), sae=sae)
+    changed = {"corpus": str(copy / "new-corpus.jsonl"), "window_size": 8, "dtype": "bfloat16"}
+    [result] = collect([other], settings(copy, n_docs=20, **changed), tmp_path)
+    assert isinstance(result.error, SettingsMismatchError)
+    for named in (
+        "model was lm, now new-lm", "sae.path was sae-0-res, now new-sae-0-res",
+        "corpus.name was corpus.jsonl, now new-corpus.jsonl", "window_size was 16, now 8",
+        "dtype was float32, now bfloat16",
+    ):  # fmt: skip
+        assert named in str(result.error)
+
+
 def test_another_run_lies_beside_the_first(world, tmp_path):
     root, sources, _ = world
     collect(sources[:1], settings(root, n_docs=20), tmp_path)
@@ -290,14 +309,17 @@ def exchange_corpus(root):
     ("exchange", "named"),
     [(exchange_sae, "sae"), (exchange_model, "model"), (exchange_corpus, "corpus")],
 )
-def test_an_input_exchanged_in_place_is_noticed(copy, tmp_path, exchange, named):
+@pytest.mark.parametrize("n_docs", [128, 300])
+def test_an_input_exchanged_in_place_is_noticed(copy, tmp_path, tally, exchange, named, n_docs):
     source_ = source(copy, 0, "res")
     collect([source_], settings(copy, n_docs=128), tmp_path)
     exchange(copy)
-    [result] = collect([source_], settings(copy), tmp_path)
+    # More documents are asked for, or the same, which have all been counted.
+    [result] = collect([source_], settings(copy, n_docs=n_docs), tmp_path)
     assert isinstance(result.error, SettingsMismatchError)
     assert f"{named}." in str(result.error)
     assert "exchanged" in str(result.error)
+    tally(f"faults: {named} exchanged in place")
 
 
 def test_other_documents_before_the_position_are_noticed(copy, tmp_path, monkeypatch):
@@ -346,11 +368,16 @@ def test_sources_of_several_models_are_refused(world, tmp_path):
         collect([sources[0], replace(sources[1], model="other")], settings(root), tmp_path)
 
 
-def test_an_empty_corpus_is_refused(world, tmp_path):
+@pytest.mark.parametrize("name", ["empty.jsonl", "empty.txt", "empty.parquet"])
+def test_an_empty_corpus_is_refused(world, tmp_path, name):
     root, sources, _ = world
-    (tmp_path / "empty.jsonl").write_text("")
+    if name.endswith("parquet"):
+        pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / name)
+    else:
+        (tmp_path / name).write_text("")
     with pytest.raises(InvalidInputError, match="holds no documents"):
-        collect(sources[:1], settings(root, corpus=str(tmp_path / "empty.jsonl")), tmp_path / "d")
+        collect(sources[:1], settings(root, corpus=str(tmp_path / name)), tmp_path / "d")
+    assert not list((tmp_path / "d").rglob("*"))
 
 
 def test_documents_without_a_window_are_counted_and_said(world, tmp_path):
@@ -377,20 +404,45 @@ def test_a_document_of_ten_megabytes_is_cut_like_any_other(world, tmp_path):
     assert rows_of(result.folder) == expected
 
 
-def test_nan_activations_give_the_source_up_and_keep_what_was_counted(copy, tmp_path):
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_activations_that_are_no_numbers_give_the_source_up_and_the_others_go_on(
+    copy, tmp_path, tally, value
+):
     from safetensors.torch import load_file, save_file
 
     path = copy / "lm" / "model.safetensors"
     tensors = load_file(path)
     # Only the last layer's MLP breaks, so a source before it goes on.
-    name = next(n for n in tensors if "layers.2.mlp.down_proj" in n)
-    tensors[name][:] = float("nan")
+    name = next(n for n in tensors if "layers.2.post_feedforward_layernorm" in n)
+    tensors[name][:] = float(value)
     save_file(tensors, path, metadata={"format": "pt"})
     results = collect([source(copy, 0, "res"), source(copy, 2, "res")], settings(copy), tmp_path)
     assert results[0].error is None
+    assert results[0].manifest.counts.documents == 300
     assert isinstance(results[1].error, InvalidInputError)
-    assert "NaN" in str(results[1].error)
-    assert "layer 2 res" in str(results[1].error)
+    assert "NaN or infinite activations at layer 2 res" in str(results[1].error)
+    assert "document " in str(results[1].error)
+    # No number of it reached a count.
+    assert not list(results[1].folder.rglob("part-*"))
+    tally("faults: activations that are no numbers")
+
+
+def test_a_tokenizer_without_bos_counts_the_texts_own_tokens(world, tmp_path):
+    root, _, _ = world
+    tiny.qwen3(tmp_path / "lm", layers=1, d_model=D)
+    plain.write_jsonl(tmp_path / "own.jsonl", ["", "a", "ab" * 40, "the river " * 30])
+    _, tokenizer = plain.load(tmp_path / "lm")
+    n_tokens = [len(tokenizer.encode(t)) for t in ["", "a", "ab" * 40, "the river " * 30]]
+    assert n_tokens[:2] == [0, 1]
+    assert min(n_tokens[2:]) >= 16
+    without = source(root, 0, "res", model=str(tmp_path / "lm"), name="lm/without")
+    own = settings(root, corpus=str(tmp_path / "own.jsonl"), n_docs=4)
+    [result] = collect([without], own, tmp_path / "data")
+    assert result.error is None
+    counts = result.manifest.counts
+    assert (counts.documents, counts.empty, counts.too_short) == (4, 1, 1)
+    assert counts.tokens == sum(n_tokens)
+    assert counts.windows == sum(n // 16 for n in n_tokens)
 
 
 def test_a_histogram_beyond_the_memory_is_left_out_unless_asked_for(world, tmp_path, monkeypatch):

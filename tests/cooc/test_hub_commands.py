@@ -246,19 +246,33 @@ def test_without_a_network_and_without_a_cache_one_line_says_so(gemma, tmp_path)
     assert not list(tmp_path.rglob("*.npz"))
 
 
-def test_an_sae_exchanged_on_the_hub_is_noticed(sfal, gemma):
+def test_an_sae_exchanged_on_the_hub_is_noticed(sfal, gemma, tally):
     _, root, _ = gemma
     words = ["cooc", "gemma", "--layers", 5, "--sae-type", "att", "--k", K]
     assert sfal(*words, "--n-docs", 12).returncode == 0
     worlds.change_one_weight(root / "gemma-scope-2b-pt-att/layer_5/width_16k/average_l0_135")
     done = sfal(*words, "--n-docs", 24)
     assert_one_line_error(done, "sae.revision was", "exchanged")
+    tally("faults: sae exchanged on the hub")
 
 
-def test_a_corpus_exchanged_on_the_hub_is_noticed(sfal, gemma):
+def test_a_model_exchanged_on_the_hub_is_noticed(sfal, gemma, tally):
+    hub, root, _ = gemma
+    words = ["cooc", "gemma", "--layers", 0, "--k", K]
+    assert sfal(*words, "--n-docs", 12).returncode == 0
+    before = hub.commit("models", "google/gemma-2-2b")
+    (root / "gemma-2-2b" / "README.md").write_text("another commit")
+    done = sfal(*words, "--n-docs", 24)
+    now = hub.commit("models", "google/gemma-2-2b")
+    assert_one_line_error(done, f"model.revision was {before}, now {now}", "--revision")
+    tally("faults: model exchanged on the hub")
+
+
+def test_a_corpus_exchanged_on_the_hub_is_noticed(sfal, gemma, tally):
     hub, root, _ = gemma
     words = ["cooc", "gemma", "--layers", 0, "--k", K]
     assert sfal(*words, "--n-docs", 12).returncode == 0
     worlds.pile(hub, root, [*DOCUMENTS[:-1], "another end"])
     done = sfal(*words, "--n-docs", 24)
     assert_one_line_error(done, "corpus.revision was", "exchanged")
+    tally("faults: corpus exchanged on the hub")

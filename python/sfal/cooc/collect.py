@@ -12,7 +12,7 @@ from sfal.cooc.batches import Buffer, BufferWindows, buffers, plan_buffer
 from sfal.cooc.corpus import Corpus, RunningHash
 from sfal.cooc.histogram import export_histogram
 from sfal.cooc.job import Job
-from sfal.cooc.load import load_corpus, load_model, load_saes, now, point
+from sfal.cooc.load import check_in_place, load_corpus, load_model, load_saes, now, point
 from sfal.cooc.settings import BUFFER_DOCUMENTS, CollectSettings
 from sfal.cooc.speed import KEY, standing_start
 from sfal.errors import InvalidInputError, SfalError
@@ -82,6 +82,7 @@ def collect(
     with ExitStack() as locks:
         jobs = [_open(source, settings, Path(data_dir), locks) for source in sources]
         try:
+            check_in_place(jobs, settings)
             lacking = _lacking_examples(jobs, settings)
             pending = [job for job in jobs if job.pending or job in lacking]
             loaded = _count(pending, settings) if pending else None

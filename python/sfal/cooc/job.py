@@ -99,9 +99,9 @@ class Job:
     def _same_run(self) -> Manifest:
         """Manifest on disk, of the same inputs and settings."""
         manifest = Manifest.load(self.folder)
-        require_same(self.folder, "inputs", manifest.source, self.identity(), _OTHER_RUN)
-        deciding = self.settings.deciding()
-        require_same(self.folder, "settings", manifest.settings, deciding, _OTHER_RUN)
+        before = {**manifest.source, **manifest.settings}
+        asked = {**self.identity(), **self.settings.deciding()}
+        require_same(self.folder, "settings", before, asked, _OTHER_RUN)
         return manifest
 
     @property
@@ -124,9 +124,7 @@ class Job:
         """
         found = {**fingerprints, "sae": sae.fingerprint}
         if self.writer is not None:
-            require_same(
-                self.folder, "inputs", self.writer.manifest.fingerprints, found, _EXCHANGED
-            )
+            self.check_inputs(found)
             self.sae = sae
             return
         start, stop = self.settings.documents
@@ -144,6 +142,23 @@ class Job:
                 volatile=volatile,
             )
         )
+
+    def check_inputs(self, found: dict[str, Any]) -> None:
+        """Make sure that inputs are those of the run on disk.
+
+        Parameters
+        ----------
+        found : dict
+            Fingerprints of some of them, or of all.
+
+        Raises
+        ------
+        SettingsMismatchError
+            If one has been exchanged.
+        """
+        known = self.manifest.fingerprints if self.manifest else {}
+        before = {name: known.get(name) for name in found}
+        require_same(self.folder, "inputs", before, found, _EXCHANGED)
 
     def identity(self) -> dict[str, Any]:
         """What the source is, as the manifest keeps it; of local paths the last part."""

@@ -4,10 +4,13 @@ import platform
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sfal.cooc import fingerprints
 from sfal.cooc.corpus import Corpus, open_corpus
 from sfal.cooc.job import Job
+from sfal.cooc.local_corpus import LocalCorpus
 from sfal.cooc.settings import CollectSettings
 from sfal.errors import InvalidInputError, SfalError
 from sfal.sources.model import Source
@@ -85,13 +88,39 @@ def load_saes(
     jobs: Sequence[Job], model: "LanguageModel", corpus: Corpus, settings: CollectSettings
 ) -> None:
     """Load the SAE of every job; a job whose SAE is refused is given up."""
-    fingerprints = {"model": model.fingerprint, "corpus": corpus.fingerprint}
+    shared = {"model": model.fingerprint, "corpus": corpus.fingerprint}
     for job in jobs:
         if job.error is not None:
             continue
         try:
             sae = load_one(job.source, model, settings)
-            job.load(sae, fingerprints, _circumstances(job, model, settings))
+            job.load(sae, shared, _circumstances(job, model, settings))
+        except SfalError as e:
+            job.fail(e)
+
+
+def check_in_place(jobs: Sequence[Job], settings: CollectSettings) -> None:
+    """Give up jobs that are done, but whose local inputs have been exchanged since.
+
+    Inputs that are to be loaded are checked then. What has gone from the disk
+    needs no check, nor does what a commit of the hub says.
+    """
+    done = [job for job in jobs if job.error is None and not job.pending]
+    if not done:
+        return
+    found: dict[str, Any] = {}
+    model, corpus = Path(done[0].source.model), Path(settings.corpus)
+    if model.is_dir():
+        found["model"] = fingerprints.of_path(model)
+    if corpus.is_file():
+        found["corpus"] = LocalCorpus(corpus, settings.text_column).fingerprint
+    for job in done:
+        sae = job.source.sae
+        own = {}
+        if sae.kind == "local" and sae.path is not None and Path(sae.path).exists():
+            own["sae"] = fingerprints.of_path(Path(sae.path))
+        try:
+            job.check_inputs({**found, **own})
         except SfalError as e:
             job.fail(e)
 

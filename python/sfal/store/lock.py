@@ -88,6 +88,7 @@ def _acquire(path: Path) -> int:
             with suppress(OSError):
                 if mine:
                     path.unlink()
+            with suppress(OSError):
                 os.close(descriptor)
             raise
         return descriptor
