@@ -109,7 +109,7 @@ def view_feature(
     functional, phi = _core.functional_neighbours(counted, settings.top_n, rows=row)
     semantic, cosine = _core.semantic_neighbours(embeddings.matrix, settings.top_n, rows=row)
     windows = counted.counts()
-    status = STATUSES[int(statuses(windows, counts.n_windows, embeddings.explained)[feature])]
+    status = STATUSES[int(statuses(windows, counted.n_windows, embeddings.explained)[feature])]
     chance = _core.chance(counts.n_features - 1, settings.top_n)
     ndcg = _core.ndcg(functional, semantic, settings.top_n)
     if status != "scored":
@@ -122,7 +122,7 @@ def view_feature(
         kind=file.stem.removesuffix(f"_{embeddings.explainer}"),
         embedder=file.embedder,
         windows=int(windows[feature]),
-        n_windows=counts.n_windows,
+        n_windows=counted.n_windows,
         status=status,
         ndcg=float(ndcg[0]),
         chance=chance,

@@ -33,12 +33,10 @@ class CountsInput:
 
     n_features: int
     """Width of the SAE."""
-    n_windows: int
-    """Windows counted."""
     path: Path
     """Folder of the run, or the histogram."""
-    label: str
-    """What is read, for the summary."""
+    label: Callable[[int], str] = field(repr=False)
+    """What is read, for the summary, given the number of windows that were."""
     load: "Callable[[], Occurrences | Histogram]" = field(repr=False)
     """Read it."""
 
@@ -90,15 +88,13 @@ def open_counts(folder: Path, n_windows: int | None = None) -> CountsInput:
 def _occurrences(folder: Path, manifest: Manifest) -> CountsInput:
     from sfal.store.parts import read_occurrences
 
-    label = f"occurrences of {manifest.n_windows:,} windows"
-    if not manifest.complete:
-        label += ", not yet complete"
+    suffix = "" if manifest.complete else ", not yet complete"
+    # The run may go on while it is read: what counts is what is there then.
     return CountsInput(
         n_features=manifest.n_features,
-        n_windows=manifest.n_windows,
         path=folder,
-        label=label,
-        load=lambda: read_occurrences(folder, manifest),
+        label=lambda n: f"occurrences of {n:,} windows{suffix}",
+        load=lambda: read_occurrences(folder),
     )
 
 
@@ -116,9 +112,8 @@ def _histogram(path: Path, n_windows: int | None) -> CountsInput:
 
     return CountsInput(
         n_features=file.n_features,
-        n_windows=file.n_windows,
         path=path,
-        label=f"{path.name} ({file.n_windows:,} windows)",
+        label=lambda n: f"{path.name} ({n:,} windows)",
         load=load,
     )
 

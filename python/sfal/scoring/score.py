@@ -165,16 +165,17 @@ def _score(
         if len(refused) == 1:
             raise refused[0]
         raise type(refused[0])("; ".join(map(str, refused)))
-    windows = loading.result().counts()
+    loaded = loading.result()
+    windows = loaded.counts()
     return SourceScores(
         source=source,
-        read=counts.label,
-        n_windows=counts.n_windows,
+        read=counts.label(loaded.n_windows),
+        n_windows=loaded.n_windows,
         windows=windows,
         chance=chance,
         explanations=explanations,
         embeddings=tuple(
-            _finish(file, explainer, ndcg, statuses(windows, counts.n_windows, explained), chance)
+            _finish(file, explainer, ndcg, statuses(windows, loaded.n_windows, explained), chance)
             for file, explainer, ndcg, explained in done
         ),
         refused=tuple(map(str, refused)),

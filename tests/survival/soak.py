@@ -1,0 +1,99 @@
+"""Run by test_load.py in a process of its own: many windows through the collector, and its memory.
+
+The driver, the planning of batches, the gate, the counting, the parts and the
+manifest are the real ones; only texts and activations are made up.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import tiny
+from sfal.cooc import collect, load
+from sfal.cooc.hooks import HookPoint
+from sfal.cooc.settings import CollectSettings
+from sfal.sources import SaeRef, Source
+from sfal.store.writer import RunWriter
+
+D, F = 8, 64
+WINDOW, DOCUMENT = 4, 256
+POINT = HookPoint(0, "res")
+
+
+class Texts:
+    """A corpus without end, whose documents are their own ordinals."""
+
+    name = "made up"
+
+    def __init__(self):
+        self.fingerprint = {"sha256": "none"}
+
+    def documents(self, start):
+        while True:
+            yield str(start)
+            start += 1
+
+
+class Model:
+    """Activations that depend on the document alone."""
+
+    name = "made up"
+    special_ids = frozenset()
+
+    def __init__(self):
+        self.fingerprint = {"sha256": "none"}
+        self.metadata = {"dtype": "float32", "layers_run": 1}
+        self._rows = torch.randn(1 << 16, D, generator=torch.Generator().manual_seed(0))
+
+    def tokenize(self, texts, max_length, prepend_bos=None):
+        return [[int(text)] * DOCUMENT for text in texts]
+
+    def check_width(self, point, d_in, name):
+        assert d_in == D
+
+    def activations(self, batch):
+        starts = torch.tensor([ids[0] * 4999 % (len(self._rows) - DOCUMENT) for ids in batch])
+        return {POINT: self._rows[starts[:, None] + torch.arange(len(batch[0]))]}
+
+
+def resident():
+    """Bytes of memory in use now."""
+    return 4096 * int(Path("/proc/self/statm").read_text().split()[1])
+
+
+def main(folder, n_windows):
+    tiny.gemma_scope(folder / "sae", ".", D, F)
+    samples = []
+    append = RunWriter.append
+
+    def sampling(self, *args):
+        append(self, *args)
+        samples.append(resident())
+
+    RunWriter.append = sampling
+    collect.load_corpus = lambda settings: Texts()
+    collect.load_model = lambda jobs, settings: Model()
+    n_docs = n_windows * WINDOW // DOCUMENT
+    source = Source("m/0-sae", "m", "res", 0, SaeRef("local", path=str(folder / "sae")))
+    settings = CollectSettings(
+        "made-up", n_docs, WINDOW, max_length=DOCUMENT, device="cpu", histogram="none"
+    )
+    [result] = collect.collect([source], settings, folder / "data")
+    assert result.error is None, result.error
+    manifest = result.manifest
+    assert manifest.complete
+    assert load.point(source) == POINT
+    told = {"n_windows": manifest.n_windows, "n_parts": len(manifest.parts)}
+    told["occurrences"] = manifest.counts.occurrences
+    quarter = len(samples) // 4
+    told["first"] = int(np.median(samples[quarter // 2 : quarter]))
+    told["last"] = int(np.median(samples[-quarter:]))
+    sys.stdout.write(json.dumps(told))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main(Path(sys.argv[1]), int(sys.argv[2]))
