@@ -41,13 +41,14 @@ def test_a_second_process_is_refused_with_the_owners_id_and_start_time(tmp_path,
         pass
 
 
-def test_the_lock_of_a_killed_process_is_stale(tmp_path, holder):
+def test_the_lock_of_a_killed_process_is_stale(tmp_path, holder, tally):
     holder.kill()
     holder.wait()
     assert json.loads((tmp_path / LOCK).read_text())["pid"] == holder.pid
     with folder_lock(tmp_path):
         assert json.loads((tmp_path / LOCK).read_text())["pid"] == os.getpid()
     assert not (tmp_path / LOCK).exists()
+    tally("kills: owner of a folder")
 
 
 def test_the_folder_is_free_when_the_owner_has_ended(tmp_path, holder):
@@ -69,10 +70,11 @@ def _write(folder, **owner):
     (folder / LOCK).write_text(json.dumps({"host": socket.gethostname(), **owner}))
 
 
-def test_a_reused_process_id_with_another_start_time_is_stale(tmp_path):
+def test_a_reused_process_id_with_another_start_time_is_stale(tmp_path, tally):
     _write(tmp_path, pid=os.getppid(), start_ticks=1, started="2026-01-01")
     with folder_lock(tmp_path):
         pass
+    tally("faults: process id of a lock in use again")
 
 
 def test_a_living_process_named_in_the_file_holds_it_even_without_the_kernels_lock(tmp_path):

@@ -197,7 +197,7 @@ def test_damaged_parts_are_redone_and_only_those(tmp_path_factory, data, n_docs,
 
 
 @pytest.mark.parametrize("crash_at", range(12))
-def test_a_crash_at_any_step_of_writing_loses_nothing(tmp_path, monkeypatch, crash_at):
+def test_a_crash_at_any_step_of_writing_loses_nothing(tmp_path, monkeypatch, tally, crash_at):
     straight = whole(tmp_path / "a", 30)
 
     class Crash(BaseException):
@@ -221,6 +221,7 @@ def test_a_crash_at_any_step_of_writing_loses_nothing(tmp_path, monkeypatch, cra
         feed(run(tmp_path / "b", 30), 30)
     monkeypatch.undo()
     assert whole(tmp_path / "b", 30) == straight
+    tally("faults: crash between two steps of writing")
 
 
 def test_a_part_that_no_manifest_names_does_not_exist(tmp_path):

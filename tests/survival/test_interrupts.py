@@ -66,8 +66,9 @@ def test_cooc_says_which_documents_are_kept(halfway, tally):
 
 def test_the_demo_leaves_nothing(world, tally):
     command = world.launched.start("demo")
-    time.sleep(0.7)
-    assert list(world.launched.temporary.glob("sfal-demo-*"))
+    while not list(world.launched.temporary.glob("sfal-demo-*")):
+        time.sleep(0.01)
+    time.sleep(0.5)
     done, seconds = interrupt(command)
     assert seconds < REACTION
     assert done.returncode == 130, done.stderr

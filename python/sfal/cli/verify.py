@@ -13,7 +13,8 @@ from sfal.errors import ArtifactError
 def verify(common: Common, folder: Path | None) -> None:
     """Check every hash in FOLDER and below it (default: the data folder).
 
-    Says which parts are to be redone; `sfal cooc … --resume` redoes them.
+    Says which files are damaged, and what makes them anew: parts and
+    histograms `sfal cooc … --resume`, embeddings `sfal embeddings`.
 
     \b
     sfal verify sfal-data/gemma-2-2b
@@ -31,6 +32,6 @@ def verify(common: Common, folder: Path | None) -> None:
             click.echo(f"{checked.folder}: {problem}")
     if damaged:
         raise ArtifactError(
-            f"{damaged} run{'s are' if damaged > 1 else ' is'} damaged; "
-            "the `sfal cooc` command that made it redoes just that with --resume"
+            f"{damaged} run{'s are' if damaged > 1 else ' is'} damaged; the `sfal cooc` command "
+            "that made it redoes just its damaged parts with --resume"
         )

@@ -19,7 +19,7 @@ from sfal.errors import InvalidInputError, SfalError
 from sfal.progress import progress
 from sfal.sources.model import Source
 from sfal.store.lock import folder_lock
-from sfal.store.manifest import Manifest
+from sfal.store.manifest import Manifest, has_manifest
 from sfal.store.paths import source_dir
 
 if TYPE_CHECKING:
@@ -286,7 +286,8 @@ def _finish(job: Job) -> CollectResult:
 def _where_stopped(jobs: Sequence[Job]) -> str:
     lines = []
     for job in jobs:
-        manifest = job.manifest
+        # From the disk: the interruption may have come right after it was written.
+        manifest = Manifest.load(job.folder) if has_manifest(job.folder) else None
         kept = "nothing is counted yet"
         if manifest and manifest.parts:
             position = manifest.parts[-1].stop

@@ -1,0 +1,56 @@
+"""Ctrl-C where it is not taken for what it is: the process ends all the same."""
+
+import signal
+import subprocess
+import sys
+import time
+
+# A thread that nobody can stop, as libraries start them, and who waits for it.
+STUCK = """
+import threading, time
+from sfal.cli.interrupt import CtrlC
+with CtrlC():
+    print("ready", flush=True)
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        threading.Event().wait(60)
+"""
+FAILING_IMPORT = """
+import time
+from sfal import cli
+
+def half_imported(name):
+    print("ready", flush=True)
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        raise ImportError(f"{name} is half imported") from None
+
+cli.import_module = half_imported
+cli.main(["merge"])
+"""
+SAID = "Interrupted. The same command, started again, goes on where it stopped.\n"
+
+
+def interrupted(script):
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    _, stderr = process.communicate(timeout=60)
+    return process.returncode, stderr, time.monotonic() - started
+
+
+def test_what_waits_for_ever_is_ended():
+    code, stderr, seconds = interrupted(STUCK)
+    assert (code, stderr) == (130, SAID)
+    assert seconds < 3
+
+
+def test_an_import_that_fails_by_it_is_no_failure():
+    code, stderr, seconds = interrupted(FAILING_IMPORT)
+    assert (code, stderr) == (130, SAID)
+    assert seconds < 1
