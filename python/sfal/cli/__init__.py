@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sfal.cli.interrupt import CtrlC, Interrupted
+from sfal.cli.interrupt import EXIT_CODE, CtrlC, Interrupted
 from sfal.errors import SfalError
 
 _COMMANDS = {
@@ -91,25 +91,26 @@ def main(args: list[str] | None = None) -> Any:
     words = sys.argv[1:] if args is None else args
     debug = "--debug" in words
     _quieten(debug)
-    with CtrlC() as ctrl_c:
-        try:
+    ctrl_c = CtrlC()
+    try:
+        with ctrl_c:
             code = sfal.main(args=words, prog_name="sfal", standalone_mode=False)
-        except BrokenPipeError:
-            # The reader went away (`sfal sources | head`); nobody is left to tell.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = 1
-        except (KeyboardInterrupt, Exception) as e:
-            if debug and not ctrl_c.pressed and not isinstance(e, click.ClickException):
-                raise
-            # Whatever it was taken for on its way, such as an import that fails.
-            pressed = ctrl_c.pressed and not isinstance(e, Interrupted)
-            error = Interrupted() if pressed else _shown(e)
-            error.show()
-            code = error.exit_code
-        if ctrl_c.pressed:
-            # Nothing is left to tidy up, and the libraries take their time to end.
-            sys.stdout.flush()
-            os._exit(code)
+    except BrokenPipeError:
+        # The reader went away (`sfal sources | head`); nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except (KeyboardInterrupt, Exception) as e:
+        if debug and not ctrl_c.pressed and not isinstance(e, click.ClickException):
+            raise
+        # Whatever it was taken for on its way, such as an import that fails.
+        taken_for = ctrl_c.pressed and not isinstance(e, Interrupted)
+        error = Interrupted() if taken_for else _shown(e)
+        error.show()
+        code = error.exit_code
+    if ctrl_c.pressed:
+        # Nothing is left to tidy up, and the libraries take their time to end.
+        sys.stdout.flush()
+        os._exit(EXIT_CODE)
     sys.exit(code if isinstance(code, int) else 0)
 
 
