@@ -175,7 +175,7 @@ class LocalCorpus:
             yield
         except SfalError:
             raise
-        except (OSError, EOFError, zlib.error) as e:
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as e:
             reason = getattr(e, "strerror", None) or e
             raise ArtifactError(f"corpus {self.path} cannot be read: {reason}") from e
         except Exception as e:

@@ -1,8 +1,11 @@
 """Arrays and settings of SAE files: no pickles, and only the arrays asked for."""
 
+import sys
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -11,6 +14,9 @@ from torch import Tensor
 
 from sfal.errors import ArtifactError
 from sfal.store.files import read_json
+
+_DAMAGED = (ValueError, EOFError, SyntaxError, TokenError, zlib.error, zipfile.BadZipFile)
+"""What damage to an array's header or content ends in."""
 
 
 def read_npz(path: Path, keys: Sequence[str]) -> dict[str, Tensor]:
@@ -52,7 +58,7 @@ def _read_member(path: Path, archive: zipfile.ZipFile, key: str) -> Tensor:
             array = np.empty(count, dtype)
             _fill(member, array.view(np.uint8).data)
             extra = member.read(1)  # reading to the end also checks the sum
-    except (ValueError, EOFError, zipfile.BadZipFile, MemoryError, SyntaxError) as e:
+    except (*_DAMAGED, MemoryError) as e:
         raise ArtifactError(f"{path}: array {key!r} is damaged: {e}") from e
     if extra:
         raise ArtifactError(f"{path}: array {key!r} is longer than its shape {shape}")
@@ -118,8 +124,9 @@ def number(path: Path, settings: dict[str, Any], *keys: str) -> float:
     value: Any = settings
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-        raise ArtifactError(f"{path}: {'.'.join(keys)} is {value!r}, not a number")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not abs(value) <= sys.float_info.max:
+        raise ArtifactError(f"{path}: {'.'.join(keys)} is {str(value)[:80]!r}, not a number")
     return float(value)
 
 

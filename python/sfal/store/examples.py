@@ -123,7 +123,7 @@ def iterate_examples(source_dir: Path) -> Iterator[tuple[int, list[Example]]]:
             )
             for feature, examples in groupby(rows, lambda example: example.feature):
                 yield feature, list(examples)
-    except (OSError, pa.ArrowException) as e:
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as e:
         raise _unreadable(path, e) from e
 
 

@@ -115,7 +115,7 @@ def read_explanations(source_dir: Path) -> "pa.Table":
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             table = file.read()
-    except (OSError, pa.ArrowException) as e:
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as e:
         raise ArtifactError(
             f"{path} cannot be read ({_first_line(e)}); remove it and run "
             "`sfal embeddings download` again"
@@ -168,7 +168,7 @@ def count_explanations(source_dir: Path) -> tuple[int, Counter[tuple[str, str]]]
         with pq.ParquetFile(path) as file:
             table = file.read(columns=["type", "explainer"])
         return len(table), kinds(table)
-    except (OSError, KeyError, pa.ArrowException) as e:
+    except (OSError, KeyError, UnicodeDecodeError, pa.ArrowException) as e:
         raise ArtifactError(f"{path} cannot be read: {_first_line(e)}") from e
 
 
