@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from core.cases import dense_csr, from_dense, random_windows, read_back
 from sfal import _core
-from sfal.errors import InvalidInputError, MemoryLimitError, SfalError
+from sfal.errors import MemoryLimitError, SfalError
 
 DENSE = random_windows(3, 60, 7, 0.4)
 COUNTED = from_dense(DENSE)
@@ -167,8 +167,8 @@ def test_widths_near_overflow_are_refused_by_their_memory(n):
         wide.histogram(memory_limit=1 << 20)
     with pytest.raises(MemoryLimitError):
         _core.Histogram(n, memory_limit=1 << 20)
+    rows = np.arange(1000)
     with pytest.raises(MemoryLimitError):
-        rows = np.arange(1000)
         _core.functional_neighbours(wide, n, rows=rows, candidates=rows, memory_limit=1 << 20)
     assert wide.n_windows == 0
 

@@ -16,6 +16,7 @@ from sfal.embeddings.explanations import Chooser, Preferences
 from sfal.embeddings.export_vectors import parse_vector
 from sfal.embeddings.local_files import read_explanations_file
 from sfal.embeddings.records import RecordReader
+from sfal.errors import InvalidInputError
 from sfal.sources.model import SaeRef
 from sfal.store.examples import iterate_examples, read_examples_metadata
 from sfal.store.explanations import (
@@ -90,7 +91,6 @@ def batches(folder):
     for record in reader.read(tuple(folder.glob("*.jsonl.gz")), left_out, vectors=True):
         parse_vector(record.vector)
         chooser.add(record)
-    chooser.table("the export")
 
 
 def corpus(folder):
@@ -127,7 +127,10 @@ def config(folder):
         contextlib.suppress(SystemExit),
     ):
         main(["score", "--config", str(folder / "sfal.toml")])
-    assert "unexpected" not in told.getvalue(), told.getvalue()
+    said = told.getvalue()
+    assert "unexpected" not in said, said
+    if "--config" in said or "Invalid value" in said:
+        raise InvalidInputError(said)
 
 
 def batch(folder):
