@@ -127,8 +127,8 @@ def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) 
                 raise InvalidInputError(f"--config {path}: [{level}] is no table")
         for key, value in table.items():
             name = key.replace("-", "_")
-            if isinstance(value, dict):
-                continue
+            if isinstance(value, dict) and level != ctx.command.name:
+                continue  # of other commands
             if name in options:
                 chosen[name] = _config_value(options[name], value, f"--config {path}: {key}")
             elif level == ctx.command.name:
