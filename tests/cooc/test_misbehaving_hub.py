@@ -32,6 +32,12 @@ def reader(hub, tmp_path_factory):
         yield reader
 
 
+@pytest.fixture(autouse=True)
+def _counted(tally):
+    yield
+    tally("faults: model hub")
+
+
 def add_corpus(hub, ending="jsonl.zst", data=None):
     """A corpus of two files under a name of its own; the first one's content may be given."""
     name = f"who/corpus-{next(NUMBERS)}"

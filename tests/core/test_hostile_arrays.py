@@ -173,7 +173,7 @@ def test_widths_near_overflow_are_refused_by_their_memory(n):
     assert wide.n_windows == 0
 
 
-def test_hostile_calls_from_many_threads_change_nothing_but_by_what_they_append():
+def test_hostile_calls_from_many_threads_change_nothing_but_by_what_they_append(tally):
     """What is refused in one thread never shows in another, and nothing ever panics."""
     counted = _core.Occurrences(7)
     histogram = _core.Histogram(7)
@@ -203,3 +203,4 @@ def test_hostile_calls_from_many_threads_change_nothing_but_by_what_they_append(
     assert counted.n_windows == 60 * appended > 0
     np.testing.assert_array_equal(counted.counts(), COUNTED.counts() * appended)
     np.testing.assert_array_equal(histogram.histogram(), COUNTS * 900)
+    tally("hostile inputs: calls of the core on six threads", 3 * 900)

@@ -24,7 +24,7 @@ OBJECTS = exports.export([[exports.record(n) for n in range(40)], [exports.recor
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_written_elsewhere(tmp_path, monkeypatch):
+def _nothing_is_written_elsewhere(tmp_path, monkeypatch, tally):
     """Every test leaves the folder beside the source's as it was, and takes its time only."""
     source_dir = tmp_path / "data" / "m" / "s"
     source_dir.mkdir(parents=True)
@@ -35,6 +35,7 @@ def _nothing_is_written_elsewhere(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["data"]
     assert {p.relative_to(source_dir).parts[0] for p in source_dir.rglob("*")} <= {"export"}
     assert not list(source_dir.rglob(".tmp-*"))
+    tally("faults: explanations' server")
 
 
 def fetch(monkeypatch, bucket, tmp_path):

@@ -48,7 +48,10 @@ def test_every_reader_has_read_and_refused_some(report, tally):
         assert found["read"] > 0, name
         assert found["refused"] > 0, name
     if "SFAL_FUZZ_SECONDS" not in os.environ:
-        tally("hostile inputs: files and batches, mutated", INPUTS * len(report["targets"]))
+        tally(
+            "hostile inputs: files of every kind, changed at random",
+            INPUTS * len(report["targets"]),
+        )
 
 
 def test_none_is_answered_by_anything_but_an_error_that_was_foreseen(report):
