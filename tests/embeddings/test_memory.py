@@ -12,7 +12,7 @@ import pytest
 from servers import exports, s3
 from sfal.store.explanations import read_explanations
 
-MEGABYTES = int(os.environ.get("SFAL_EXPORT_MB", "48"))
+MEGABYTES = int(os.environ.get("SFAL_EXPORT_MB", "24"))
 LIMIT = 300 << 20
 RECORDS = 1500
 WIDTH = 1024

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfal.errors import ArtifactError
+from sfal.errors import ArtifactError, MemoryLimitError
 from sfal.store.files import read_json
+from sfal.store.npz_layout import available_memory
 
 _DAMAGED = (ValueError, EOFError, SyntaxError, TokenError, zlib.error, zipfile.BadZipFile)
 """What damage to an array's header or content ends in."""
@@ -55,9 +56,15 @@ def _read_member(path: Path, archive: zipfile.ZipFile, key: str) -> Tensor:
             # Checked before anything is allocated: a header may claim any shape.
             if archive.getinfo(name).file_size - member.tell() != count * dtype.itemsize:
                 raise ArtifactError(f"{path}: array {key!r} is not as long as its shape {shape}")
+            if count * dtype.itemsize > available_memory():
+                raise MemoryLimitError(
+                    f"{path}: array {key!r} takes {count * dtype.itemsize:,} bytes, more than is free"
+                )
             array = np.empty(count, dtype)
             _fill(member, array.view(np.uint8).data)
             extra = member.read(1)  # reading to the end also checks the sum
+    except MemoryLimitError:
+        raise
     except (*_DAMAGED, MemoryError) as e:
         raise ArtifactError(f"{path}: array {key!r} is damaged: {e}") from e
     if extra:
