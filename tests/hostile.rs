@@ -120,7 +120,7 @@ proptest! {
         top_n in 1..9_usize,
         rows in prop::option::of(prop::collection::vec(0..9_u32, 0..12)),
     ) {
-        let n = if dim == 0 { 5 } else { values.len() / dim };
+        let n = values.len().checked_div(dim).unwrap_or(5);
         let vectors = &values[..n * dim];
         let known = rows.iter().flatten().all(|&row| (row as usize) < n);
         let found =

@@ -42,7 +42,7 @@ def bound_waiting() -> None:
             from huggingface_hub import set_client_factory
             from huggingface_hub.utils import _http
 
-            make = _http._GLOBAL_CLIENT_FACTORY
+            make = getattr(_http, "_GLOBAL_CLIENT_FACTORY", _http.default_client_factory)
             set_client_factory(lambda: _with_bounds(make()))
             _bounded.set()
 

@@ -22,6 +22,7 @@ _NAMES = {
 """Columns under the names of our files, of Neuronpedia and of the published ones."""
 
 _OWN_TYPE = "custom"
+_ROWS = 256
 _LIMITS = ExpansionLimits(max_ratio=500)
 """A file of one's own may say the same again and again."""
 _Row = Mapping[str, Any]
@@ -152,7 +153,8 @@ def _parquet_rows(path: Path, left_out: Counter[str]) -> Iterator[_Row]:
         present = [name for name in file.schema_arrow.names if name in wanted]
         if not present:
             yield dict.fromkeys(file.schema_arrow.names)
-        for batch in file.iter_batches(columns=present):
+        # Few at a time: a small file can say a long text very often.
+        for batch in file.iter_batches(_ROWS, columns=present):
             yield from batch.to_pylist()
 
 
