@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,16 +15,18 @@ from sfal.store.explanations import read_explanations
 
 MEGABYTES = int(os.environ.get("SFAL_EXPORT_MB", "24"))
 LIMIT = 300 << 20
+TESTS = Path(__file__).parents[1]
 RECORDS = 1500
 WIDTH = 1024
 _CODE = """
-import resource, sys
+import sys
+from peak_memory import peak_memory
 from sfal.cli import main
 try:
     main(sys.argv[1:])
 except SystemExit as e:
     print("exit", e.code)
-print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print("peak", peak_memory())
 """
 
 
@@ -50,7 +53,7 @@ def run(tmp_path, bucket, *words):
     done = subprocess.run(
         [sys.executable, "-c", _CODE, "embeddings", *words, "--source", exports.SOURCE],
         cwd=tmp_path,
-        env={**os.environ, "SFAL_NEURONPEDIA_URL": bucket.url},
+        env={**os.environ, "SFAL_NEURONPEDIA_URL": bucket.url, "PYTHONPATH": str(TESTS)},
         capture_output=True,
         text=True,
         timeout=250 + MEGABYTES,

@@ -74,6 +74,7 @@ def _wrong(work, path, data, error):
 
 def main():
     from fuzz.targets import SLOW, TARGETS
+    from peak_memory import peak_memory
 
     work, report = Path(sys.argv[1]), Path(sys.argv[2])
     inputs, seconds = int(sys.argv[3]), float(sys.argv[4])
@@ -81,9 +82,9 @@ def main():
     os.chdir(work)
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     signal.signal(signal.SIGALRM, _stop)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     found = {name: fuzz(name, TARGETS[name], work, inputs, seconds) for name in names}
-    taken = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    taken = peak_memory() - before
     report.write_text(json.dumps({"targets": found, "taken": taken}))
 
 

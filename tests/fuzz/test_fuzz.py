@@ -10,7 +10,7 @@ import pytest
 
 RUN = Path(__file__).with_name("run.py")
 CORPUS = Path(__file__).parents[1] / "data" / "fuzz"
-INPUTS = 200
+INPUTS = 150
 """Of each target. `SFAL_FUZZ_SECONDS` gives each that long instead."""
 MEMORY = 512 << 20
 
