@@ -32,6 +32,18 @@ lint:
     {{python}} -m mypy
     lint-imports
 
+# Damaged files for every reader, as long as SECONDS each; the usual test gives each a few hundred
+fuzz seconds="60":
+    SFAL_FUZZ_SECONDS={{seconds}} {{python}} -m pytest -q tests/fuzz --timeout 7200
+
+# The same for the Rust core, by cargo-fuzz on a nightly compiler; targets: windows, counts
+fuzz-core target="windows" seconds="240":
+    cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}} -max_len=4096
+
+# The Rust tests under AddressSanitizer, on a nightly compiler for Linux
+sanitize:
+    RUSTFLAGS=-Zsanitizer=address cargo +nightly test --target x86_64-unknown-linux-gnu --target-dir target/sanitized --lib --tests
+
 # Rewrite sources the way `lint` wants them
 fix:
     cargo fmt

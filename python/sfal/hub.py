@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sfal.errors import DownloadError, SfalError
+from sfal.hub_client import TooSlowError, bound_waiting
 
 
 @contextmanager
@@ -23,11 +24,12 @@ def hub_errors(what: str, otherwise: str = "") -> Iterator[None]:
     DownloadError
         For a gated, missing or unreachable repository.
     """
+    bound_waiting()
     try:
         yield
-    except SfalError:
-        raise
     except Exception as e:
+        if isinstance(e, SfalError) and not isinstance(e, TooSlowError):
+            raise
         reason = _reason(e)
         if reason is None:
             raise
@@ -117,6 +119,8 @@ def _reason(error: BaseException) -> str | None:
 def _of_one(error: BaseException) -> str | None:
     from huggingface_hub import errors
 
+    if isinstance(error, TooSlowError):
+        return str(error)
     if isinstance(error, errors.GatedRepoError):
         return _GATED
     if isinstance(error, errors.RepositoryNotFoundError):

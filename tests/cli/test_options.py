@@ -76,6 +76,46 @@ def test_an_unreadable_config_is_named(tmp_path: Path, text: str) -> None:
     assert "sfal.toml" in str(result.exception)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "n-docs = [1, 2]",
+        "n-docs = true",
+        "layers = [[1]]",
+        "sae-type = [true]",
+        "data-dir = 1979-05-27",
+        'data-dir = "a\\u0000b"',
+        'debug = "yes"',
+        "debug = 1",
+    ],
+)
+def test_a_value_of_another_type_is_named_with_its_option(tmp_path: Path, line: str) -> None:
+    config = tmp_path / "sfal.toml"
+    config.write_text(line)
+    result = run("--config", str(config))
+    assert isinstance(result.exception, InvalidInputError), result.output
+    assert f"sfal.toml: {line.split()[0]} is " in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "line", ['n-docs = "many"', "n-docs = 1.5", 'device = "tpu"', "threads = 0"]
+)
+def test_a_value_out_of_range_is_refused_as_on_the_command_line(tmp_path: Path, line: str) -> None:
+    config = tmp_path / "sfal.toml"
+    config.write_text(line)
+    result = run("--config", str(config))
+    assert result.exit_code == 2
+    assert f"Invalid value for '--{line.split()[0]}'" in result.output
+
+
+def test_a_table_is_no_value_of_an_option(tmp_path: Path) -> None:
+    config = tmp_path / "sfal.toml"
+    config.write_text("[score]\nlayers = {a = 1}\n")
+    done = sfal("score", "--config", str(config))
+    assert done.returncode == 1
+    assert "sfal.toml: layers is {'a': 1}, but must be a list" in done.stderr
+
+
 def sfal(*args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "sfal", *args], capture_output=True, text=True, check=False

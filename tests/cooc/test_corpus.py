@@ -125,6 +125,16 @@ def test_a_file_cut_short_is_no_end_of_the_corpus(tmp_path, packed):
         list(LocalCorpus(path, "text").documents(0))
 
 
+@pytest.mark.parametrize("name", ["c.txt.gz", "c.jsonl.zst", "c.txt.zst"])
+def test_a_line_without_an_end_is_refused_before_it_fills_the_memory(tmp_path, name):
+    path = tmp_path / name
+    content = b"x" * (65 << 20)
+    packed = gzip.compress(content, 1) if name.endswith(".gz") else zstandard.compress(content)
+    path.write_bytes(packed)
+    with pytest.raises(ArtifactError, match=rf"{name}, line 1: longer than 64 MiB"):
+        open_corpus(str(path))
+
+
 @pytest.mark.parametrize("packed", [".gz", ".zst"])
 def test_a_file_that_is_not_packed_as_its_name_says_is_refused(tmp_path, packed):
     path = tmp_path / f"c.jsonl{packed}"

@@ -1,15 +1,17 @@
 """The real commands, as processes, against a server that speaks the hub's HTTP."""
 
+import json
 import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import zstandard
 
 from cooc import plain
+from servers import faults, worlds
 from servers import hub as hub_server
-from servers import worlds
 from servers.launcher import launcher
 from sfal.store.manifest import Manifest
 from sfal.store.npz import open_histogram
@@ -237,6 +239,29 @@ def test_a_damaged_file_of_the_corpus_is_named(sfal, gemma, tmp_path):
     hub.add("who/broken", tmp_path / "broken", "datasets")
     done = sfal("cooc", "gemma", "--layers", 0, "--n-docs", 6, "--corpus", "who/broken")
     assert_one_line_error(done, "corpus who/broken cannot be read")
+
+
+def test_a_hub_out_of_order_for_a_moment_is_waited_for_in_silence(sfal, gemma):
+    hub, _, _ = gemma
+    hub.fault("GET monology/pile-uncopyrighted/train/01.jsonl.zst", faults.status(500), times=1)
+    done = sfal("cooc", "gemma", "--layers", 0, "--n-docs", 60, "--k", K)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "60 documents" in done.stdout
+
+
+def test_a_corpus_cut_short_on_the_hub_is_an_error_that_says_where(sfal, gemma, tmp_path):
+    hub, _, _ = gemma
+    lines = [json.dumps({"text": text}) + "\n" for text in DOCUMENTS]
+    folder = tmp_path / "cut"
+    folder.mkdir()
+    packed = zstandard.compress("".join(lines[:30]).encode())
+    (folder / "train-0.jsonl.zst").write_bytes(packed)
+    (folder / "train-1.jsonl.zst").write_bytes(packed[:-9])
+    hub.add("who/cut", folder, "datasets")
+    words = ["cooc", "gemma", "--layers", 0, "--n-docs", 60, "--k", K, "--corpus", "who/cut"]
+    done = sfal(*words)
+    assert_one_line_error(done, "corpus who/cut cannot be read at document 30", "runcated")
 
 
 def test_without_a_network_and_without_a_cache_one_line_says_so(gemma, tmp_path):

@@ -13,7 +13,7 @@ import tiny
 from sfal.cooc import fingerprints
 from sfal.cooc.sae_files import read_npz
 from sfal.cooc.saes import load_sae
-from sfal.errors import ArtifactError, DownloadError, UnknownSaeError
+from sfal.errors import ArtifactError, DownloadError, MemoryLimitError, UnknownSaeError
 from sfal.sources.model import SaeRef
 
 D_IN, N_FEATURES = 8, 20
@@ -140,6 +140,16 @@ def header(shape):
 def test_an_array_that_lies_about_its_length_is_refused_before_it_is_allocated(tmp_path, data):
     with pytest.raises(ArtifactError, match="b_enc"):
         load_sae(with_member(tmp_path, data))
+
+
+def test_an_array_beyond_the_memory_there_is_is_refused_before_it_is_inflated(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("sfal.cooc.sae_files.available_memory", lambda: 1 << 20)
+    arrays = good_arrays() | {"W_enc": np.zeros((D_IN, 1 << 16), np.float32)}
+    np.savez_compressed(tmp_path / "params.npz", **arrays)
+    with pytest.raises(MemoryLimitError, match=r"params\.npz: array 'W_enc' takes 2,097,152 bytes"):
+        load_sae(local(tmp_path))
 
 
 def test_a_flipped_byte_is_noticed(tmp_path):

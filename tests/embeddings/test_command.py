@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 import tiny_embedders as models
-from servers import exports, hub, s3
+from servers import exports, faults, hub, s3
 from sfal.cli.embeddings import embeddings
 from sfal.store.explanations import read_explanations
 from sfal.store.vectors import find_vectors, read_vectors
@@ -207,7 +207,7 @@ def test_an_error_is_a_line_without_a_traceback(bucket, tmp_path):
 
 
 def test_interrupting_a_download_ends_soon_and_leaves_nothing_half_written(bucket, tmp_path, tally):
-    bucket.fault(f"v1/{OTHER}/explanations/batch-0.jsonl.gz", s3.silence)
+    bucket.fault(f"v1/{OTHER}/explanations/batch-0.jsonl.gz", faults.silence)
     args, options = command("download", "--source", OTHER, environment={})
     process = subprocess.Popen(args, **options)
     while not bucket.fetched():
@@ -228,7 +228,7 @@ def test_a_download_killed_at_any_moment_is_completed_by_the_next(bucket, tmp_pa
     objects = exports.export([[exports.record(i * 10 + n) for n in range(10)] for i in range(30)])
     bucket.objects.update(objects)
     for n in range(30):
-        bucket.fault(f"v1/{exports.SOURCE}/explanations/batch-{n}.jsonl.gz", s3.delayed(0.05))
+        bucket.fault(f"v1/{exports.SOURCE}/explanations/batch-{n}.jsonl.gz", faults.delayed(0.05))
     for wanted in (0, 5, 17, 28):
         args, options = command("download", "--source", exports.SOURCE, environment={})
         process = subprocess.Popen(args, **options)

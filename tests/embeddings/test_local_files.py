@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import random
 from collections import Counter
 
 import pyarrow as pa
@@ -95,3 +96,16 @@ def test_a_file_that_is_missing_or_damaged_is_named(tmp_path, name):
     if name != "x.jsonl":
         with pytest.raises(ArtifactError, match=name):
             read(tmp_path / name)
+
+
+def test_a_packed_line_too_long_is_counted_and_a_bomb_is_refused(tmp_path):
+    path = tmp_path / "x.jsonl.gz"
+    row = b'{"feature": 1, "explanation": "a"}\n'
+    noise = random.Random(1).randbytes(5 << 20).replace(b"\n", b" ")
+    path.write_bytes(gzip.compress(row + noise, 1))
+    records, left_out = read(path)
+    assert [r.feature for r in records] == [1]
+    assert left_out == {"line too long": 1}
+    path.write_bytes(gzip.compress(row + bytes(8 << 20)))
+    with pytest.raises(ArtifactError, match=r"x\.jsonl\.gz cannot be read: it expands"):
+        read(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from servers import exports, s3
+from servers import exports, faults, s3
 from sfal.embeddings.gunzip import ExpansionLimits
 from sfal.embeddings.neuronpedia import download_export
 from sfal.embeddings.transfer import Patience
@@ -24,7 +24,7 @@ OBJECTS = exports.export([[exports.record(n) for n in range(40)], [exports.recor
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_written_elsewhere(tmp_path, monkeypatch):
+def _nothing_is_written_elsewhere(tmp_path, monkeypatch, tally):
     """Every test leaves the folder beside the source's as it was, and takes its time only."""
     source_dir = tmp_path / "data" / "m" / "s"
     source_dir.mkdir(parents=True)
@@ -35,6 +35,7 @@ def _nothing_is_written_elsewhere(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["data"]
     assert {p.relative_to(source_dir).parts[0] for p in source_dir.rglob("*")} <= {"export"}
     assert not list(source_dir.rglob(".tmp-*"))
+    tally("faults: explanations' server")
 
 
 def fetch(monkeypatch, bucket, tmp_path):
@@ -43,26 +44,28 @@ def fetch(monkeypatch, bucket, tmp_path):
 
 
 PASSING = {
-    "429": s3.status(429),
-    "429 with Retry-After in seconds": s3.status(429, "3600"),
-    "429 with Retry-After as a date": s3.status(429, formatdate(time.time() + 9999, usegmt=True)),
-    "429 with a senseless Retry-After": s3.status(429, "soon"),
-    "500": s3.status(500),
-    "503": s3.status(503, "-1"),
-    "reset halfway": s3.reset_halfway,
-    "trickle": s3.trickle(),
-    "trickling headers": s3.trickle_headers(),
-    "silence": s3.silence,
-    "too short": s3.replaced(lambda body: body[:-1]),
-    "too long": s3.replaced(lambda body: body + b"x"),
-    "length too great": s3.announced_length(10**6),
-    "length too small": s3.announced_length(10),
+    "429": faults.status(429),
+    "429 with Retry-After in seconds": faults.status(429, "3600"),
+    "429 with Retry-After as a date": faults.status(
+        429, formatdate(time.time() + 9999, usegmt=True)
+    ),
+    "429 with a senseless Retry-After": faults.status(429, "soon"),
+    "500": faults.status(500),
+    "503": faults.status(503, "-1"),
+    "reset halfway": faults.reset_halfway,
+    "trickle": faults.trickle(),
+    "trickling headers": faults.trickle_headers(),
+    "silence": faults.silence,
+    "too short": faults.replaced(lambda body: body[:-1]),
+    "too long": faults.replaced(lambda body: body + b"x"),
+    "length too great": faults.announced_length(10**6),
+    "length too small": faults.announced_length(10),
 }
 OF_OBJECTS = {
-    "wrong ETag": s3.replaced(lambda body: body, {"ETag": '"0"'}),
-    "corrupt": s3.replaced(lambda body: body[:20] + bytes(20) + body[40:]),
-    "no gzip": s3.replaced(lambda body: b"x" * len(body)),
-    "empty": s3.replaced(b""),
+    "wrong ETag": faults.replaced(lambda body: body, {"ETag": '"0"'}),
+    "corrupt": faults.replaced(lambda body: body[:20] + bytes(20) + body[40:]),
+    "no gzip": faults.replaced(lambda body: b"x" * len(body)),
+    "empty": faults.replaced(b""),
 }
 
 
@@ -87,7 +90,7 @@ def test_what_passes_is_waited_for(tmp_path, monkeypatch, name, where):
 
 def test_a_body_that_ends_with_its_connection_is_taken(tmp_path, monkeypatch):
     with s3.serve(OBJECTS) as bucket:
-        bucket.fault(KEY, s3.announced_length(""))
+        bucket.fault(KEY, faults.announced_length(""))
         export = fetch(monkeypatch, bucket, tmp_path)
     assert export.batches[0].read_bytes() == OBJECTS[KEY]
 
@@ -123,7 +126,7 @@ def test_the_pause_before_a_repetition_follows_the_server_up_to_a_cap(tmp_path, 
     monkeypatch.setenv("SFAL_NEURONPEDIA_URL", "")
     with s3.serve(OBJECTS) as bucket:
         monkeypatch.setenv("SFAL_NEURONPEDIA_URL", bucket.url)
-        bucket.fault("list", s3.status(429, "3600"), times=1)
+        bucket.fault("list", faults.status(429, "3600"), times=1)
         started = time.monotonic()
         download_export(exports.SOURCE, tmp_path / "data" / "m" / "s", patience, LIMITS)
     assert 0.5 <= time.monotonic() - started < 5
@@ -133,7 +136,7 @@ def test_no_repetition_starts_when_the_time_is_up(tmp_path, monkeypatch):
     patience = Patience(first_wait=0.01, attempts=1000, give_up_seconds=0.3, longest_wait=0.05)
     with s3.serve(OBJECTS) as bucket:
         monkeypatch.setenv("SFAL_NEURONPEDIA_URL", bucket.url)
-        bucket.fault("list", s3.status(500))
+        bucket.fault("list", faults.status(500))
         with pytest.raises(DownloadError, match="HTTP 500"):
             download_export(exports.SOURCE, tmp_path / "data" / "m" / "s", patience, LIMITS)
     assert len(bucket.requests) < 100
@@ -150,7 +153,7 @@ def test_with_the_default_patience_a_dead_server_costs_less_than_two_minutes():
 @pytest.mark.parametrize("code", [400, 401, 403, 410, 204, 304])
 def test_a_final_answer_is_not_asked_for_again(tmp_path, monkeypatch, code):
     with s3.serve(OBJECTS) as bucket:
-        bucket.fault(KEY, s3.status(code))
+        bucket.fault(KEY, faults.status(code))
         with pytest.raises(DownloadError, match=f"HTTP {code}"):
             fetch(monkeypatch, bucket, tmp_path)
     assert bucket.requests.count(KEY) == 1
@@ -158,7 +161,7 @@ def test_a_final_answer_is_not_asked_for_again(tmp_path, monkeypatch, code):
 
 def test_an_object_that_is_listed_but_gone_is_named(tmp_path, monkeypatch):
     with s3.serve(OBJECTS) as bucket:
-        bucket.fault(KEY, s3.status(404))
+        bucket.fault(KEY, faults.status(404))
         with pytest.raises(DownloadError, match=r"batch-0.jsonl.gz is listed but not there"):
             fetch(monkeypatch, bucket, tmp_path)
 
@@ -206,7 +209,7 @@ def test_keys_that_are_no_batches_are_passed_over_and_counted(tmp_path, monkeypa
         hostile = s3.listing(bucket, {"prefix": key}, extra=[key])
         entry = hostile.partition(b"<Contents>")[2].partition(b"</Contents>")[0]
         page = right.replace(b"<Contents>", b"<Contents>" + entry + b"</Contents><Contents>", 1)
-        bucket.fault("list", s3.replaced(page))
+        bucket.fault("list", faults.replaced(page))
         export = fetch(monkeypatch, bucket, tmp_path)
     assert (len(export.batches), export.n_ignored) == (2, 1)
     assert len(bucket.fetched()) == 2
@@ -230,7 +233,7 @@ def test_keys_that_are_no_batches_are_passed_over_and_counted(tmp_path, monkeypa
 )
 def test_a_listing_of_nonsense_is_one_error(tmp_path, monkeypatch, page):
     with s3.serve(OBJECTS) as bucket:
-        bucket.fault("list", s3.replaced(page))
+        bucket.fault("list", faults.replaced(page))
         with pytest.raises(DownloadError):
             fetch(monkeypatch, bucket, tmp_path)
     assert len(bucket.requests) <= 3
@@ -250,7 +253,7 @@ def test_sizes_beyond_reason_are_refused_before_anything_is_fetched(tmp_path, mo
     with s3.serve(OBJECTS) as bucket:
         page = s3.listing(bucket, {"prefix": f"v1/{exports.SOURCE}/explanations/"})
         size = f"<Size>{len(OBJECTS[KEY])}</Size>".encode()
-        bucket.fault("list", s3.replaced(page.replace(size, b"<Size>99999999999</Size>")))
+        bucket.fault("list", faults.replaced(page.replace(size, b"<Size>99999999999</Size>")))
         with pytest.raises(DownloadError, match="99999999999 bytes"):
             fetch(monkeypatch, bucket, tmp_path)
     assert bucket.fetched() == []
@@ -263,7 +266,7 @@ def test_sizes_beyond_reason_are_refused_before_anything_is_fetched(tmp_path, mo
 )
 def test_a_redirect_to_another_scheme_is_refused(tmp_path, monkeypatch, target, where):
     with s3.serve(OBJECTS) as bucket:
-        bucket.fault(where, s3.redirect(target))
+        bucket.fault(where, faults.redirect(target))
         with pytest.raises(DownloadError, match="redirects to"):
             fetch(monkeypatch, bucket, tmp_path)
     assert bucket.requests.count(where) == 1
@@ -272,7 +275,7 @@ def test_a_redirect_to_another_scheme_is_refused(tmp_path, monkeypatch, target, 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
 def test_a_redirect_to_another_host_is_refused_and_never_followed(tmp_path, monkeypatch, code):
     with s3.serve(OBJECTS) as bucket, s3.serve(OBJECTS) as other:
-        bucket.fault(KEY, s3.redirect(other.url + "/" + KEY, code))
+        bucket.fault(KEY, faults.redirect(other.url + "/" + KEY, code))
         with pytest.raises(DownloadError, match="redirects to another host"):
             fetch(monkeypatch, bucket, tmp_path)
     assert other.requests == []
@@ -284,7 +287,7 @@ def test_the_body_of_a_redirect_or_an_error_is_never_read(tmp_path, monkeypatch)
     def endless(code):
         def answer(handler, body, headers):
             handler.send_response(code)
-            handler.send_header("Location", f"{handler.bucket.url}/{KEY}")
+            handler.send_header("Location", f"{handler.world.url}/{KEY}")
             handler.end_headers()
             for _ in range(500):
                 handler.wfile.write(bytes(1 << 20))
@@ -301,7 +304,7 @@ def test_the_body_of_a_redirect_or_an_error_is_never_read(tmp_path, monkeypatch)
 
 def test_a_circle_of_redirects_ends(tmp_path, monkeypatch):
     with s3.serve(OBJECTS) as bucket:
-        bucket.fault(KEY, s3.redirect("{url}/" + KEY))
+        bucket.fault(KEY, faults.redirect("{url}/" + KEY))
         with pytest.raises(DownloadError, match="redirects without end"):
             fetch(monkeypatch, bucket, tmp_path)
     assert bucket.requests.count(KEY) <= 4

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from servers import exports, s3
+from servers import exports, faults, s3
 from sfal.embeddings.neuronpedia import cached_export, download_export
 from sfal.embeddings.transfer import Patience
 from sfal.errors import ArtifactError, DownloadError, InvalidInputError
@@ -55,7 +55,7 @@ def test_only_a_batch_that_changed_is_fetched_again(tmp_path, monkeypatch):
 
 def test_a_download_that_was_stopped_goes_on_where_it_stopped(tmp_path, monkeypatch):
     with s3.serve(exports.export([[exports.record(n)] for n in range(5)])) as bucket:
-        bucket.fault(key(4), s3.status(403))
+        bucket.fault(key(4), faults.status(403))
         with pytest.raises(DownloadError, match="HTTP 403"):
             fetch(monkeypatch, bucket, tmp_path)
         done = len(list((tmp_path / "export").glob("batch-*")))
@@ -67,7 +67,7 @@ def test_a_download_that_was_stopped_goes_on_where_it_stopped(tmp_path, monkeypa
 def test_at_most_four_downloads_run_at_a_time(tmp_path, monkeypatch):
     with s3.serve(exports.export([[exports.record(n)] for n in range(16)])) as bucket:
         for n in range(16):
-            bucket.fault(key(n), s3.delayed(0.05))
+            bucket.fault(key(n), faults.delayed(0.05))
         fetch(monkeypatch, bucket, tmp_path)
     assert 2 <= bucket.most_at_once <= 4
 
@@ -109,7 +109,7 @@ def test_a_redirect_within_the_host_is_followed(tmp_path, monkeypatch):
     objects = exports.export([[exports.record(0)]])
     objects["moved.gz"] = objects[key(0)]
     with s3.serve(objects) as bucket:
-        bucket.fault(key(0), s3.redirect("{url}/moved.gz"))
+        bucket.fault(key(0), faults.redirect("{url}/moved.gz"))
         fetch(monkeypatch, bucket, tmp_path)
     assert bucket.fetched() == [key(0), "moved.gz"]
 

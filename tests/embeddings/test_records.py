@@ -78,7 +78,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("reason", BAD)
-def test_what_does_not_hold_up_is_left_out_and_counted(tmp_path, reason):
+def test_what_does_not_hold_up_is_left_out_and_counted(tmp_path, reason, tally):
     good = [exports.record(0), exports.record(2)]
     records, left_out = read(
         tmp_path,
@@ -88,6 +88,7 @@ def test_what_does_not_hold_up_is_left_out_and_counted(tmp_path, reason):
     )
     assert [r.feature for r in records] == [0, 2]
     assert left_out == {reason: len(BAD[reason])}
+    tally("hostile inputs: records of explanations", len(BAD[reason]))
 
 
 def test_an_id_that_is_no_text_does_not_cost_the_record(tmp_path):

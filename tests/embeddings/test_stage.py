@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tiny_embedders as models
-from servers import exports, s3
+from servers import exports, faults, s3
 from sfal.embeddings.build import embed_explanations
 from sfal.embeddings.choose import (
     DownloadSettings,
@@ -369,7 +369,7 @@ def test_a_failed_download_leaves_what_was_there(tmp_path, bucket):
     choose_explanations(SOURCE, tmp_path, QUICK)
     before = texts(tmp_path)
     bucket.objects.update(exports.export([[exports.record(0, "new words")]]))
-    bucket.fault(f"v1/{exports.SOURCE}/explanations/batch-0.jsonl.gz", s3.status(500))
+    bucket.fault(f"v1/{exports.SOURCE}/explanations/batch-0.jsonl.gz", faults.status(500))
     with pytest.raises(DownloadError):
         choose_explanations(SOURCE, tmp_path, QUICK)
     assert texts(tmp_path) == before

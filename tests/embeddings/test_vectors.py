@@ -166,6 +166,22 @@ def test_a_file_of_explanations_that_is_none_is_named(tmp_path, name):
         store.read_explanations(tmp_path)
 
 
+def test_a_small_file_that_says_a_long_text_very_often_is_refused_in_little_memory(tmp_path):
+    n = 300_000
+    one = pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int32)), ["x" * 20_000])
+    often = pa.table(
+        [pa.array(np.arange(n, dtype=np.uint32)), one, one, one], store.explanations_schema().names
+    )
+    path = tmp_path / "explanations.parquet"
+    pq.write_table(often, path, compression="zstd", store_schema=False)
+    assert path.stat().st_size < 2 << 20
+    before = pa.total_allocated_bytes()
+    for read in (store.read_explanations, store.count_explanations):
+        with pytest.raises(ArtifactError, match=r"explanations\.parquet holds more than"):
+            read(tmp_path)
+    assert pa.default_memory_pool().max_memory() - before < 1 << 30
+
+
 def test_no_explanations_yet_says_what_to_do(tmp_path):
     with pytest.raises(ArtifactError, match="sfal embeddings download"):
         store.read_explanations(tmp_path)

@@ -47,7 +47,7 @@ def test_there_are_enough_of_them(report):
     assert len(report[0]) >= 200
 
 
-def test_each_is_refused_and_the_message_names_file_and_thing(report):
+def test_each_is_refused_and_the_message_names_file_and_thing(report, tally):
     names, found = report
     wrong = {}
     for file, (name, word) in names.items():
@@ -55,6 +55,7 @@ def test_each_is_refused_and_the_message_names_file_and_thing(report):
         if not (outcome.startswith("refused: ") and file in outcome and word in outcome):
             wrong[name] = f"expected {word!r} in {outcome[:300]}"
     assert not wrong
+    tally("hostile inputs: pickles", len(names))
 
 
 def test_none_imports_calls_or_writes_anything(report):
@@ -89,7 +90,7 @@ def test_what_a_small_file_describes_is_limited_whatever_it_is(tmp_path, monkeyp
         read_frame(path)
 
 
-def test_flipped_bytes_are_read_or_refused_but_never_crash(tmp_path):
+def test_flipped_bytes_are_read_or_refused_but_never_crash(tmp_path, tally):
     rng = random.Random(7)
     whole = pickle.dumps(
         pd.DataFrame(
@@ -114,3 +115,4 @@ def test_flipped_bytes_are_read_or_refused_but_never_crash(tmp_path):
         except ArtifactError:
             refused += 1
     assert 0 < refused < 1500
+    tally("hostile inputs: pickles", 1500)

@@ -224,7 +224,7 @@ def test_a_file_cut_anywhere_is_refused(tmp_path, counts, save):
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_flipped_bytes_never_end_in_anything_but_an_error_of_ours(tmp_path, counts, save):
+def test_flipped_bytes_never_end_in_anything_but_an_error_of_ours(tmp_path, counts, save, tally):
     rng = np.random.default_rng(1)
     path = tmp_path / "a.npz"
     save(path, histogram=counts.astype(np.int32), n_chunks=N_WINDOWS)
@@ -240,6 +240,7 @@ def test_flipped_bytes_never_end_in_anything_but_an_error_of_ours(tmp_path, coun
         except SfalError:
             refused += 1
     assert refused > 0
+    tally("hostile inputs: histograms", 400)
 
 
 def test_a_flipped_bit_among_compressed_counts_is_always_noticed(tmp_path, counts):

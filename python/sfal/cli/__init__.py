@@ -136,6 +136,7 @@ def _quieten(debug: bool) -> None:
     logging.getLogger("sfal").setLevel(logging.DEBUG if debug else logging.WARNING)
     if not debug:
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("HF_HUB_VERBOSITY", "error")
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         import warnings

@@ -127,14 +127,35 @@ def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) 
                 raise InvalidInputError(f"--config {path}: [{level}] is no table")
         for key, value in table.items():
             name = key.replace("-", "_")
-            if isinstance(value, dict):
-                continue
+            if isinstance(value, dict) and level != ctx.command.name:
+                continue  # of other commands
             if name in options:
-                chosen[name] = value
+                chosen[name] = _config_value(options[name], value, f"--config {path}: {key}")
             elif level == ctx.command.name:
                 known = ", ".join(sorted(str(o).replace("_", "-") for o in options))
                 raise InvalidInputError(f"--config {path}: no option {key!r}; there are {known}")
     ctx.default_map = {**(ctx.default_map or {}), **chosen}
+
+
+def _config_value(option: click.Parameter, value: Any, where: str) -> Any:
+    """What the command line would give for a value of the file."""
+    if isinstance(option, click.Option) and option.is_flag:
+        if not isinstance(value, bool):
+            raise InvalidInputError(f"{where} is {value!r}, but must be true or false")
+        return value
+    several = isinstance(value, list) and isinstance(option.type, Many)
+    words = [str(word) for word in (value if several else [value]) if _is_word(word)]
+    if len(words) != (len(value) if several else 1):
+        kinds = (
+            "a list, a text or a number" if isinstance(option.type, Many) else "a text or a number"
+        )
+        raise InvalidInputError(f"{where} is {value!r}, but must be {kinds}")
+    return words if several else words[0]
+
+
+def _is_word(value: object) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number or (isinstance(value, str) and "\0" not in value)
 
 
 def _command_words(ctx: click.Context) -> list[str]:

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -152,6 +153,11 @@ def _loading(model: str) -> Iterator[None]:
         raise
     except SafetensorError as e:
         raise ArtifactError(f"the weights of {model} are damaged: {e}") from e
+    except UnpicklingError as e:
+        raise ArtifactError(
+            f"the weights of {model} are a pickle that is damaged or holds more than numbers; "
+            "take a copy of the model in .safetensors"
+        ) from e
     except ValueError as e:
         if "trust_remote_code" in str(e):
             raise InvalidInputError(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sfal.cooc.local_corpus import ENDINGS, LocalCorpus
+from sfal.cooc.zstd import read_streams_with_it
 from sfal.errors import ArtifactError, DownloadError, InvalidInputError, SfalError
 from sfal.hub import hub_errors
 
@@ -89,13 +90,10 @@ class HubCorpus:
             ) from e
 
     def _stream(self) -> Any:
-        from datasets import disable_progress_bars, load_dataset
+        from datasets import load_dataset
         from datasets.exceptions import DatasetNotFoundError
 
-        disable_progress_bars()
-        if not logger.isEnabledFor(logging.DEBUG):
-            # What is wrong comes as an exception, and is said once.
-            logging.getLogger("datasets").setLevel(logging.CRITICAL)
+        _prepare_streaming()
         common = {"split": self.split, "streaming": True, "revision": self.revision}
         first = _FIRST_FILES.get(self.name)
         if first and self.config is None and self.split == "train":
@@ -199,6 +197,22 @@ _OTHERWISE = (
     "name another with --corpus (a data set of the hub, or a local .txt, .jsonl[.gz|.zst] or "
     ".parquet file)"
 )
+
+
+def _prepare_streaming() -> None:
+    """Let the library be quiet, give up in time, and not take damage for the end."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    # Each read makes six attempts of its own over a minute: more would come on top.
+    datasets.config.STREAMING_READ_MAX_RETRIES = datasets.config.STREAMING_OPEN_MAX_RETRIES = 1
+    for pause in ("READ", "READ_SERVER_UNAVAILABLE", "READ_RATE_LIMIT", "OPEN"):
+        setattr(datasets.config, f"STREAMING_{pause}_RETRY_INTERVAL", 0)
+    read_streams_with_it()
+    if not logger.isEnabledFor(logging.DEBUG):
+        # What is wrong comes as an exception, and is said once.
+        for name in ("datasets", "huggingface_hub"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _commit(name: str, revision: str | None) -> str:

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from sfal.cooc.zstd import open_zstd
 from sfal.errors import ArtifactError, InvalidInputError, SfalError
 from sfal.store.files import sha256_file
 
@@ -20,7 +21,7 @@ _PACKED = ("", ".gz", ".zst")
 ENDINGS = (*(kind + packed for kind in _LINES for packed in _PACKED), ".parquet")
 """Endings of files that can be read."""
 
-_LONGEST_LINE = 1 << 30
+_LONGEST_LINE = 64 << 20
 """Bytes; a line without an end would fill the memory."""
 _WHOLE = 1 << 30
 """Bytes; greater files are known by their size and by samples."""
@@ -102,7 +103,7 @@ class LocalCorpus:
                 number += 1
                 where = f"{self.path}, line {number}"
                 if len(line) > _LONGEST_LINE:
-                    raise ArtifactError(f"{where}: longer than {_LONGEST_LINE >> 30} GiB")
+                    raise ArtifactError(f"{where}: longer than {_LONGEST_LINE >> 20} MiB")
                 try:
                     text = line.decode("utf-8-sig" if number == 1 else "utf-8")
                 except UnicodeDecodeError as e:
@@ -164,10 +165,7 @@ class LocalCorpus:
         if ending == ".gz":
             return gzip.GzipFile(self.path)
         if ending == ".zst":
-            import pyarrow as pa
-
-            # Unlike zstandard's, this reader tells a file cut short from one that has ended.
-            return io.BufferedReader(pa.input_stream(self.path, compression="zstd"), 1 << 16)
+            return open_zstd(self.path)
         return self.path.open("rb")
 
     @contextmanager
@@ -177,7 +175,7 @@ class LocalCorpus:
             yield
         except SfalError:
             raise
-        except (OSError, EOFError, zlib.error) as e:
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as e:
             reason = getattr(e, "strerror", None) or e
             raise ArtifactError(f"corpus {self.path} cannot be read: {reason}") from e
         except Exception as e:

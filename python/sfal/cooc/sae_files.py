@@ -1,16 +1,23 @@
 """Arrays and settings of SAE files: no pickles, and only the arrays asked for."""
 
+import sys
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sfal.errors import ArtifactError
+from sfal.errors import ArtifactError, MemoryLimitError
 from sfal.store.files import read_json
+from sfal.store.npz_layout import available_memory
+
+_DAMAGED = (ValueError, EOFError, SyntaxError, TokenError, zlib.error, zipfile.BadZipFile)
+"""What damage to an array's header or content ends in."""
 
 
 def read_npz(path: Path, keys: Sequence[str]) -> dict[str, Tensor]:
@@ -49,10 +56,16 @@ def _read_member(path: Path, archive: zipfile.ZipFile, key: str) -> Tensor:
             # Checked before anything is allocated: a header may claim any shape.
             if archive.getinfo(name).file_size - member.tell() != count * dtype.itemsize:
                 raise ArtifactError(f"{path}: array {key!r} is not as long as its shape {shape}")
+            if count * dtype.itemsize > available_memory():
+                raise MemoryLimitError(
+                    f"{path}: array {key!r} takes {count * dtype.itemsize:,} bytes, more than is free"
+                )
             array = np.empty(count, dtype)
             _fill(member, array.view(np.uint8).data)
             extra = member.read(1)  # reading to the end also checks the sum
-    except (ValueError, EOFError, zipfile.BadZipFile, MemoryError, SyntaxError) as e:
+    except MemoryLimitError:
+        raise
+    except (*_DAMAGED, MemoryError) as e:
         raise ArtifactError(f"{path}: array {key!r} is damaged: {e}") from e
     if extra:
         raise ArtifactError(f"{path}: array {key!r} is longer than its shape {shape}")
@@ -118,8 +131,9 @@ def number(path: Path, settings: dict[str, Any], *keys: str) -> float:
     value: Any = settings
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-        raise ArtifactError(f"{path}: {'.'.join(keys)} is {value!r}, not a number")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not abs(value) <= sys.float_info.max:
+        raise ArtifactError(f"{path}: {'.'.join(keys)} is {str(value)[:80]!r}, not a number")
     return float(value)
 
 

@@ -223,7 +223,8 @@ def _saelens_folder(path: Path, decoder: bool) -> Loaded:
     version = told.get("sae_lens_version") if isinstance(told, dict) else None
     architecture = config.get("architecture")
     found = fingerprints.of_path(path)
-    plain = isinstance(version, str) and _SINCE_6.match(version) and architecture in KEYS
+    known = isinstance(architecture, str) and architecture in KEYS
+    plain = known and isinstance(version, str) and _SINCE_6.match(version)
     there = safetensors_keys(weights)
     if not plain or there & {"scaling_factor", "log_threshold"}:
         from sfal.cooc.saelens import open_folder

@@ -96,7 +96,7 @@ def _page(client: Client, query: dict[str, str]) -> ElementTree.Element:
         raise DownloadError(f"{client.base_url} answers no S3 listing")
     try:
         root = ElementTree.fromstring(data)
-    except (ElementTree.ParseError, ValueError) as e:
+    except (ElementTree.ParseError, ValueError, LookupError) as e:
         raise TemporaryError(f"the listing is no valid XML ({e})") from e
     if root.tag.rpartition("}")[2] != "ListBucketResult":
         raise DownloadError(f"{client.base_url} answers no S3 listing; check SFAL_NEURONPEDIA_URL")

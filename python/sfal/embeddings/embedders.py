@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import numpy as np
@@ -259,6 +260,11 @@ def _load(ref: EmbedderRef, settings: ModelSettings, device: str) -> Any:
             )
     except SfalError:
         raise
+    except UnpicklingError as e:
+        raise ArtifactError(
+            f"the weights of {ref.target} are a pickle that is damaged or holds more than numbers; "
+            "take a copy of the model in .safetensors"
+        ) from e
     except Exception as e:  # the model's own code may raise anything
         text = " ".join(str(e).split())
         if "trust_remote_code" in text and not ref.trust_remote_code:

@@ -1,15 +1,14 @@
 """Explanations from a file of one's own: CSV, JSON lines or Parquet."""
 
 import csv
-import gzip
 import json
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from sfal.embeddings.gunzip import DamagedGzipError, ExpansionLimits, lines
 from sfal.embeddings.records import Record, explanation_text, feature_number, kind_name
 from sfal.errors import ArtifactError, InvalidInputError
 from sfal.store.files import sha256_file
@@ -23,6 +22,9 @@ _NAMES = {
 """Columns under the names of our files, of Neuronpedia and of the published ones."""
 
 _OWN_TYPE = "custom"
+_ROWS = 256
+_LIMITS = ExpansionLimits(max_ratio=500)
+"""A file of one's own may say the same again and again."""
 _Row = Mapping[str, Any]
 
 
@@ -110,7 +112,7 @@ def _reading(path: Path) -> Iterator[None]:
         raise
     except OSError as e:
         raise ArtifactError(f"cannot read {path}: {e.strerror or e}") from e
-    except (csv.Error, EOFError, zlib.error, UnicodeDecodeError, pa.ArrowException) as e:
+    except (csv.Error, DamagedGzipError, UnicodeDecodeError, pa.ArrowException) as e:
         first = (str(e).splitlines() or [type(e).__name__])[0][:200]
         raise ArtifactError(f"{path} cannot be read: {first}") from e
 
@@ -121,9 +123,12 @@ def _csv_rows(path: Path, left_out: Counter[str]) -> Iterator[_Row]:
 
 
 def _json_rows(path: Path, left_out: Counter[str]) -> Iterator[_Row]:
-    opener: Callable[[Path], Any] = gzip.open if path.name.lower().endswith(".gz") else _binary
-    with opener(path) as file:
-        for line in file:
+    is_packed = path.name.lower().endswith(".gz")
+    with nullcontext(lines(path, _LIMITS)) if is_packed else path.open("rb") as found:
+        for line in found:
+            if line is None:
+                left_out["line too long"] += 1
+                continue
             if not line.strip():
                 continue
             try:
@@ -140,10 +145,6 @@ def _json_rows(path: Path, left_out: Counter[str]) -> Iterator[_Row]:
                 left_out["no JSON object"] += 1
 
 
-def _binary(path: Path) -> Any:
-    return path.open("rb")
-
-
 def _parquet_rows(path: Path, left_out: Counter[str]) -> Iterator[_Row]:
     import pyarrow.parquet as pq
 
@@ -152,7 +153,8 @@ def _parquet_rows(path: Path, left_out: Counter[str]) -> Iterator[_Row]:
         present = [name for name in file.schema_arrow.names if name in wanted]
         if not present:
             yield dict.fromkeys(file.schema_arrow.names)
-        for batch in file.iter_batches(columns=present):
+        # Few at a time: a small file can say a long text very often.
+        for batch in file.iter_batches(_ROWS, columns=present):
             yield from batch.to_pylist()
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _METADATA = b"sfal"
 _ROWS = 1 << 14
+_READ_ROWS = 1 << 10
+"""A small file can say a long text very often."""
 _AGAIN = "gather them with the `sfal cooc` command that counted it and `--examples 2000`"
 
 
@@ -118,12 +120,12 @@ def iterate_examples(source_dir: Path) -> Iterator[tuple[int, list[Example]]]:
                 raise ArtifactError(f"{path} has other columns than examples have; {_AGAIN}")
             rows = (
                 Example(*row)
-                for batch in file.iter_batches(_ROWS, columns=list(names))
+                for batch in file.iter_batches(_READ_ROWS, columns=list(names))
                 for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)
             )
             for feature, examples in groupby(rows, lambda example: example.feature):
                 yield feature, list(examples)
-    except (OSError, pa.ArrowException) as e:
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as e:
         raise _unreadable(path, e) from e
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,8 @@ TOP_TOKENS = "top-tokens"
 
 _METADATA = b"sfal"
 _ROWS = 1 << 16
+_MAX_BYTES = 2 << 30
+"""Of text in one file; the longest explanations of the widest SAE are a tenth of it."""
 
 
 def explanations_schema() -> "pa.Schema":
@@ -108,7 +110,6 @@ def read_explanations(source_dir: Path) -> "pa.Table":
         If there are none, or the file is damaged or of another layout.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     path = source_dir / EXPLANATIONS
     if not path.exists():
@@ -117,9 +118,8 @@ def read_explanations(source_dir: Path) -> "pa.Table":
             "where nobody has explained a source, `sfal explain` makes labels"
         )
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            table = file.read()
-    except (OSError, pa.ArrowException) as e:
+        table = _read(path, explanations_schema().names)
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as e:
         raise ArtifactError(
             f"{path} cannot be read ({_first_line(e)}); remove it and run "
             "`sfal embeddings download` again"
@@ -165,14 +165,12 @@ def count_explanations(source_dir: Path) -> tuple[int, Counter[tuple[str, str]]]
         If there are none, or the file is damaged or of another layout.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     path = source_dir / EXPLANATIONS
     try:
-        with pq.ParquetFile(path) as file:
-            table = file.read(columns=["type", "explainer"])
+        table = _read(path, ["explainer", "type"])
         return len(table), kinds(table)
-    except (OSError, KeyError, pa.ArrowException) as e:
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as e:
         raise ArtifactError(f"{path} cannot be read: {_first_line(e)}") from e
 
 
@@ -192,15 +190,52 @@ def _rows(table: "pa.Table") -> Iterator[list[Any]]:
         yield from map(list, zip(*columns, strict=True))
 
 
-def _check(table: "pa.Table", path: Path) -> None:
+def _read(path: Path, names: list[str]) -> "pa.Table":
+    """Read some of the columns.
+
+    A file of a megabyte can say a long text a million times: texts are read as
+    references to those that differ, and spelt out when it is known how long they are.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    fields = [explanations_schema().field(name) for name in names]
+    with pq.ParquetFile(path) as file:
+        _check_columns(file.schema_arrow, fields, path)
+    texts = [field.name for field in fields if field.type == pa.string()]
+    with pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=texts) as file:
+        schema = pa.schema(fields, file.schema_arrow.metadata)
+        total, batches = 0, []
+        for batch in file.iter_batches(_ROWS, columns=names):
+            total += sum(_length(batch.column(name)) for name in texts)
+            if total > _MAX_BYTES:
+                raise ArtifactError(f"{path} holds more than {_MAX_BYTES:,} bytes of text")
+            columns = [batch.column(field.name).cast(field.type) for field in fields]
+            batches.append(pa.RecordBatch.from_arrays(columns, schema=schema))
+    return pa.Table.from_batches(batches, schema)
+
+
+def _length(column: Any) -> int:
+    """Bytes of a column's texts, each value counted."""
+    import pyarrow.compute as pc
+
+    lengths = pc.binary_length(column.dictionary).take(column.indices)
+    return int(pc.sum(lengths).as_py() or 0)
+
+
+def _check_columns(schema: "pa.Schema", fields: Sequence["pa.Field"], path: Path) -> None:
     import pyarrow as pa
 
-    for field in explanations_schema():
-        at = table.schema.get_field_index(field.name)
-        if at < 0 or table.schema.field(at).type not in (field.type, pa.large_string()):
+    for field in fields:
+        at = schema.get_field_index(field.name)
+        if at < 0 or schema.field(at).type not in (field.type, pa.large_string()):
             raise ArtifactError(f"{path} has no column {field.name} of type {field.type}")
-        if table.column(at).null_count:
-            raise ArtifactError(f"{path}: column {field.name} has missing values")
+
+
+def _check(table: "pa.Table", path: Path) -> None:
+    for name in table.column_names:
+        if table.column(name).null_count:
+            raise ArtifactError(f"{path}: column {name} has missing values")
     features = to_numpy(table.column("feature"))
     if len(features) == 0:
         raise ArtifactError(f"{path} holds no explanation")

@@ -1,6 +1,6 @@
 """The manifest of one run: what was counted, with which settings, and in which files."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -182,18 +182,49 @@ class Manifest:
             ) from e
         return manifest
 
+    def _types(self) -> Iterator[tuple[str, bool]]:
+        """Each value by name, and whether it is of its type."""
+        yield "n_features", _is_count(self.n_features) and 0 < self.n_features <= 1 << 32
+        for name in ("n_docs", "start", "stop", "corpus_ended_at"):
+            value = getattr(self, name)
+            missing = value is None and name in ("stop", "corpus_ended_at")
+            yield name, missing or _is_count(value)
+        for name in ("source", "settings", "fingerprints", "sae", "volatile"):
+            yield name, isinstance(getattr(self, name), dict)
+        folder = self.volatile.get("histogram_folder", "")
+        yield "histogram_folder", isinstance(folder, str)
+        texts = [(part.file, part.sha256, part.documents_sha256) for part in self.parts]
+        if self.histogram is not None:
+            yield "histogram", isinstance(self.histogram, dict)
+            texts.append((self.histogram["file"], self.histogram["sha256"], ""))
+        yield "a name or hash", all(isinstance(text, str) for some in texts for text in some)
+        numbers = [
+            n for part in self.parts for n in (part.first, part.stop, *vars(part.counts).values())
+        ]
+        yield "a count", all(map(_is_count, numbers))
+
     def _check(self, path: Path) -> None:
-        """Refuse parts that overlap or whose names leave the folder."""
+        """Refuse values of another type, parts that overlap, names that leave the folder."""
+        for name, good in self._types():
+            if not good:
+                raise ArtifactError(f"{path}: {name} is of another type; it is damaged or edited")
+        names = [part.file for part in self.parts]
+        names += [] if self.histogram is None else [self.histogram["file"]]
+        for name in names:
+            if Path(name).name != name or not name.endswith((".parquet", ".npz")) or "\0" in name:
+                raise ArtifactError(f"{path}: {name!r} is no plain file name")
         position = self.start
         for part in self.parts:
-            if Path(part.file).name != part.file or not part.file.endswith(".parquet"):
-                raise ArtifactError(f"{path}: part {part.file!r} is no plain file name")
             if not position <= part.first < part.stop:
                 raise ArtifactError(
                     f"{path}: part {part.file} covers documents {part.first} to {part.stop}, "
                     f"but the one before it ends at {position}; it is damaged or edited"
                 )
             position = part.stop
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
 
 
 def has_manifest(folder: Path) -> bool:

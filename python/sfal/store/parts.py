@@ -120,7 +120,7 @@ def read_part(folder: Path, part: Part) -> Windows:
                 f"{path} is no part of a run: its columns are {_columns(table.schema)}, "
                 f"not {_columns(_schema())}"
             )
-    except (pa.ArrowException, OSError) as e:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as e:
         raise ArtifactError(f"{path} cannot be read as Parquet: {e}") from e
     if table.num_rows != part.counts.windows or any(column.null_count for column in table.columns):
         raise ArtifactError(

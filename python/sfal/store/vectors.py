@@ -185,7 +185,7 @@ def read_vectors_metadata(path: Path) -> dict[str, Any]:
 
     try:
         schema = pq.read_schema(path)
-    except (OSError, pa.ArrowException) as e:
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as e:
         raise ArtifactError(
             f"{path} cannot be read ({_first_line(e)}); remove it and run "
             "`sfal embeddings embed` again"

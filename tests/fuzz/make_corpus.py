@@ -1,0 +1,153 @@
+"""Write the small files in ``tests/data/fuzz`` that the fuzzer starts from.
+
+    python tests/fuzz/make_corpus.py
+
+A file that once was read wrongly is added by hand beside them.
+"""
+
+import gzip
+import json
+import pickle
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+
+N = 12
+TEXTS = [f"explanation {i}, naïve" for i in range(N)]
+
+
+def main(root):
+    rng = np.random.default_rng(1)
+    fired = rng.random((N, 30)) < 0.3
+    counts = (fired.astype(np.int32) @ fired.T.astype(np.int32)).astype(np.int32)
+    folder = fresh(root / "histogram")
+    np.savez(folder / "plain_cooccurrences.npz", histogram=counts, n_chunks=30)
+    np.savez_compressed(folder / "deflated_cooccurrences.npz", histogram=counts, n_chunks=30)
+    saes(root, rng)
+    frames(fresh(root / "pickled"), rng)
+    ours(root, rng, fired)
+    foreign(root, rng)
+    indptr = np.concatenate([[0], fired.sum(axis=0).cumsum()]).astype(np.int64)
+    indices = np.nonzero(fired.T)[1].astype(np.uint32)
+    head = np.array([N, 30], np.uint16)
+    windows = head.tobytes() + indptr.tobytes() + indices.tobytes()
+    (fresh(root / "batch") / "windows.bin").write_bytes(windows)
+
+
+def fresh(folder):
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def saes(root, rng):
+    import tiny
+
+    arrays = {**tiny.weights(4, N), "threshold": tiny.thresholds(N)}
+    np.savez_compressed(fresh(root / "gemma-scope") / "params.npz", **arrays)
+    made = tiny.llama_scope(fresh(root / "made"), 0, 4, N)
+    folder = fresh(root / "llama-scope")
+    shutil.copy(made / "hyperparams.json", folder)
+    shutil.copy(made / "checkpoints" / "final.safetensors", folder)
+    shutil.rmtree(root / "made")
+    tiny.saelens(fresh(root / "saelens"), "jumprelu", 4, N)
+
+
+def frames(folder, rng):
+    frame = pd.DataFrame(
+        {
+            "index": [str(i) for i in range(5)],
+            "description": TEXTS[:5],
+            "layer": ["3-s"] * 5,
+            "embedding": rng.random((5, 4)).tolist(),
+        }
+    )
+    for protocol in (2, 5):
+        (folder / f"protocol{protocol}_embeddings.pkl").write_bytes(pickle.dumps(frame, protocol))
+
+
+def ours(root, rng, fired):
+    from sfal.store.examples import Example, write_examples
+    from sfal.store.explanations import make_table, write_explanations
+    from sfal.store.manifest import Counts, Manifest
+    from sfal.store.parts import Windows
+    from sfal.store.vectors import write_vectors
+    from sfal.store.writer import RunWriter
+
+    features = np.arange(N, dtype=np.uint32)
+    vectors = rng.standard_normal((N, 4)).astype(np.float32)
+    write_vectors(fresh(root / "vectors") / "x_embeddings.parquet", features, vectors, {"a": 1})
+    rows = [(text, "custom", "me") for text in TEXTS]
+    write_explanations(fresh(root / "explanations"), make_table(features, rows), {"a": 1})
+    told = [
+        Example(i, rank, 2.0 - rank, i, 3, TEXTS[i], "before", "after")
+        for i in range(N)
+        for rank in range(2)
+    ]
+    write_examples(fresh(root / "examples"), told, {"a": 1})
+    folder = fresh(root / "run")
+    made = Manifest(source={"name": "m/3-s"}, n_features=N, settings={"window_size": 4}, n_docs=30)
+    writer = RunWriter(folder, made, 10, 15)
+    for first in range(0, 30, 10):
+        part = fired[:, first : first + 10]
+        indptr = np.concatenate([[0], part.sum(axis=0).cumsum()]).astype(np.int64)
+        windows = Windows(
+            np.arange(first, first + 10, dtype=np.uint64),
+            np.zeros(10, np.uint32),
+            indptr,
+            np.nonzero(part.T)[1].astype(np.uint32),
+        )
+        counts = Counts(documents=10, windows=10, occurrences=len(windows.indices))
+        writer.append(first, first + 10, windows, counts, f"{first:064}")
+    writer.finish()
+
+
+def foreign(root, rng):
+    from servers import exports
+
+    records = [
+        *(exports.record(i, source="m/3-s", embedding=json.dumps([1.0, i])) for i in range(3)),
+        *(exports.newer_record(i, source="m/3-s", embedding=[1.0, i]) for i in range(3, 6)),
+    ]
+    (fresh(root / "batches") / "batch-0.jsonl.gz").write_bytes(exports.batch(records))
+    folder = fresh(root / "corpus")
+    lines = b"".join(json.dumps({"text": text}).encode() + b"\n" for text in TEXTS)
+    (folder / "c.jsonl").write_bytes(lines)
+    (folder / "c.jsonl.gz").write_bytes(gzip.compress(lines, mtime=0))
+    (folder / "c.txt.zst").write_bytes(zstandard.compress("\n".join(TEXTS).encode()))
+    pq.write_table(pa.table({"text": TEXTS}), folder / "c.parquet")
+    folder = fresh(root / "own-explanations")
+    table = pa.table({"feature": range(N), "explanation": TEXTS})
+    pq.write_table(table, folder / "mine.parquet")
+    (folder / "mine.csv").write_text('feature,explanation\n0,a\n1,"b, c"\n', encoding="utf-8")
+    lines = b"".join(json.dumps(row).encode() + b"\n" for row in table.to_pylist())
+    (folder / "mine.jsonl").write_bytes(lines)
+    (folder / "mine.jsonl.gz").write_bytes(gzip.compress(lines, mtime=0))
+    from servers import s3
+
+    page = s3.listing(s3.Bucket({f"v1/m/3-s/batch-{i}.gz": b"x" for i in range(3)}, 2), {})
+    (fresh(root / "listing") / "page.xml").write_bytes(page)
+    (fresh(root / "config") / "sfal.toml").write_text(CONFIG, encoding="utf-8")
+
+
+CONFIG = """data-dir = "data"
+threads = 2
+device = "cpu"
+[score]
+model = "gemma"
+layers = [0, 8]
+embeddings = ["a/b"]
+output = "scores.csv"
+n-windows = 7
+"""
+
+if __name__ == "__main__":
+    tests = Path(__file__).parents[1]
+    sys.path.insert(0, str(tests))
+    main(tests / "data" / "fuzz")

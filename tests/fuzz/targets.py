@@ -1,0 +1,173 @@
+"""Whatever reads what others wrote, each over a folder of the saved corpus."""
+
+import contextlib
+import io
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+
+from sfal import _core
+from sfal.cli import main
+from sfal.cooc.local_corpus import LocalCorpus
+from sfal.cooc.saes import load_sae
+from sfal.embeddings import bucket
+from sfal.embeddings.explanations import Chooser, Preferences
+from sfal.embeddings.export_vectors import parse_vector
+from sfal.embeddings.local_files import read_explanations_file
+from sfal.embeddings.records import RecordReader
+from sfal.errors import InvalidInputError
+from sfal.sources.model import SaeRef
+from sfal.store.examples import iterate_examples, read_examples_metadata
+from sfal.store.explanations import (
+    count_explanations,
+    explanations_metadata,
+    explanations_sha256,
+    read_explanations,
+)
+from sfal.store.files import sha256_file
+from sfal.store.manifest import Manifest, occurrences_dir, require_same
+from sfal.store.npz import open_histogram
+from sfal.store.parts import read_occurrences
+from sfal.store.published import read_pickled_embeddings
+from sfal.store.vectors import read_vectors, read_vectors_metadata
+from sfal.store.verify import verify_run
+
+N_FEATURES = 12
+
+
+def histogram(folder):
+    for path in sorted(folder.glob("*.npz")):
+        kept = _core.Histogram.from_counts(*open_histogram(path))
+        _core.functional_neighbours(kept, 3)
+
+
+def sae(folder):
+    load_sae(SaeRef("local", path=str(folder)))
+
+
+def pickled(folder):
+    for path in sorted(folder.glob("*.pkl")):
+        read_pickled_embeddings(path, N_FEATURES)
+
+
+def vectors(folder):
+    for path in folder.glob("*.parquet"):
+        read_vectors_metadata(path)
+        found = read_vectors(path)
+        _core.semantic_neighbours(found.vectors, 3)
+
+
+def explanations(folder):
+    count_explanations(folder)
+    table = read_explanations(folder)
+    explanations_metadata(table)
+    explanations_sha256(table)
+
+
+def examples(folder):
+    read_examples_metadata(folder)
+    for _ in iterate_examples(folder):
+        pass
+
+
+def run(folder):
+    manifest = Manifest.load(folder)
+    verify_run(folder)
+    require_same(folder, "settings", manifest.settings, manifest.settings, "")
+    _ = manifest.gaps, manifest.coverage, manifest.complete
+    # Who can write a part can write its hash.
+    parts = [
+        replace(part, sha256=sha256_file(occurrences_dir(folder) / part.file))
+        for part in manifest.parts
+    ]
+    counted = read_occurrences(folder, manifest.with_parts(parts))
+    _core.functional_neighbours(counted, 3)
+
+
+def batches(folder):
+    chooser, left_out = Chooser(Preferences()), Counter()
+    reader = RecordReader("m/3-s", N_FEATURES)
+    for record in reader.read(tuple(folder.glob("*.jsonl.gz")), left_out, vectors=True):
+        parse_vector(record.vector)
+        chooser.add(record)
+
+
+def corpus(folder):
+    for path in sorted(folder.iterdir()):
+        for text in LocalCorpus.open(path, "text").documents(0):
+            text.encode()
+
+
+def own_explanations(folder):
+    for path in sorted(folder.iterdir()):
+        for _ in read_explanations_file(path, Counter(), N_FEATURES):
+            pass
+
+
+def listing(folder):
+    class Client:
+        base_url = "http://127.0.0.1"
+
+        def get(self, path, sink, limit, query):
+            sink.write((folder / "page.xml").read_bytes()[:limit])
+
+    with contextlib.suppress(bucket.TemporaryError):
+        page = bucket._page(Client(), {})
+        for item in page.iterfind("{*}Contents"):
+            bucket._object(item, Client.base_url)
+
+
+def config(folder):
+    """The command itself: whatever it says, it must have been foreseen."""
+    told = io.StringIO()
+    with (
+        contextlib.redirect_stdout(told),
+        contextlib.redirect_stderr(told),
+        contextlib.suppress(SystemExit),
+    ):
+        main(["score", "--config", str(folder / "sfal.toml")])
+    said = told.getvalue()
+    assert "unexpected" not in said, said
+    if "--config" in said or "Invalid value" in said:
+        raise InvalidInputError(said)
+
+
+def batch(folder):
+    """Windows as CSR, from bytes: features and windows, then indptr, then indices."""
+    raw = (folder / "windows.bin").read_bytes()
+    n_features, n_windows = (int(n) % 500 for n in np.frombuffer(raw[:4].ljust(4, b"\0"), "<u2"))
+    behind = 4 + 8 * (n_windows + 1)
+    indptr, indices = raw[4:behind], raw[behind:]
+    indptr = np.frombuffer(indptr[: len(indptr) // 8 * 8], np.int64)
+    indices = np.frombuffer(indices[: len(indices) // 4 * 4], np.uint32)
+    counted = _core.Occurrences(n_features)
+    counted.extend(indptr, indices)
+    assert counted.n_windows == len(indptr) - 1
+    np.testing.assert_array_equal(counted.rows(0, len(indptr) - 1)[1], indices)
+    _core.functional_neighbours(counted, 3)
+    chosen = counted.select(indptr % max(1, counted.n_windows))
+    chosen.merge(counted)
+    starts = np.unique(indptr)
+    chosen.coarsen(starts[starts < chosen.n_windows])
+
+
+TARGETS = {
+    "histogram": histogram,
+    "gemma-scope": sae,
+    "llama-scope": sae,
+    "saelens": sae,
+    "pickled": pickled,
+    "vectors": vectors,
+    "explanations": explanations,
+    "examples": examples,
+    "run": run,
+    "batches": batches,
+    "corpus": corpus,
+    "own-explanations": own_explanations,
+    "listing": listing,
+    "config": config,
+    "batch": batch,
+}
+SLOW = ("saelens",)
+"""A damaged setting of SAELens' has SAELens itself imported: seconds."""
