@@ -35,6 +35,7 @@ mod occurrences;
 mod python;
 mod sparse;
 mod strip;
+mod tiles;
 pub mod topn;
 mod walk;
 

@@ -1,13 +1,8 @@
 //! Each feature's best neighbours, from tiles of pairs; no F × F array is held.
 
-use std::ops::Range;
-use std::sync::Arc;
-
 use rayon::prelude::*;
 
-use crate::bits::{REGISTER_TILE, count_tile, mirror};
 use crate::cosine::Cosines;
-use crate::counts::Rules;
 use crate::error::{Error, Result};
 use crate::histogram::Histogram;
 use crate::job::Job;
@@ -17,6 +12,7 @@ use crate::occurrences::Occurrences;
 use crate::sparse::{self, ByFeature, ByWindow};
 pub use crate::strip::Neighbours;
 use crate::strip::write_list;
+use crate::tiles::{BitTiles, CountTiles};
 use crate::topn::{Double, Entry, Single, best_of_row};
 use crate::walk::{Among, Tiles, rectangular, symmetric, symmetric_bytes};
 
@@ -81,45 +77,6 @@ fn walk<E: Entry, T: Tiles<E>>(
         return symmetric(tiles, zero, among, job);
     }
     rectangular(tiles, zero, among, job)
-}
-
-/// A measure of pairs whose counts come from bits.
-struct BitTiles<'a> {
-    measure: Measure,
-    n_windows: u64,
-    rows: &'a Occurrences,
-    cols: &'a Occurrences,
-    row_margins: &'a Margins,
-    col_margins: &'a Margins,
-}
-
-impl Tiles<Double> for BitTiles<'_> {
-    const SIDE: usize = 128;
-    const ROW_STEP: usize = REGISTER_TILE;
-
-    fn fill(
-        &self,
-        rows: Range<usize>,
-        cols: Range<usize>,
-        both: &mut Vec<u32>,
-        out: &mut [f64],
-    ) -> Result<()> {
-        let (isa, side) = (Isa::active(), <Self as Tiles<Double>>::SIDE);
-        both.clear();
-        both.resize(side * side, 0);
-        for (a, b) in self.rows.blocks().iter().zip(self.cols.blocks()) {
-            count_tile(isa, (a, rows.clone()), (b, cols.clone()), both, side);
-        }
-        let same = self.rows.blocks().first().zip(self.cols.blocks().first());
-        if rows == cols && same.is_some_and(|(a, b)| Arc::ptr_eq(a, b)) {
-            mirror(both, rows.len(), side);
-        }
-        for ((row, both), out) in rows.zip(both.chunks(side)).zip(out.chunks_mut(side)) {
-            let (row, cols) = ((row, self.row_margins), (cols.clone(), self.col_margins));
-            self.measure.row(self.n_windows, row, cols, both, out);
-        }
-        Ok(())
-    }
 }
 
 /// Neighbours by occurrence, of `rows` among `candidates` (`None`: all features).
@@ -200,55 +157,6 @@ fn functional_sparse(plan: &Plan, tiles: &BitTiles<'_>, job: &Job) -> Result<Nei
         },
     )?;
     Ok(found)
-}
-
-/// A measure of pairs whose counts are there.
-struct CountTiles<'a> {
-    measure: Measure,
-    counts: &'a Histogram,
-    /// What the counts must obey, where that has not been checked and all of them are read.
-    rules: Option<Rules<'a>>,
-    rows: &'a [u32],
-    cols: &'a [u32],
-    row_margins: &'a Margins,
-    col_margins: &'a Margins,
-}
-
-impl Tiles<Double> for CountTiles<'_> {
-    const SIDE: usize = 128;
-    const ROW_STEP: usize = 1;
-
-    fn fill(
-        &self,
-        rows: Range<usize>,
-        cols: Range<usize>,
-        both: &mut Vec<u32>,
-        out: &mut [f64],
-    ) -> Result<()> {
-        let side = <Self as Tiles<Double>>::SIDE;
-        let features = &self.cols[cols.clone()];
-        let (Some(&first), Some(&last)) = (features.first(), features.last()) else {
-            return Ok(());
-        };
-        if let Some(rules) = &self.rules {
-            rules.check(rows.clone(), cols.clone(), both)?;
-        }
-        // The candidates rise, so those of a tile stand in one piece of the row.
-        let span = (last - first) as usize + 1;
-        if both.len() < side + span {
-            both.resize(side + span, 0);
-        }
-        let (chosen, piece) = both.split_at_mut(side);
-        for (row, out) in rows.zip(out.chunks_mut(side)) {
-            self.counts.copy_row(self.rows[row] as usize, first as usize, &mut piece[..span]);
-            for (both, &feature) in chosen.iter_mut().zip(features) {
-                *both = piece[(feature - first) as usize];
-            }
-            let (row, cols) = ((row, self.row_margins), (cols.clone(), self.col_margins));
-            self.measure.row(self.counts.n_windows(), row, cols, chosen, out);
-        }
-        Ok(())
-    }
 }
 
 /// Neighbours by occurrence, from counts instead of bits.

@@ -20,6 +20,7 @@ class Tally:
         self._write = config.getoption("--write-report")
         self._whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
         self._whole &= not any(name in os.environ for name in _MORE_THAN_USUAL)
+        self._whole &= not config.getoption("collectonly")
         self._counting = set()
         self._said = None
         self.counts = Counter()

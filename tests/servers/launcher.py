@@ -100,7 +100,7 @@ def launcher(folder, imports="", **environment):
     """
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "SFAL_"))}
     temporary = Path(folder) / "temporary"
-    temporary.mkdir()
+    temporary.mkdir(parents=True)
     process = subprocess.Popen(
         [sys.executable, __file__, imports],
         stdin=subprocess.PIPE,
