@@ -68,7 +68,7 @@ def packed_rows(counted):
 
 
 def count():
-    """Item 1: all pairs of 4,096 features."""
+    """All pairs of 4,096 features."""
     import numkong
 
     for density in (0.12, 0.25):
@@ -94,7 +94,7 @@ def count():
 
 
 def sparse():
-    """Item 3: 16,384 features at 0.3 %."""
+    """16,384 features at 0.3 %."""
     counted, batches = occurrences(F, W, 0.003)
     indptr = np.concatenate([[0], *(b[0][1:] - b[0][0] for b in batches)])
     lengths = np.concatenate([np.diff(b[0]) for b in batches])
@@ -109,7 +109,7 @@ def sparse():
 
 
 def functional():
-    """Item 4: phi, top 1,023."""
+    """Phi, top 1,023."""
     counted, _ = occurrences(F, W, 0.12)
     counting, _ = best(counted.histogram, 2)
     ranking, _ = best(lambda: _core.functional_neighbours(counted), 2)
@@ -117,7 +117,7 @@ def functional():
 
 
 def counted():
-    """Item 8's share: checking and ranking 1 GiB of counts that exist."""
+    """What `sfal score` does to a histogram: checking and ranking 1 GiB of counts that exist."""
     counts = occurrences(F, 2_500, 0.05)[0].histogram()
     copy, _ = best(counts.copy, 3)
     checking, histogram = best(lambda: _core.Histogram.from_counts(counts, 2_500), 3)
@@ -127,7 +127,7 @@ def counted():
 
 
 def top():
-    """Item 5: the selection alone."""
+    """The selection alone."""
     import torch
 
     rng = np.random.default_rng(1)
@@ -152,7 +152,7 @@ def top():
 
 
 def semantic():
-    """Item 6: cosine, top 1,023."""
+    """Cosine, top 1,023."""
     rng = np.random.default_rng(2)
     vectors = rng.normal(size=(F, 1_024)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -168,7 +168,7 @@ def semantic():
 
 
 def ndcg():
-    """Item 7: from ranked lists."""
+    """NDCG from ranked lists."""
     from sklearn.metrics import ndcg_score
 
     rng = np.random.default_rng(3)
@@ -189,7 +189,7 @@ def ndcg():
 
 
 def extend():
-    """Item 11: from CSR."""
+    """Appending CSR batches."""
     for density in (0.003, 0.12):
         _, batches = occurrences(F, 8_192, density)
         entries = sum(len(b[1]) for b in batches)
@@ -204,7 +204,7 @@ def extend():
 
 
 def parts():
-    """Item 11: Parquet parts, written and read back."""
+    """Parquet parts, written and read back."""
     import tempfile
     from pathlib import Path
 
