@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from sfal.errors import ArtifactError, DownloadError, InvalidInputError
-from sfal.store.files import atomic_path, read_json, remove_temporaries, sha256_file, write_json
+from sfal.store.files import (
+    atomic_path,
+    read_json,
+    remove_temporaries,
+    remove_unfinished,
+    sha256_file,
+    write_json,
+)
 from sfal.store.paths import embeddings_path, histogram_name, source_dir
 
 
@@ -106,3 +113,16 @@ def test_a_run_of_its_own_lies_below_its_source() -> None:
 )  # fmt: skip
 def test_histograms_are_named_as_published(arguments: tuple[object, ...], name: str) -> None:
     assert histogram_name(*arguments) == name + "_cooccurrences.npz"  # type: ignore[arg-type]
+
+
+def test_what_threads_still_write_can_be_removed_when_the_process_ends_at_once(
+    tmp_path: Path,
+) -> None:
+    with atomic_path(tmp_path / "whole.txt") as temporary:
+        temporary.write_text("whole")
+    unfinished = atomic_path(tmp_path / "never.txt")
+    unfinished.__enter__().write_text("half")
+    remove_unfinished()
+    assert [path.name for path in tmp_path.iterdir()] == ["whole.txt"]
+    assert not unfinished.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert [path.name for path in tmp_path.iterdir()] == ["whole.txt"]

@@ -12,6 +12,8 @@ from typing import IO, Any, Self
 
 import click
 
+from sfal.store.files import remove_unfinished
+
 EXIT_CODE = 130
 """Of a command that was interrupted, as shells have it."""
 
@@ -78,5 +80,6 @@ class CtrlC:
 
 def _end() -> None:
     time.sleep(_PATIENCE)
+    remove_unfinished()
     os.write(2, f"Interrupted. {_GOES_ON}\n".encode())
     os._exit(EXIT_CODE)

@@ -14,6 +14,9 @@ from sfal.errors import ArtifactError
 
 TEMPORARY_PREFIX = ".tmp-"
 
+_unfinished: set[Path] = set()
+"""Temporary files of this process."""
+
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space and start the same command again",
     errno.EDQUOT: "the disk quota is used up; free some space and start the same command again",
@@ -50,6 +53,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         If the disk is full or the folder cannot be written.
     """
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
+    _unfinished.add(temporary)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_temporaries(path.parent, path.name)
@@ -63,6 +67,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
             raise write_error(path, e) from e
         raise
     finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        _unfinished.discard(temporary)
+
+
+def remove_unfinished() -> None:
+    """Remove what this process is writing, which is about to end without waiting for its threads."""
+    for temporary in list(_unfinished):
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
