@@ -8,6 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from sfal.cli import sfal as command_line
 from sfal.cli.options import INTEGERS, MANY, Common, command
 from sfal.errors import InvalidInputError
 
@@ -65,6 +66,49 @@ def test_a_file_sets_defaults_that_the_command_line_overrides(tmp_path: Path) ->
     config.write_text("n-docs = 5\nlayers = [1, 2]\n")
     assert run("--config", str(config)).output.strip() == "|(1, 2)|('res',)|5"
     assert run("--config", str(config), "--n-docs", "6").output.strip().endswith("|6")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('datadir = "two"', "no option 'datadir'; did you mean data-dir?"),
+        ("[scoer]\nlayers = [1]", "no section [scoer]; did you mean score?"),
+        ("[cooc]\nkk = 3\n[cooc.gema]\nk = 3", "[cooc]: no option 'kk'; did you mean k?"),
+        ("[cooc.gema]\nk = 3", "[cooc]: no section [gema]; did you mean gemma?"),
+        ("[cooc.sae]\ntarget-l0 = 3", "[cooc]: [sae]: no option 'target-l0'; there are "),
+        ("score = 3", "[score] is no table"),
+        ("[score]\nlayer = 3", "[score]: no option 'layer'; did you mean layers?"),
+        ('[score]\nconfig = "b.toml"', "[score]: no option 'config'; there are data-dir, debug, "),
+        ('[score]\nsources = ["a"]', "[score]: no option 'sources'; did you mean source?"),
+    ],
+)
+@pytest.mark.parametrize("words", ["status", "score --n-windows none"])
+def test_what_no_command_knows_is_refused_by_name(
+    tmp_path: Path, text: str, said: str, words: str
+) -> None:
+    config = tmp_path / "sfal.toml"
+    config.write_text(text)
+    result = CliRunner().invoke(command_line, [*words.split(), "--config", str(config)])
+    assert isinstance(result.exception, InvalidInputError), result.output
+    assert f"sfal.toml: {said}" in str(result.exception)
+
+
+def test_a_file_names_options_as_the_command_line_does(tmp_path: Path) -> None:
+    config = tmp_path / "sfal.toml"
+    config.write_text(
+        'sae-type = ["mlp"]\nrun = "wide"\n'
+        '[score]\nsource = ["a/b"]\n[cooc.sae]\nsae = "no-such"\nn_docs = 3\nsource = "c/d"\n'
+    )
+    refused = CliRunner().invoke(command_line, ["cooc", "sae", "--config", str(config)])
+    assert "no-such" in str(refused.exception)
+    words = ["score", "--config", str(config), "--data-dir", str(tmp_path)]
+    assert "a/b" in str(CliRunner().invoke(command_line, words).exception)
+
+
+def test_a_config_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
+    result = run("--config", str(tmp_path / "sfal.tml"))
+    assert isinstance(result.exception, InvalidInputError)
+    assert str(result.exception).endswith("sfal.tml: there is no such file")
 
 
 @pytest.mark.parametrize("text", ["n-docs = ", "\x00"])

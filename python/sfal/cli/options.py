@@ -7,7 +7,6 @@ scripts spell them, and options of several values take them as separate words
 """
 
 import os
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -16,7 +15,7 @@ from typing import Any
 
 import click
 
-from sfal.errors import InvalidInputError, SfalError
+from sfal.errors import SfalError
 from sfal.store.paths import DEFAULT_DATA_DIR
 
 
@@ -110,61 +109,10 @@ class SfalCommand(click.Command):
 
 
 def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
-    """Take defaults from a TOML file: top-level keys for all, tables for one command."""
-    if path is None:
-        return
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
-        raise InvalidInputError(f"--config {path}: {e}") from e
-    options = {p.name: p for p in ctx.command.params}
-    chosen: dict[str, Any] = {}
-    table: Any = values
-    for level in [None, *_command_words(ctx)]:
-        if level is not None:
-            table = table.get(level, {}) if isinstance(table, dict) else {}
-            if not isinstance(table, dict):
-                raise InvalidInputError(f"--config {path}: [{level}] is no table")
-        for key, value in table.items():
-            name = key.replace("-", "_")
-            if isinstance(value, dict) and level != ctx.command.name:
-                continue  # of other commands
-            if name in options:
-                chosen[name] = _config_value(options[name], value, f"--config {path}: {key}")
-            elif level == ctx.command.name:
-                known = ", ".join(sorted(str(o).replace("_", "-") for o in options))
-                raise InvalidInputError(f"--config {path}: no option {key!r}; there are {known}")
-    ctx.default_map = {**(ctx.default_map or {}), **chosen}
+    if path is not None:
+        from sfal.cli.config import read_config
 
-
-def _config_value(option: click.Parameter, value: Any, where: str) -> Any:
-    """What the command line would give for a value of the file."""
-    if isinstance(option, click.Option) and option.is_flag:
-        if not isinstance(value, bool):
-            raise InvalidInputError(f"{where} is {value!r}, but must be true or false")
-        return value
-    several = isinstance(value, list) and isinstance(option.type, Many)
-    words = [str(word) for word in (value if several else [value]) if _is_word(word)]
-    if len(words) != (len(value) if several else 1):
-        kinds = (
-            "a list, a text or a number" if isinstance(option.type, Many) else "a text or a number"
-        )
-        raise InvalidInputError(f"{where} is {value!r}, but must be {kinds}")
-    return words if several else words[0]
-
-
-def _is_word(value: object) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number or (isinstance(value, str) and "\0" not in value)
-
-
-def _command_words(ctx: click.Context) -> list[str]:
-    words: list[str] = []
-    current: click.Context | None = ctx
-    while current is not None and current.parent is not None:
-        words.insert(0, str(current.command.name))
-        current = current.parent
-    return words
+        read_config(ctx, path)
 
 
 _COMMON = [
