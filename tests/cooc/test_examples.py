@@ -1,5 +1,6 @@
 """Examples: the strongest tokens in documents behind those counted, as plain loops find them."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -185,7 +186,11 @@ def test_a_corpus_without_further_documents_is_refused_and_the_counts_are_kept(w
         made = settings(root, corpus=str(tmp_path / "short.jsonl"), n_docs=n_docs)
         [result] = collect(sources[:1], made, tmp_path / str(n_docs))
         assert isinstance(result.error, InvalidInputError)
+        assert f"all {COUNTED} documents of corpus" in str(result.error)
         assert "none is left for --examples" in str(result.error)
+        assert "another --data-dir with --n-docs 28 --examples 12" in str(result.error)
+        assert "merge" not in str(result.error)
+        assert "--run" not in str(result.error)
         assert result.manifest.complete
         assert result.histogram.exists()
 
@@ -198,11 +203,32 @@ def test_a_corpus_that_ends_early_gives_what_it_has_and_says_so(world, tmp_path,
     assert "180 of the 1000 documents" in caplog.text
 
 
-@pytest.mark.parametrize("other", [{"shard": Shard(1, 2)}, {"run": "k64"}])
-def test_shards_and_further_runs_gather_no_examples(world, other):
+@pytest.mark.parametrize(
+    ("other", "instead", "unsaid"),
+    [
+        ({"shard": Shard(1, 2)}, "merge the shards first", "--run"),
+        ({"run": "k64"}, "another --data-dir in place of --run", "shard"),
+    ],
+)
+def test_shards_and_further_runs_gather_no_examples(world, other, instead, unsaid):
     root, _, _, _ = world
-    with pytest.raises(InvalidInputError, match="source's own run"):
+    with pytest.raises(InvalidInputError, match=f"source's own run.*{instead}") as refused:
         settings(root, **other)
+    assert unsaid not in str(refused.value)
+
+
+def test_the_advice_for_a_short_corpus_works_as_it_stands(world, tmp_path):
+    root, sources, texts, _ = world
+    plain.write_jsonl(tmp_path / "short.jsonl", texts[:20])
+    made = settings(root, corpus=str(tmp_path / "short.jsonl"), n_docs=100)
+    [result] = collect(sources[:1], made, tmp_path / "one")
+    n_docs, examples = map(
+        int, re.findall(r"--n-docs (\d+) --examples (\d+)", str(result.error))[0]
+    )
+    made = replace(made, n_docs=n_docs, examples=examples)
+    [result] = collect(sources[:1], made, tmp_path / "two")
+    assert result.error is None
+    assert read_examples_metadata(result.folder)["documents"] == [n_docs, 20]
 
 
 def test_without_bos_the_tokens_are_still_where_they_are_said_to_be(world, tmp_path):
@@ -301,7 +327,7 @@ def test_from_the_command_line_to_a_score(world, tmp_path):
         (
             f"cooc sae --sae {root}/sae-0-res --model {root}/lm --site res --layer 0 --n-docs "
             f"{COUNTED} --k 8 --corpus {root}/corpus.jsonl --source {source} --examples {FURTHER}",
-            f"features in documents {COUNTED} to {COUNTED + FURTHER - 1}; next: sfal explain",
+            f"features in documents {COUNTED} to {COUNTED + FURTHER - 1}; next: sfal explain {source} {' '.join(data)}",
         ),
         (f"explain {source}", "labelled by their top tokens"),
         (f"embeddings embed --source {source} --embedding-model {embedder}", "embedded by"),

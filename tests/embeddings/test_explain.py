@@ -74,12 +74,12 @@ def test_labels_are_explanations_marked_as_what_they_are(tmp_path):
 
 def test_status_says_the_kind_and_what_to_do_before(tmp_path):
     folder = gather(tmp_path)
-    assert f"next: sfal explain {NAME}" in run(tmp_path, "status").output
+    assert f"next: sfal explain {NAME} --data-dir {tmp_path}\n" in run(tmp_path, "status").output
     run(tmp_path, "explain", NAME)
     assert "of 3 features: top-tokens by sfal" in run(tmp_path, "status").output
     (folder / "explanations.parquet").unlink()
     (folder / "examples.parquet").unlink()
-    assert f"--examples 2000, then sfal explain {NAME}" in run(tmp_path, "status").output
+    assert "that counted it, with --examples 2000" in run(tmp_path, "status").output
 
 
 def test_again_changes_nothing_and_other_words_change_the_labels(tmp_path):

@@ -1,9 +1,14 @@
 """`sfal status`: what lies on disk, what is missing, and the command that makes it."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
+import pytest
 from click.testing import CliRunner
 
 from sfal.cli import sfal
+from sfal.store.examples import how_to_divide
 from sfal.store.explanations import make_table, write_explanations
 from sfal.store.inventory import inventory
 from sfal.store.manifest import Counts, Manifest, Part
@@ -27,9 +32,52 @@ def test_every_missing_stage_names_the_command_that_makes_it(tmp_path):
     manifest().save(tmp_path / NAME)
     found = stages(tmp_path)
     assert found["counts"] == ("30 windows of 10 documents", "")
-    assert found["explanations"] == ("", f"sfal embeddings download --source {NAME}")
-    assert found["embeddings"] == ("", f"sfal embeddings embed --source {NAME}")
-    assert found["scores"] == ("", f"sfal score --source {NAME}")
+    given = f"{NAME} --data-dir {tmp_path}"
+    assert found["explanations"] == ("", f"sfal embeddings download --source {given}")
+    assert found["embeddings"] == ("", f"sfal embeddings embed --source {given}")
+    assert found["scores"] == ("", f"sfal score --source {given}")
+
+
+def test_commands_say_the_data_folder_where_they_would_not_find_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SFAL_DATA", raising=False)
+    for data_dir, words in [
+        ("sfal-data", ""),
+        ("my data", " --data-dir 'my data'"),
+    ]:
+        manifest().save(Path(data_dir) / NAME)
+        assert stages(Path(data_dir))["scores"][1] == f"sfal score --source {NAME}{words}"
+    monkeypatch.setenv("SFAL_DATA", "my data")
+    assert stages(Path("my data"))["scores"][1] == f"sfal score --source {NAME}"
+    assert stages(Path("sfal-data"))["scores"][1].endswith(" --data-dir sfal-data")
+
+
+def test_a_corpus_that_is_counted_to_its_end_is_to_be_divided(tmp_path):
+    local = {"neuronpedia_id": None}
+    before = replace(manifest(n_docs=100), source=local)
+    before.save(tmp_path / NAME)
+    assert "with --examples 2000" in stages(tmp_path)["explanations"][1]
+    replace(before, corpus_ended_at=10).save(tmp_path / NAME)
+    said = (
+        "all 10 documents of its corpus are counted: count again into another --data-dir with "
+        "--n-docs 7 --examples 3, or take a longer --corpus"
+    )
+    assert stages(tmp_path)["explanations"] == ("", said)
+    explained = CliRunner().invoke(sfal, ["explain", NAME, "--data-dir", str(tmp_path)])
+    assert said in str(explained.exception)
+
+
+@pytest.mark.parametrize(
+    ("n", "words"),
+    [
+        (1, "take a longer --corpus"),
+        (2, "--n-docs 1 --examples 1,"),
+        (20, "--n-docs 14 --examples 6,"),
+        (9000, "--n-docs 7000 --examples 2000,"),
+    ],
+)
+def test_a_short_corpus_is_divided_by_its_length(n, words):
+    assert words in how_to_divide(n)
 
 
 def test_a_run_that_was_stopped_says_how_far_it_came(tmp_path):

@@ -214,7 +214,7 @@ def count(
         if result.error is None:
             click.echo(_summary(result))
             if settings.examples:
-                click.echo(f"  {_examples(result)}")
+                click.echo(f"  {_examples(result, common.data_dir)}")
         for said in (result.note, _little_covered(result)):
             if said is not None:
                 click.echo(f"Note: {result.source.name}: {said}", err=True)
@@ -267,14 +267,15 @@ def _little_covered(result: "CollectResult") -> str | None:
     )
 
 
-def _examples(result: "CollectResult") -> str:
+def _examples(result: "CollectResult", data_dir: Path) -> str:
     from sfal.store.examples import read_examples_metadata
+    from sfal.store.paths import data_dir_words
 
     told = read_examples_metadata(result.folder)
     first, stop = told["documents"]
     return (
         f"examples of {told['features']:,} features in documents {first} to {stop - 1}; "
-        f"next: sfal explain {result.source.name}"
+        f"next: sfal explain {result.source.name}{data_dir_words(data_dir)}"
     )
 
 

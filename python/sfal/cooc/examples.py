@@ -26,7 +26,12 @@ from sfal.cooc.settings import BUFFER_DOCUMENTS, CollectSettings
 from sfal.cooc.strongest import TOP, Strongest, strongest_tokens
 from sfal.errors import ArtifactError, InvalidInputError, SfalError
 from sfal.progress import progress
-from sfal.store.examples import Example, read_examples_metadata, write_examples
+from sfal.store.examples import (
+    Example,
+    how_to_divide,
+    read_examples_metadata,
+    write_examples,
+)
 from sfal.store.examples_state import (
     DocumentText,
     ExamplesState,
@@ -91,17 +96,17 @@ def gather_examples(
                 job.fail(e)
 
 
-def _further(corpus: Corpus, settings: CollectSettings, start: int) -> Iterator[str]:
-    """Documents behind those that are counted, from `start` on."""
+def _further(jobs: Sequence[Job], corpus: Corpus, n_docs: int, start: int) -> Iterator[str]:
+    """Documents behind the `n_docs` that are counted, from `start` on."""
     documents = corpus.documents(start)
-    if start > settings.n_docs:
+    if start > n_docs:
         return documents
     first = next(documents, None)
     if first is None:
+        counted = min([n_docs, *(job.manifest.end for job in jobs if job.manifest is not None)])
         raise InvalidInputError(
-            f"corpus {corpus.name} has no document behind the first {settings.n_docs}, which are "
-            "all counted, so none is left for --examples; the counts are kept. Take another "
-            "--corpus, or a smaller --n-docs in another --data-dir"
+            f"all {counted} documents of corpus {corpus.name} are counted, so none is left for "
+            f"--examples; the counts are kept. To have both, {how_to_divide(counted)}"
         )
     return chain([first], documents)
 
@@ -115,7 +120,7 @@ def _gather(
         alike.setdefault(bos, _Pass(model, settings, bos)).add(job)
     first = settings.n_docs
     stop = min(one.start for one in alike.values())
-    documents = _further(corpus, settings, stop)
+    documents = _further(jobs, corpus, first, stop)
     saved_at, cost = time.monotonic(), 0.0
     with progress(settings.examples, f"examples, {jobs[0].model_name}", "document") as bar:
         bar.update(stop - first)

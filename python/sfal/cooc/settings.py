@@ -142,10 +142,14 @@ class CollectSettings:
         )
         _check(self.examples >= 0, "examples", self.examples, "at least 0")
         if self.examples and self.run_name is not None:
+            instead = (
+                "count into another --data-dir in place of --run"
+                if self.shard is None
+                else "merge the shards first, then give the command without --shard"
+            )
             raise InvalidInputError(
                 "--examples goes with the source's own run, behind all of whose documents they "
-                "are looked for: merge the shards first, then give the command without --shard; "
-                "and leave --run away"
+                f"are looked for: {instead}"
             )
         if self.shard is not None and self.histogram == "npz":
             raise InvalidInputError(

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from sfal.errors import ArtifactError
+from sfal.errors import ArtifactError, SfalError
 from sfal.store.arrow import from_numpy, from_strings
 from sfal.store.files import atomic_path
+from sfal.store.manifest import Manifest, has_manifest
 from sfal.store.paths import EXAMPLES
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ _ROWS = 1 << 14
 _READ_ROWS = 1 << 10
 """A small file can say a long text very often."""
 _AGAIN = "gather them with the `sfal cooc` command that counted it and `--examples 2000`"
+_SHARE = 0.3
+_MOST = 2000
+"""Of a corpus that is not long enough for the counts and 2,000 documents behind them."""
 
 
 class Example(NamedTuple):
@@ -59,6 +64,38 @@ def examples_schema() -> "pa.Schema":
         "after": pa.string(),
     }
     return pa.schema([pa.field(name, kind, nullable=False) for name, kind in types.items()])
+
+
+def how_to_divide(n_documents: int) -> str:
+    """Say how to count a short corpus so that documents for examples are left behind.
+
+    Parameters
+    ----------
+    n_documents : int
+        Documents in all of the corpus, every one of them counted.
+
+    Examples
+    --------
+    >>> how_to_divide(1000)
+    'count again into another --data-dir with --n-docs 700 --examples 300, or take a longer --corpus'
+    """
+    if n_documents < 2:
+        return "take a longer --corpus"
+    examples = min(max(round(_SHARE * n_documents), 1), _MOST)
+    return (
+        f"count again into another --data-dir with --n-docs {n_documents - examples} "
+        f"--examples {examples}, or take a longer --corpus"
+    )
+
+
+def how_to_gather(source_dir: Path) -> str:
+    """Say how a source comes by examples, as far as its manifest tells."""
+    with suppress(SfalError):
+        if has_manifest(source_dir):
+            length = Manifest.load(source_dir).corpus_ended_at
+            if length is not None:
+                return f"all {length} documents of its corpus are counted: {how_to_divide(length)}"
+    return "the `sfal cooc` command that counted it, with --examples 2000, gathers them"
 
 
 def write_examples(
@@ -166,7 +203,7 @@ def _batch(rows: list[Example], schema: "pa.Schema") -> "pa.RecordBatch":
 def _there(source_dir: Path) -> Path:
     path = source_dir / EXAMPLES
     if not path.exists():
-        raise ArtifactError(f"{source_dir} has no examples yet; {_AGAIN}")
+        raise ArtifactError(f"{source_dir} has no examples yet; {how_to_gather(source_dir)}")
     return path
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sfal.errors import SfalError
+from sfal.store.examples import how_to_gather
 from sfal.store.explanations import count_explanations
 from sfal.store.manifest import Manifest, has_manifest
-from sfal.store.paths import EXAMPLES, EXPLANATIONS, RUNS, SCORES
+from sfal.store.paths import EXAMPLES, EXPLANATIONS, RUNS, SCORES, data_dir_words
 from sfal.store.published import find_histograms, find_pickled_embeddings
 from sfal.store.tree import source_folders, subfolders
 from sfal.store.vectors import find_vectors
@@ -58,18 +59,19 @@ def inventory(data_dir: Path) -> Iterator[SourceStatus]:
         stages = [_counts(run, folder) for run in runs if run is folder or has_manifest(run)]
         if len(stages) > 1 and not stages[0].found:
             del stages[0]  # counted in further runs only, which is no gap
+        given = f"{name}{data_dir_words(data_dir)}"
         embeddings = find_pickled_embeddings(folder) | find_vectors(folder)
         yield SourceStatus(
             name,
             (
                 *stages,
-                _explanations(folder, name, published=bool(embeddings)),
+                _explanations(folder, given, published=bool(embeddings)),
                 Stage(
                     "embeddings",
                     ", ".join(f"{embedder} ({stem})" for embedder, stem in sorted(embeddings)),
-                    "" if embeddings else f"sfal embeddings embed --source {name}",
+                    "" if embeddings else f"sfal embeddings embed --source {given}",
                 ),
-                _scores(folder, name),
+                _scores(folder, given),
             ),
         )
 
@@ -89,34 +91,35 @@ def _counts(run: Path, folder: Path) -> Stage:
     histograms = find_histograms(run)
     if histograms:
         return Stage(stage, ", ".join(path.name for path in histograms), "")
-    return Stage(stage, "", "sfal cooc")
+    return Stage(stage, "", "the `sfal cooc` command of its model")
 
 
-def _explanations(folder: Path, name: str, published: bool) -> Stage:
+def _explanations(folder: Path, given: str, published: bool) -> Stage:
     if not (folder / EXPLANATIONS).exists():
         if published:
             return Stage("explanations", "those in the embeddings' files", "")
-        return Stage("explanations", "", _how_to_explain(folder, name))
+        return Stage("explanations", "", _how_to_explain(folder, given))
     try:
         n, kinds = count_explanations(folder)
     except SfalError as e:
-        return Stage("explanations", "", f"{_how_to_explain(folder, name)}  ({e})")
+        return Stage("explanations", "", f"{_how_to_explain(folder, given)}  ({e})")
     told = ", ".join(f"{type_} by {explainer}" for type_, explainer in list(kinds)[:_KINDS])
     more = ", …" if len(kinds) > _KINDS else ""
     return Stage("explanations", f"of {n:,} features: {told}{more}", "")
 
 
-def _how_to_explain(folder: Path, name: str) -> str:
+def _how_to_explain(folder: Path, given: str) -> str:
+    """What makes explanations; `given` is the source as a command takes it."""
     if (folder / EXAMPLES).exists():
-        return f"sfal explain {name}"
+        return f"sfal explain {given}"
     with suppress(SfalError):
         known = has_manifest(folder) and Manifest.load(folder).source
         if known and "neuronpedia_id" in known and known["neuronpedia_id"] is None:
-            return f"the `sfal cooc` command with --examples 2000, then sfal explain {name}"
-    return f"sfal embeddings download --source {name}"
+            return how_to_gather(folder)
+    return f"sfal embeddings download --source {given}"
 
 
-def _scores(folder: Path, name: str) -> Stage:
+def _scores(folder: Path, given: str) -> Stage:
     found = [folder / SCORES, *sorted((folder / RUNS).glob(f"*/{SCORES}"))]
     there = [path.relative_to(folder).as_posix() for path in found if path.exists()]
-    return Stage("scores", ", ".join(there), "" if there else f"sfal score --source {name}")
+    return Stage("scores", ", ".join(there), "" if there else f"sfal score --source {given}")

@@ -5,7 +5,9 @@ source, made with other settings, lies in ``runs/NAME`` below it. Nothing here
 touches the disk.
 """
 
+import os
 import re
+import shlex
 from pathlib import Path
 
 from sfal.errors import InvalidInputError
@@ -46,6 +48,15 @@ def check_name(name: str, what: str) -> str:
             "give letters, digits and . _ + @ = - only, with / between parts"
         )
     return name
+
+
+def data_dir_words(data_dir: Path) -> str:
+    """What a command that is shown needs behind it, to find the data folder.
+
+    Empty where it is found without: in ``$SFAL_DATA``, or at its usual place.
+    """
+    usual = Path(os.environ.get("SFAL_DATA") or DEFAULT_DATA_DIR)
+    return "" if data_dir == usual else f" --data-dir {shlex.quote(str(data_dir))}"
 
 
 def source_dir(data_dir: Path, source_name: str, run: str | None = None) -> Path:

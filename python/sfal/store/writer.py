@@ -58,7 +58,8 @@ def extended(folder: Path, manifest: Manifest, n_docs: int, stop: int | None) ->
     if parts and parts[-1].stop > manifest.end:
         raise InvalidInputError(
             f"{folder} holds {parts[-1].stop - manifest.start} documents already, more "
-            f"than asked for; ask for as many with --n-docs, or name a new run with --run NAME"
+            f"than asked for; ask for as many with --n-docs, or name a new run with --run NAME "
+            "(one with --examples goes into another --data-dir)"
         )
     return manifest
 
