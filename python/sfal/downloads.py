@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from sfal.errors import SfalError
-from sfal.hub import bytes_to_fetch, is_offline
+from sfal.hub import bytes_to_fetch, cached_files, is_offline
 from sfal.units import size_text
 
 _WORDS = (".json", ".txt", ".model", ".jinja", ".yaml")
 """Endings of settings and vocabularies."""
 _SAE_WEIGHTS = (".safetensors", ".npz", ".pt")
+OUT_OF_REACH = "nothing can be fetched, as HF_HUB_OFFLINE is set, and not all is in the local cache"
 _OTHER_FORMATS = ("onnx", "openvino", "original")
 """Folders with the same weights for other programs."""
 
@@ -23,8 +24,12 @@ class Download:
     """None: not known."""
     why: str = ""
     """Why they are not known, or why there are none."""
+    out_of_reach: bool = False
+    """Whether they are wanted and must not be fetched."""
 
     def __str__(self) -> str:
+        if self.out_of_reach:
+            return self.why
         if self.n_bytes is None:
             return f"not known: {self.why}"
         return size_text(self.n_bytes) if self.n_bytes else f"nothing, {self.why}"
@@ -59,6 +64,9 @@ def _download(
     if repo_id is None:
         return Download(0, "it is on this machine")
     if is_offline():
+        there, _ = chosen(cached_files(repo_id, folder, revision))
+        if not there:
+            return Download(None, OUT_OF_REACH, out_of_reach=True)
         return Download(0, "HF_HUB_OFFLINE is set: what was fetched before is used")
     try:
         files = bytes_to_fetch(repo_id, folder, revision)

@@ -86,6 +86,30 @@ def bytes_to_fetch(repo_id: str, folder: str = "", revision: str | None = None) 
     }
 
 
+def cached_files(repo_id: str, folder: str = "", revision: str | None = None) -> list[str]:
+    """Files of a model repository that lie in the local cache; the hub is not asked.
+
+    Parameters
+    ----------
+    repo_id : str
+        Repository on the hub.
+    folder : str
+        Folder in it to look below.
+    revision : str, optional
+        Commit, branch or tag.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        found = snapshot_download(repo_id, revision=revision, local_files_only=True)
+    except (LocalEntryNotFoundError, HFValidationError):
+        return []
+    root = Path(found)
+    below = root / folder
+    return [path.relative_to(root).as_posix() for path in below.rglob("*") if path.is_file()]
+
+
 def is_offline() -> bool:
     """Whether the hub's own switch keeps it from being asked."""
     from huggingface_hub import constants

@@ -26,8 +26,12 @@ def world(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def launched(world, tmp_path_factory):
-    home = tmp_path_factory.mktemp("home")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def launched(world, home):
     with launcher(home, **world[0].environment(home / "hf-home")) as one:
         yield one
 
@@ -147,6 +151,42 @@ def test_what_lies_on_this_machine_is_tried_for_some_seconds(world, machine, tmp
     tokens = re.match(r"about ([\d,]+) tokens", found["corpus"]["to compute"])
     assert tokens is not None
     assert int(tokens[1].replace(",", "")) == pytest.approx(counts.tokens, rel=0.2)
+
+
+def test_a_corpus_that_ends_early_is_judged_by_its_true_length(world, machine, tmp_path):
+    _, root = world
+    plain.write_jsonl(tmp_path / "short.jsonl", DOCUMENTS[:20])
+    sae = root / "Llama3_1-8B-Base-LXR-8x/Llama3_1-8B-Base-L0R-8x"
+    words = (
+        "cooc", "sae", "--sae", sae, "--model", root / "Llama-3.1-8B", "--site", "res",
+        "--layer", 0, "--k", 12, "--max-length", 64, "--corpus", "short.jsonl", "--examples", 30,
+        "--source", "mine/0", "--dry-run",
+    )  # fmt: skip
+    done = machine(*words)
+    found = said(done)
+    assert "corpus short.jsonl, documents 0 to 19, where it ends" in done.stdout
+    assert found["mine/0"]["to count"] == "20 documents"
+    assert found["corpus"]["to compute"].endswith("; at most 1,280 tokens")
+    assert "none for examples: count again into another --data-dir with --n-docs 14" in done.stdout
+    some = machine(*words, "--n-docs", 15)
+    assert "documents 0 to 14\n" in some.stdout
+    assert "then 5 documents behind them for examples" in some.stdout
+    assert said(some)["mine/0"]["to count"] == "15 documents"
+
+
+def test_offline_the_cache_decides_whether_the_run_would_fail(world, home, machine, tmp_path):
+    assert machine(*WORDS, "--n-docs", 3).returncode == 0
+    environment = {**world[0].environment(home / "hf-home"), "HF_HUB_OFFLINE": "1"}
+    with launcher(tmp_path / "launched", **environment) as one:
+        here = said(one.run(*WORDS, "--dry-run", cwd=tmp_path))
+        layer_5 = ["cooc", "llama", "--layers", 5, "--k", 12, "--dry-run"]
+        not_here = said(one.run(*layer_5, cwd=tmp_path))
+    for heading in ("model", NAME):
+        assert here[heading]["to download"].endswith("what was fetched before is used")
+    assert here["in"]["to download"] == "0 bytes of model and SAEs"
+    sae = not_here["llama3.1-8b/5-llamascope-res-32k"]["to download"]
+    assert sae.startswith("nothing can be fetched, as HF_HUB_OFFLINE is set")
+    assert not_here["in"]["to download"].endswith("in the local cache: the run would fail")
 
 
 def test_a_hub_that_cannot_be_reached_is_said_and_the_rest_is_told(world, tmp_path):

@@ -11,11 +11,12 @@ from sfal.cooc.job import Job
 from sfal.cooc.load import load_corpus
 from sfal.cooc.measure import Measured, measure
 from sfal.cooc.settings import BUFFER_DOCUMENTS, CollectSettings
-from sfal.downloads import Download, model_download, sae_download
+from sfal.downloads import OUT_OF_REACH, Download, model_download, sae_download
 from sfal.errors import SfalError
 from sfal.progress import progress
 from sfal.sources.model import Source
 from sfal.sources.scopes import named_width
+from sfal.store.examples import how_to_divide
 from sfal.store.manifest import Counts
 from sfal.store.npz import histogram_bytes
 from sfal.store.paths import source_dir
@@ -78,6 +79,8 @@ class _Plan:
     """First documents."""
     no_sample: str = ""
     """Why there are none."""
+    ended: int | None = None
+    """Number of documents in the corpus, where the first ones are all of it."""
     measured: Measured | None = None
     not_measured: str = ""
     """Why not, where it was tried."""
@@ -100,6 +103,8 @@ class _Plan:
                 sae.repo_id, sae.path or "", sae.revision
             )
         self._read_sample()
+        if self.ended is not None:
+            self.left = {name: min(left, len(self.sample)) for name, left in self.left.items()}
         all_here = all(download.n_bytes == 0 for download in self.downloads.values())
         if self.sample and all_here and self.earlier.speed() is None:
             try:
@@ -112,10 +117,19 @@ class _Plan:
 
     def _read_sample(self) -> None:
         try:
-            documents = load_corpus(self.settings).documents(self.settings.documents[0])
+            first = self.settings.documents[0]
+            documents = load_corpus(self.settings).documents(first)
             self.sample = list(islice(documents, BUFFER_DOCUMENTS))
+            if 0 < len(self.sample) < BUFFER_DOCUMENTS:
+                self.ended = first + len(self.sample)
         except SfalError as e:
             self.no_sample = str(e)
+
+    @property
+    def documents(self) -> tuple[int, int]:
+        """Ordinal of the first document, and the one behind the last, as far as is known."""
+        first, stop = self.settings.documents
+        return first, stop if self.ended is None else min(stop, self.ended)
 
     @property
     def counts(self) -> tuple[Counts, str] | None:
@@ -131,19 +145,17 @@ class _Plan:
     def lines(self) -> Iterator[str]:
         """All that is known, and what is not."""
         settings, source = self.settings, self.jobs[0].source
-        first, stop = settings.documents
+        first, stop = self.documents
         device = settings.resolved_device()
         yield f"model {source.model}, {settings.resolved_dtype()}, on {device}"
         if source.model in self.downloads:
             yield f"  to download  {self.downloads[source.model]}"
-        yield f"corpus {settings.corpus}, documents {first:,} to {stop - 1:,}"
+        where = "" if stop == settings.documents[1] else ", where it ends"
+        yield f"corpus {settings.corpus}, documents {first:,} to {stop - 1:,}{where}"
         yield f"  to download  {self._corpus_bytes()}"
         yield f"  to compute   {self._tokens(stop - first)}"
         if settings.examples:
-            yield (
-                f"               then {settings.examples:,} documents behind them for examples, "
-                "not in the figures below"
-            )
+            yield f"               then {self._examples(stop)}"
         for job in self.jobs:
             yield from self._source(job)
         if not self.left:
@@ -166,6 +178,14 @@ class _Plan:
             f"about {size_text(mean * most)} of text, judged by the first "
             f"{len(self.sample):,} documents; compressed on the way, and not kept"
         )
+
+    def _examples(self, stop: int) -> str:
+        examples = self.settings.examples
+        if self.ended is not None:
+            examples = min(examples, self.ended - stop)
+            if not examples:
+                return f"none for examples: {how_to_divide(self.ended)}"
+        return f"{examples:,} documents behind them for examples, not in the figures below"
 
     def _tokens(self, documents: int) -> str:
         most = f"at most {documents * self.settings.max_length:,} tokens"
@@ -224,6 +244,8 @@ class _Plan:
         return width, "" if width is None else f", if it has {width:,} features as its name says"
 
     def _all_downloads(self) -> str:
+        if any(download.out_of_reach for download in self.downloads.values()):
+            return f"{OUT_OF_REACH}: the run would fail"
         found = [download.n_bytes for download in self.downloads.values()]
         known = size_text(sum(n for n in found if n is not None))
         return f"{known} of model and SAEs" + (", and what is not known" if None in found else "")
