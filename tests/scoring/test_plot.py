@@ -71,7 +71,7 @@ def test_without_matplotlib_the_error_says_what_to_install(tmp_path, monkeypatch
     words = ["--output", tmp_path / "o.csv", "--plot", tmp_path / "s.png"]
     result = run(tmp_path / "data", *words)
     assert isinstance(result.exception, MissingDependencyError)
-    assert "pip install 'sfal[plot]'" in str(result.exception)
+    assert "pip install '.[plot]'" in str(result.exception)
     assert not (tmp_path / "o.csv").exists()
 
 

@@ -27,7 +27,7 @@ def explain(common: Common, sources: tuple[str, ...], words: int, force: bool) -
     sfal, embedded and scored like any other.
 
     A caution: labels and co-occurrences come from the same SAE on the same
-    kind of text, if from other documents. A score with these labels says
+    kind of text, though from other documents. A score with these labels says
     whether features with like top tokens fire together, not whether an
     independent explanation fits.
 

@@ -24,7 +24,7 @@ from sfal.cli.options import INTEGERS, MANY, Common, command
     "--plot",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE.png|svg",
-    help="Draw the scores; needs matplotlib.",
+    help="Draw the scores; needs matplotlib (`pip install '.[plot]'`).",
 )
 @click.option(
     "--top-n", type=click.IntRange(1), default=1023, show_default=True, help="Neighbours a feature."

@@ -56,7 +56,7 @@ def screen(layers: "Sequence[LayerOutcome]", figures: Mapping[str, Any], width: 
             "Shown are features that fire in 1 to 15 % of the windows and are labelled by three "
             "whole words or more. A low score may mean a bad label, a bad feature, or that what "
             "means the same need not fire together. Labels and co-occurrences come from the "
-            "same SAE, if from different articles.",
+            "same SAE, though from other articles.",
             width,
         ),
     ]

@@ -51,7 +51,7 @@ def check_plot(path: Path) -> None:
         import matplotlib.figure  # noqa: F401
     except ImportError as e:
         raise MissingDependencyError(
-            "plots need matplotlib; `pip install 'sfal[plot]'` installs it"
+            "plots need matplotlib; `pip install '.[plot]'` in SFAL's clone installs it"
         ) from e
 
 

@@ -12,9 +12,9 @@ _HEAD = (
 )
 _LEGEND = "sfal and ndcg: medians over the features scored; an sfal of 0 is chance, 1 perfect"
 _OWN = (
-    "Top tokens come from the same SAE as the counts, if from other documents: such a score says "
-    "whether\nfeatures with like top tokens fire together, not whether an independent explanation "
-    "fits."
+    "Top tokens come from the same SAE as the counts, though from other documents: such a score "
+    "says whether\nfeatures with like top tokens fire together, not whether an independent "
+    "explanation fits."
 )
 _NUMBERS = {0, 3, 4, 5, 6, 7}
 
