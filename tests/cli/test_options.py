@@ -184,6 +184,22 @@ def test_an_unknown_command_is_a_usage_error() -> None:
     assert "No such command 'nonsense'" in done.stderr
 
 
+def test_an_unknown_command_is_answered_with_near_ones() -> None:
+    assert "Did you mean 'score'?" in CliRunner().invoke(command_line, ["scor"]).output
+    assert "Did you mean 'gemma'?" in CliRunner().invoke(command_line, ["cooc", "gema"]).output
+
+
+def test_sources_of_the_presets_come_first_and_many_are_said_to_be_many() -> None:
+    result = CliRunner().invoke(command_line, ["sources", "gemma"])
+    rows = [row.split() for row in result.stdout.splitlines()[1:]]
+    first = [row[2].startswith("gemma-2-") for row in rows]
+    assert len(rows) > 10_000
+    assert all(first[:1000])
+    assert f"{len(rows):,} SAEs. More words give fewer" in result.stderr
+    few = CliRunner().invoke(command_line, ["sources", "gemma-2-2b/20-gemmascope-res-16k"])
+    assert few.stderr == ""
+
+
 def test_sources_lists_release_id_neuronpedia_id_width_and_l0() -> None:
     done = sfal("sources", "gemma-2-2b/20-gemmascope-res-16k")
     assert done.returncode == 0

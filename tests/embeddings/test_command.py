@@ -14,6 +14,8 @@ from click.testing import CliRunner
 import tiny_embedders as models
 from servers import exports, faults, hub, s3
 from sfal.cli.embeddings import embeddings
+from sfal.embeddings import transfer
+from sfal.embeddings.transfer import Patience
 from sfal.store.explanations import read_explanations
 from sfal.store.vectors import find_vectors, read_vectors
 
@@ -75,6 +77,19 @@ def test_with_nothing_on_disk_the_preset_is_meant(bucket, tmp_path):
     assert there == ["0-gemmascope-res-16k", "5-gemmascope-res-16k"]
     for layer in (10, 15, 25):
         assert f"has no explanations of gemma-2-2b/{layer}-gemmascope-res-16k" in result.output
+
+
+def test_an_error_that_all_layers_share_is_said_once(monkeypatch, tmp_path):
+    monkeypatch.setenv("SFAL_NEURONPEDIA_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("SFAL_DATA", str(tmp_path))
+    monkeypatch.setattr(transfer, "Patience", lambda **facts: Patience(attempts=1))
+    result = run("download")
+    assert result.exit_code == 1
+    first, rest = result.stderr.splitlines()
+    assert "0-gemmascope-res-16k" in first
+    assert rest == "Error: the same of " + ", ".join(
+        f"gemma-2-2b/{layer}-gemmascope-res-16k" for layer in (5, 10, 15, 25)
+    )
 
 
 def test_where_one_source_is_refused_the_others_are_done_and_the_exit_code_says_so(

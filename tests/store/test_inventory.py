@@ -121,6 +121,30 @@ def test_counts_of_further_runs_are_named(tmp_path):
     assert "counts" not in stages(tmp_path)
 
 
+@pytest.mark.parametrize("name", [NAME, "mine", "a/b/c"])
+def test_inside_a_source_its_own_status_is_shown(tmp_path, monkeypatch, name):
+    root = tmp_path / "data"
+    replace(manifest(), source={"name": name}).save(root / name)
+    manifest().save(root / name / "runs" / "k64")
+    manifest().save(root / "other" / "source")
+    shown = []
+    for here in (root / name, root / name / "runs" / "k64"):
+        monkeypatch.chdir(here)
+        shown.append(CliRunner().invoke(sfal, ["status", "."]).output)
+    assert shown[0].splitlines()[0] == name
+    assert f"sfal score --source {name} --data-dir {root}\n" in shown[0]
+    assert "other" not in shown[0]
+    assert shown[0] == shown[1]
+
+
+def test_inside_a_source_without_a_manifest_its_name_is_the_last_two_parts(tmp_path, monkeypatch):
+    folder = tmp_path / "data" / NAME
+    folder.mkdir(parents=True)
+    write_explanations(folder, make_table(np.arange(1, dtype=np.uint32), [("a", "t", "e")]), {})
+    monkeypatch.chdir(folder)
+    assert CliRunner().invoke(sfal, ["status", "."]).output.splitlines()[0] == NAME
+
+
 def test_an_empty_tree_says_how_to_begin(tmp_path):
     result = CliRunner().invoke(sfal, ["status", "--data-dir", str(tmp_path)])
     assert result.exit_code == 0

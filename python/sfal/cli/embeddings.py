@@ -106,6 +106,8 @@ class _Stage:
         self._options = options
         self._failed = False
         self._unreachable = False
+        self._alike: dict[str, list[str]] = {}
+        """Errors that were said, and the other sources that they hold for."""
         self._loaded: dict[EmbedderRef, Embedder] = {}
 
     @contextmanager
@@ -118,11 +120,21 @@ class _Stage:
             if self._common.debug:
                 raise
             self._failed = True
+            from sfal.embeddings.answers import UnreachableError
+
             text = str(e)
+            # Addresses differ, but a server that does not answer is one error.
+            kind = UnreachableError.__name__ if isinstance(e, UnreachableError) else text
+            if kind in self._alike:
+                self._alike[kind].append(name)
+                return
+            self._alike[kind] = []
             click.echo(f"Error: {text if name in text else f'{name}: {text}'}", err=True)
 
     def end(self) -> None:
-        """Leave with exit code 1 if anything was refused."""
+        """Say which sources an error was common to; leave with exit code 1 if there was any."""
+        for names in filter(None, self._alike.values()):
+            click.echo(f"Error: the same of {', '.join(dict.fromkeys(names))}", err=True)
         if self._failed:
             click.get_current_context().exit(1)
 

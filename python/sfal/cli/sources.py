@@ -4,6 +4,9 @@ import click
 
 from sfal.cli.options import Common, command
 
+_MANY = 200
+"""Rows from which on a word about fewer is in place."""
+
 
 @command("sources")
 @click.argument("pattern", default="")
@@ -12,14 +15,16 @@ def sources(common: Common, pattern: str, explained: bool) -> None:
     """List SAEs: SAELens release and id, Neuronpedia id, width, L0.
 
     PATTERN is looked for in all of these, whatever the case; several words
-    must all be found.
+    must all be found. Those that Neuronpedia explains of the models of
+    `sfal cooc gemma` and `sfal cooc llama` come first.
 
     \b
     sfal sources "gemma-2-2b res-16k"
     sfal sources llama_scope_lxr_8x
     """
-    from sfal.sources import registry
+    from sfal.sources import PRESETS, registry
 
+    preset = {model for family in PRESETS.values() for model in family.models}
     words = pattern.lower().split()
     rows = [
         (
@@ -29,7 +34,10 @@ def sources(common: Common, pattern: str, explained: bool) -> None:
             e.width or "-",
             f"{e.l0:g}" if e.l0 else "-",
         )
-        for e in registry()
+        for e in sorted(
+            registry(),
+            key=lambda e: not (e.neuronpedia_id and e.model.rpartition("/")[2].lower() in preset),
+        )
         if (e.neuronpedia_id or not explained)
         and all(
             w in f"{e.release} {e.sae_id} {e.neuronpedia_id or ''} {e.model} {e.path}".lower()
@@ -43,3 +51,9 @@ def sources(common: Common, pattern: str, explained: bool) -> None:
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     for row in [header, *rows]:
         click.echo("  ".join(cell.ljust(n) for cell, n in zip(row, widths, strict=True)).rstrip())
+    if len(rows) > _MANY:
+        click.echo(
+            f'{len(rows):,} SAEs. More words give fewer, such as `sfal sources "gemma-2-2b '
+            'res-16k"`, and so does --explained.',
+            err=True,
+        )

@@ -13,24 +13,35 @@ from sfal.errors import InvalidInputError
 def status(common: Common, folder: Path | None) -> None:
     """Show for every source in FOLDER (default: the data folder) which stages are done.
 
+    FOLDER may be a source's own, such as . inside it.
+
     \b
     sfal status
     """
     from sfal.store.inventory import inventory
+    from sfal.store.paths import data_dir_words
+    from sfal.store.tree import source_at
 
-    root = folder or common.data_dir
+    root, only = folder or common.data_dir, None
     if folder is not None and not folder.is_dir():
         raise InvalidInputError(f"{folder} is no folder")
+    if folder is not None and (found := source_at(folder)) is not None:
+        root, only = found
     empty = True
     for source in inventory(root):
+        if only not in (None, source.name):
+            continue
         if not empty:
             click.echo()
         empty = False
         click.echo(source.name)
         width = max(len(stage.name) for stage in source.stages)
         for stage in source.stages:
-            found = stage.found or "nothing yet"
             hint = f"; next: {stage.missing}" if stage.missing else ""
-            click.echo(f"  {stage.name:<{width}}  {found}{hint}")
+            click.echo(f"  {stage.name:<{width}}  {stage.found or 'nothing yet'}{hint}")
     if empty:
-        click.echo(f"No data in {root} yet; `sfal cooc gemma` makes some.")
+        given = data_dir_words(root)
+        click.echo(
+            f"No data in {root} yet. `sfal cooc gemma{given}` counts the first; what it would take, "
+            f"--dry-run says. `sfal demo --keep DIR` fills DIR with a small example in a minute."
+        )

@@ -16,6 +16,12 @@ class Preset:
     sites: tuple[str, ...] = ("res",)
     """Sites of the SAEs."""
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of its models in every size, in lower case and without their owner."""
+        stem = self.model.rpartition("/")[2].lower().rpartition("-")[0]
+        return tuple(f"{stem}-{size}" for size in self.layers)
+
 
 PRESETS = {
     "gemma": Preset(

@@ -2,8 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+from sfal.errors import SfalError
+from sfal.store.manifest import Manifest, has_manifest
 from sfal.store.npz import PATTERN
 from sfal.store.paths import EXPLANATIONS, EXPORT, MANIFEST, RUNS
 from sfal.store.published import FAMILIES
@@ -36,6 +39,26 @@ def source_folders(data_dir: Path) -> Iterator[Path]:
                 else:
                     below.append(folder)
         level = below
+
+
+def source_at(folder: Path) -> tuple[Path, str] | None:
+    """Data folder and name of the source whose folder, or run's folder, this is; None if of none.
+
+    The name is that of its manifest, else its last two parts.
+    """
+    marks = (folder / MANIFEST, folder / EXPLANATIONS)
+    if not any(path.exists() for path in marks) and not any(folder.glob(PATTERN)):
+        return None
+    full = folder.resolve()
+    if full.parent.name == RUNS:
+        full = full.parent.parent
+    parts = 2
+    with suppress(SfalError):
+        told = Manifest.load(full).source.get("name") if has_manifest(full) else None
+        if isinstance(told, str) and full.parts[-told.count("/") - 1 :] == tuple(told.split("/")):
+            parts = told.count("/") + 1
+    root = full.parents[min(parts, len(full.parents)) - 1]
+    return root, full.relative_to(root).as_posix()
 
 
 def subfolders(folder: Path) -> list[Path]:
