@@ -41,12 +41,16 @@ def test_both_lists_are_in_order_and_say_the_place_in_the_other(tmp_path):
     view = view_feature(select(tmp_path), 4, shown=5, settings=ScoreSettings(top_n=6))
     functional, phi = _core.functional_neighbours(occurrences(fired), 6, rows=np.array([4]))
     semantic, _ = _core.semantic_neighbours(vectors, 6, rows=np.array([4]))
-    assert [n.feature for n in view.functional] == functional[0, :5].tolist()
-    assert [n.similarity for n in view.functional] == phi[0, :5].tolist()
-    assert [n.feature for n in view.semantic] == semantic[0, :5].tolist()
-    places = [semantic[0].tolist().index(f) if f in semantic[0] else None for f in functional[0]]
-    assert [n.other_rank for n in view.functional] == places[:5]
-    assert None in places
+    live = [i for i in range(6) if functional[0, i] not in (0, 1)][:5]
+    explained = semantic[0][semantic[0] != 3].tolist()
+    assert [n.feature for n in view.functional] == functional[0, live].tolist()
+    assert [n.similarity for n in view.functional] == phi[0, live].tolist()
+    assert [n.feature for n in view.semantic] == explained[:5]
+    places = {f: semantic[0].tolist().index(f) for f in explained}
+    assert [n.other_rank for n in view.functional] == [
+        places.get(n.feature) for n in view.functional
+    ]
+    assert None in [n.other_rank for n in view.functional]
 
 
 def test_a_feature_that_does_not_exist_is_refused_with_those_that_do(tmp_path):
@@ -63,13 +67,56 @@ def test_the_command_shows_score_and_neighbours_side_by_side(tmp_path):
     assert f"ndcg {ndcg:.3f}" in result.output
     assert "sense of 4" in result.output
     assert "fires with it (phi)" in result.output
-    assert sum(" | " in line for line in result.output.splitlines()) == 12
+    # A head, and ten features that are explained; nine fire in some windows only.
+    assert sum(" | " in line for line in result.output.splitlines()) == 11
 
 
 def test_a_feature_without_a_score_says_why(tmp_path):
     write_source(tmp_path)
     lines = render(view_feature(select(tmp_path), 0), 100)
     assert any("none: the feature is dead" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("feature", "functional", "semantic"),
+    [
+        (0, "Nothing: it fires in no window.", None),
+        (1, "Nothing in particular: it fires in every window.", None),
+        (3, None, "Nothing can be said: it has no explanation."),
+    ],
+)
+def test_a_sentence_stands_for_a_neighbourhood_that_would_be_ties(
+    tmp_path, feature, functional, semantic
+):
+    write_source(tmp_path)
+    view = view_feature(select(tmp_path), feature)
+    lists = "\n".join(render(view, 100)).split("fires with it (phi)")[1]
+    with_it, like_it = lists.split("means the same (cosine)")
+    for said, text in ((functional, with_it), (semantic, like_it)):
+        if said is None:
+            assert "0." in text
+            assert "Nothing" not in text
+        else:
+            assert [line for line in text.splitlines() if line.strip("- ")] == [said]
+    assert "*" not in lists
+    assert "#" not in lists
+    assert "(no explanation)" not in like_it
+
+
+def test_features_without_a_neighbourhood_have_no_place_in_it(tmp_path):
+    write_source(tmp_path)
+    for feature in range(4, 12):
+        view = view_feature(select(tmp_path), feature)
+        assert {n.feature for n in view.functional} == set(range(2, 12)) - {feature}
+        assert {n.feature for n in view.semantic} == set(range(12)) - {feature, 3}
+        assert {n.feature for n in view.functional if n.other_rank is None} == {3}
+        assert {n.feature for n in view.semantic if n.other_rank is None} == {0, 1}
+
+
+def test_a_feature_explained_alone_says_how_many_are_not(tmp_path):
+    write_source(tmp_path, missing=[i for i in range(12) if i != 5])
+    lines = render(view_feature(select(tmp_path), 5), 100)
+    assert lines[-1] == "Nothing: none of the 11 nearest features has an explanation."
 
 
 @pytest.mark.parametrize("width", [20, 80, 200])

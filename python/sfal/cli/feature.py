@@ -2,6 +2,7 @@
 
 import math
 import shutil
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 _SIDE = 34
 """Narrowest column that still shows a few words of an explanation."""
+
+_WITH, _LIKE = "fires with it (phi)", "means the same (cosine)"
 
 _NEAR = 50
 """Places of the other list that count as a match."""
@@ -71,22 +74,55 @@ def render(view: "FeatureView", width: int) -> list[str]:
         )
     if view.url:
         lines.append(f"  page         {view.url}")
+    return [*lines, "", *(_side_by_side(view, width) or _one_by_one(view, width))]
+
+
+def _side_by_side(view: "FeatureView", width: int) -> list[str]:
+    """Both lists with their matches; nothing where one of them is missing."""
+    if not view.functional or not view.semantic:
+        return []
     side = max(_SIDE, (width - 3) // 2)
-    lines += [
-        "",
-        f"{'fires with it (phi)':<{side}} | {'means the same (cosine)'}".rstrip(),
-        f"{'-' * side}-+-{'-' * side}",
-    ]
-    for left, right in zip(view.functional, view.semantic, strict=True):
-        lines.append(f"{_cell(left, side)} | {_cell(right, side)}".rstrip())
+    pairs = zip_longest(view.functional, view.semantic)
     return [
-        *lines,
+        f"{_WITH:<{side}} | {_LIKE}",
+        f"{'-' * side}-+-{'-' * side}",
+        *(f"{_cell(left, side)} | {_cell(right, side)}".rstrip() for left, right in pairs),
         "",
         f"#N: its place in the other list; *: among the first {_NEAR} there.",
     ]
 
 
-def _cell(neighbour: "Neighbour", width: int) -> str:
+def _one_by_one(view: "FeatureView", width: int) -> list[str]:
+    """Each list, or why there is none; with nothing to match there are no marks."""
+    lines: list[str] = []
+    for title, neighbours, why in (
+        (_WITH, view.functional, _nothing_fires_with(view)),
+        (_LIKE, view.semantic, _nothing_is_like(view)),
+    ):
+        if lines:
+            lines.append("")
+        lines += [title, "-" * len(title)]
+        lines += [_cell(neighbour, max(_SIDE, width)).rstrip() for neighbour in neighbours] or [why]
+    return lines
+
+
+def _nothing_fires_with(view: "FeatureView") -> str:
+    if view.windows == 0:
+        return "Nothing: it fires in no window."
+    if view.windows == view.n_windows:
+        return "Nothing in particular: it fires in every window."
+    return "Nothing: every other feature fires in no window, or in all."
+
+
+def _nothing_is_like(view: "FeatureView") -> str:
+    if not view.explained:
+        return "Nothing can be said: it has no explanation."
+    return f"Nothing: none of the {view.n_unexplained:,} nearest features has an explanation."
+
+
+def _cell(neighbour: "Neighbour | None", width: int) -> str:
+    if neighbour is None:
+        return " " * width
     rank = neighbour.other_rank
     place = "" if rank is None else f"#{rank + 1}"
     mark = "*" if rank is not None and rank < _NEAR else " "

@@ -1,6 +1,8 @@
 """One feature with its score and both its neighbourhoods."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -8,8 +10,8 @@ from numpy.typing import NDArray
 
 from sfal.errors import ArtifactError, InvalidInputError
 from sfal.scoring.chance import beyond_chance
-from sfal.scoring.inputs import Embeddings, open_counts, read_embeddings
-from sfal.scoring.score import STATUSES, ScoreSettings, Status, statuses
+from sfal.scoring.inputs import open_counts, read_embeddings
+from sfal.scoring.score import STATUSES, ScoreSettings, Status, is_live, statuses
 from sfal.scoring.select import SourceInput
 from sfal.store.files import read_json
 from sfal.store.paths import MANIFEST
@@ -28,7 +30,7 @@ class Neighbour:
     explanation: str
     """Its explanation, empty where it has none."""
     other_rank: int | None
-    """Its place in the other list, from 0; None: it is not among the first `top_n` there."""
+    """Its place in the other list, from 0; None: not among the first `top_n`, or there by a tie."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,14 @@ class FeatureView:
     """Expected ndcg of a random order."""
     sfal: float
     """Score beyond chance; NaN unless scored."""
+    explained: bool
+    """Whether it has an explanation; the text itself may not be at hand."""
     functional: tuple[Neighbour, ...]
-    """The first neighbours by phi."""
+    """The first neighbours by phi, of those that fire, but not always; none unless it does too."""
     semantic: tuple[Neighbour, ...]
-    """The first neighbours by cosine."""
+    """The first neighbours by cosine, of those that are explained; none unless it is too."""
+    n_unexplained: int
+    """Features without an explanation among its `top_n` nearest, which `semantic` leaves out."""
     url: str | None
     """Its page on Neuronpedia."""
 
@@ -109,6 +115,9 @@ def view_feature(
     functional, phi = _core.functional_neighbours(counted, settings.top_n, rows=row)
     semantic, cosine = _core.semantic_neighbours(embeddings.matrix, settings.top_n, rows=row)
     windows = counted.counts()
+    by_phi = _places(feature, functional[0], is_live(windows, counted.n_windows))
+    by_cosine = _places(feature, semantic[0], embeddings.explained)
+    texts = embeddings.explanations
     status = STATUSES[int(statuses(windows, counted.n_windows, embeddings.explained)[feature])]
     chance = _core.chance(counts.n_features - 1, settings.top_n)
     ndcg = _core.ndcg(functional, semantic, settings.top_n)
@@ -117,7 +126,7 @@ def view_feature(
     return FeatureView(
         source=source.name,
         feature=feature,
-        explanation=embeddings.explanations.get(feature, ""),
+        explanation=texts.get(feature, ""),
         explainer=embeddings.explainer,
         kind=file.stem.removesuffix(f"_{embeddings.explainer}"),
         embedder=file.embedder,
@@ -127,28 +136,38 @@ def view_feature(
         ndcg=float(ndcg[0]),
         chance=chance,
         sfal=float(beyond_chance(ndcg, chance)[0]),
-        functional=_neighbours(functional[0], phi[0], semantic[0], embeddings, shown),
-        semantic=_neighbours(semantic[0], cosine[0], functional[0], embeddings, shown),
+        explained=bool(embeddings.explained[feature]),
+        functional=_neighbours(by_phi, phi[0], by_cosine, texts, shown),
+        semantic=_neighbours(by_cosine, cosine[0], by_phi, texts, shown),
+        n_unexplained=int((~embeddings.explained[semantic[0]]).sum()),
         url=_page(source, feature),
     )
 
 
+def _places(
+    feature: int, ranked: NDArray[np.uint32], comparable: NDArray[np.bool_]
+) -> dict[int, int]:
+    """Place of each feature in a list, in order, without those that only a tie puts there."""
+    if not comparable[feature]:
+        return {}
+    return {int(other): i for i, other in enumerate(ranked) if comparable[other]}
+
+
 def _neighbours(
-    own: NDArray[np.uint32],
+    own: Mapping[int, int],
     similarities: NDArray[np.float32],
-    other: NDArray[np.uint32],
-    embeddings: Embeddings,
+    other: Mapping[int, int],
+    texts: Mapping[int, str],
     shown: int,
 ) -> tuple[Neighbour, ...]:
-    rank = {int(feature): i for i, feature in enumerate(other)}
     return tuple(
         Neighbour(
-            feature=int(feature),
-            similarity=float(similarity),
-            explanation=embeddings.explanations.get(int(feature), ""),
-            other_rank=rank.get(int(feature)),
+            feature=feature,
+            similarity=float(similarities[place]),
+            explanation=texts.get(feature, ""),
+            other_rank=other.get(feature),
         )
-        for feature, similarity in zip(own[:shown], similarities[:shown], strict=True)
+        for feature, place in islice(own.items(), shown)
     )
 
 

@@ -223,6 +223,11 @@ def statuses(
     return np.select(conditions, codes, _SCORED).astype(np.uint8)
 
 
+def is_live(windows: NDArray[np.uint64], n_windows: int) -> NDArray[np.bool_]:
+    """Which features fire in some windows and not in all: the others have no phi."""
+    return (windows > 0) & (windows < n_windows)
+
+
 def only_scored(ndcg: NDArray[np.float64], status: NDArray[np.uint8]) -> NDArray[np.float64]:
     """NDCG of the features that are scored, NaN for all others: their lists are ties."""
     return np.where(status == _SCORED, ndcg, np.nan)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sfal.scoring.score import EmbeddingScores, SourceScores
+from sfal.scoring.score import EmbeddingScores, SourceScores, is_live
 from sfal.store.explanations import TOP_TOKENS
 
 _HEAD = (
@@ -54,7 +54,7 @@ def _is_own(scores: EmbeddingScores) -> bool:
 
 def _rows(one: SourceScores) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
-    live = int(((one.windows > 0) & (one.windows < one.n_windows)).sum())
+    live = int(is_live(one.windows, one.n_windows).sum())
     for scores in one.embeddings:
         scored = int((scores.status == 0).sum())
         rows.append(
