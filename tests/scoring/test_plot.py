@@ -22,7 +22,8 @@ def embedding_scores(values, embedder="Qwen/Qwen3-Embedding-0.6B"):
     values = np.array(values, dtype=float)
     status = np.isnan(values).astype(np.uint8)
     stem = "type_explainer"
-    return EmbeddingScores(embedder, stem, "explainer", Path("x"), values, values, status)
+    n = len(values)
+    return EmbeddingScores(embedder, stem, "explainer", Path("x"), values, values, status, n)
 
 
 def source_scores(*embeddings, windows=None, name="model/0-res"):

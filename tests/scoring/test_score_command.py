@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from scoring.published_cases import read_csv, write_golden, write_source
+from scoring.published_cases import EMBEDDER, STEM, read_csv, write_golden, write_source
 from sfal.cli import sfal
 from sfal.store.files import write_error
 
@@ -42,6 +42,27 @@ def test_the_golden_case_is_scored_with_no_flag_but_the_model(tmp_path, monkeypa
     assert len(rows) == 1200
     assert rows[0]["description"] == "dates related to topic 27 variant 0"
     assert float(rows[0]["ndcg_Qwen/Qwen3-Embedding-0.6B"]) == pytest.approx(0.6257181439913058)
+
+
+@pytest.mark.parametrize(
+    ("missing", "top_n", "noted"),
+    [
+        ([], 1023, None),
+        ([5, 6], 1023, "10 of 12 features are explained ({0}, {1}), so that the 11 semantic"),
+        ([5, 6], 10, "10 of 12 features are explained ({0}, {1}), so that the 10 semantic"),
+        ([5, 6], 9, None),
+    ],
+)
+def test_lists_that_unexplained_features_fill_up_are_noted(tmp_path, missing, top_n, noted):
+    write_source(tmp_path, missing=missing)
+    result = run("--top-n", top_n, "--output", tmp_path / "o.csv", data_dir=tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "coverage: share of the features that fire" in result.stdout
+    if noted is None:
+        assert "Note" not in result.stderr
+    else:
+        name = "gemmascope-res-16k/0-gemmascope-res-16k"
+        assert f"Note: {name}: {noted.format(EMBEDDER, STEM)}" in result.stderr
 
 
 def test_nothing_heavy_is_imported(tmp_path):

@@ -70,6 +70,12 @@ def score_features(
 
     Notes
     -----
+    Features without an explanation get no score, but stay candidates, as
+    published: they have cosine 0 with all, in order of their index. Where few
+    are explained, the semantic order is an accident of the index for the rest,
+    and functional neighbours without an explanation collect little or nothing:
+    such scores hardly compare with those of other coverage.
+
     No features × features matrix is held: lists of neighbours are made for
     blocks of rows, of 2 GiB at most.
 

@@ -1,6 +1,6 @@
 """Score everything that a selection finds, and write the results."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +73,7 @@ def score_selection(
             finally:
                 bar.update(1)
             refused += [f"{source.name}: {text}" for text in one.refused]
+            notes += _few_explained(one, settings.top_n)
             scores.append(one)
             table.add(one)
             try:
@@ -92,3 +93,16 @@ def score_selection(
 def _naming(source: str, error: SfalError) -> str:
     text = str(error)
     return text if source in text else f"{source}: {text}"
+
+
+def _few_explained(one: SourceScores, top_n: int) -> Iterator[str]:
+    """Say where semantic lists end in features without an explanation, all alike to cosine."""
+    listed = min(top_n, one.n_features - 1)
+    for scores in one.embeddings:
+        if scores.n_explained - 1 < listed:
+            yield (
+                f"{one.source.name}: {scores.n_explained:,} of {one.n_features:,} features are "
+                f"explained ({scores.embedder}, {scores.stem}), so that the {listed:,} semantic "
+                "neighbours of each include unexplained ones, ranked by index alone; the fewer are "
+                "explained, the less comparable are the scores"
+            )

@@ -62,6 +62,8 @@ class EmbeddingScores:
     """Shape (F,); NaN unless scored."""
     status: NDArray[np.uint8]
     """Shape (F,); an index into `STATUSES`."""
+    n_explained: int
+    """Features with an explanation, those that never fire included."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,7 @@ def _score(
         chance=chance,
         explanations=explanations,
         embeddings=tuple(
-            _finish(file, explainer, ndcg, statuses(windows, loaded.n_windows, explained), chance)
+            _finish(file, explainer, ndcg, windows, loaded.n_windows, explained, chance)
             for file, explainer, ndcg, explained in done
         ),
         refused=tuple(map(str, refused)),
@@ -237,9 +239,12 @@ def _finish(
     file: EmbeddingsFile,
     explainer: str,
     ndcg: NDArray[np.float64],
-    status: NDArray[np.uint8],
+    windows: NDArray[np.uint64],
+    n_windows: int,
+    explained: NDArray[np.bool_],
     chance: float,
 ) -> EmbeddingScores:
+    status = statuses(windows, n_windows, explained)
     ndcg = only_scored(ndcg, status)
     return EmbeddingScores(
         embedder=file.embedder,
@@ -249,4 +254,5 @@ def _finish(
         ndcg=ndcg,
         sfal=beyond_chance(ndcg, chance),
         status=status,
+        n_explained=int(explained.sum()),
     )

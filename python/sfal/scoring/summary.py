@@ -10,7 +10,10 @@ from sfal.store.explanations import TOP_TOKENS
 _HEAD = (
     ("layer", "embedding", "explainer", "scored", "sfal", "ndcg", "chance", "coverage", "source"),
 )
-_LEGEND = "sfal and ndcg: medians over the features scored; an sfal of 0 is chance, 1 perfect"
+_LEGEND = (
+    "sfal and ndcg: medians over the features scored; an sfal of 0 is chance, 1 perfect\n"
+    "coverage: share of the features that fire, but not always, that have an explanation"
+)
 _OWN = (
     "Top tokens come from the same SAE as the counts, though from other documents: such a score "
     "says whether\nfeatures with like top tokens fire together, not whether an independent "
