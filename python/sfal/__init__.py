@@ -12,7 +12,7 @@ The kernels below them: :class:`Occurrences`, :class:`Histogram`, :func:`phi`,
 :func:`top_neighbours`, :func:`ndcg`, :func:`chance`. The data tree of the
 command line: :func:`collect` with :class:`CollectSettings` and the sources of
 :mod:`sfal.sources`, :func:`read_occurrences`, :func:`score`. What they raise:
-:mod:`sfal.errors`.
+:mod:`sfal.errors`. The package's version: ``sfal.__version__``.
 """
 
 from typing import TYPE_CHECKING
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from sfal.embeddings.arrays import embed_texts
     from sfal.scoring.arrays import score, score_features
     from sfal.store.parts import read_occurrences
+
+    __version__: str
 
 __all__ = [
     "CollectSettings",
@@ -75,8 +77,10 @@ if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
         """Import a public name when it is first used."""
-        from importlib import import_module
+        from importlib import import_module, metadata
 
+        if name == "__version__":
+            return metadata.version("sfal")
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         if name in _SUBMODULES:

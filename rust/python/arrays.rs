@@ -152,7 +152,9 @@ pub(super) fn same_rows(functional: usize, semantic: usize) -> PyResult<()> {
 pub(super) fn shown(value: &Bound<'_, PyAny>) -> String {
     if let Ok(array) = value.cast::<PyUntypedArray>() {
         let order = if array.is_c_contiguous() { "" } else { ", not C-contiguous" };
-        return format!("a {} array of shape {:?}{order}", array.dtype(), array.shape());
+        let dtype = array.dtype().to_string();
+        let article = if dtype.starts_with(['i', 'o']) { "an" } else { "a" };
+        return format!("{article} {dtype} array of shape {:?}{order}", array.shape());
     }
     let text = if value.is_instance_of::<PyInt>() { value.str().ok() } else { None };
     match text {

@@ -6,7 +6,7 @@ use numpy::{
 use pyo3::prelude::*;
 
 use super::arguments::{Ranks, Row, job, size};
-use super::arrays::{Ranked, contiguous2, lists, refused, same_rows};
+use super::arrays::{Ranked, contiguous2, lists, refused, same_rows, shown};
 use super::working::run;
 use crate::error::Error;
 use crate::neighbours::Neighbours;
@@ -53,7 +53,10 @@ pub(super) fn top_neighbours<'py>(
     memory_limit: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Ranked<'py>> {
     let job = job(memory_limit, n_threads)?;
-    lists(py, Similarity::extract("similarity", similarity)?.top(py, top_n.0, row_start.0, &job)?)
+    let Some(similarity) = Similarity::extract(similarity) else {
+        return Err(refused("similarity", similarity, "a 2-D float32 or float64 array"));
+    };
+    lists(py, similarity.top(py, top_n.0, row_start.0, &job)?)
 }
 
 /// Score how well the functional order predicts the semantic one.
@@ -115,8 +118,10 @@ pub(super) fn ndcg<'py>(
         let scores = run(py, &job, || ndcg_core::ranked(f, s, n_rows, top_n.0, base, &job))?;
         return Ok(scores.into_pyarray(py));
     }
-    let f = Similarity::extract("functional", functional)?;
-    let s = Similarity::extract("semantic", semantic)?;
+    let similarities = (Similarity::extract(functional), Similarity::extract(semantic));
+    let (Some(f), Some(s)) = similarities else {
+        return Err(no_pair(functional, semantic));
+    };
     for (name, (rows, columns)) in [("functional", f.shape()), ("semantic", s.shape())] {
         if rows != columns {
             let got = format!("of shape ({rows}, {columns})");
@@ -159,6 +164,22 @@ pub(super) fn chance(n_candidates: &Bound<'_, PyAny>, top_n: Ranks, base: f64) -
     Ok(ndcg_core::chance(n, top_n.0, base)?)
 }
 
+/// Why two arrays are neither both similarities nor both ranked lists.
+fn no_pair(functional: &Bound<'_, PyAny>, semantic: &Bound<'_, PyAny>) -> PyErr {
+    let known = |array: &Bound<'_, PyAny>| {
+        Similarity::extract(array).is_some() || array.cast::<PyArray2<u32>>().is_ok()
+    };
+    for (name, array) in [("functional", functional), ("semantic", semantic)] {
+        if !known(array) {
+            let expected = "a 2-D array, of float32 or float64 similarities or uint32 ranked lists";
+            return refused(name, array, expected);
+        }
+    }
+    let got = format!("{} and semantic is {}", shown(functional), shown(semantic));
+    let expected = "both of the same kind, uint32 ranked lists or float similarities";
+    Error::argument("functional", got, expected).into()
+}
+
 /// A 2-D float array of either precision.
 enum Similarity<'py> {
     Single(PyReadonlyArray2<'py, f32>),
@@ -166,14 +187,11 @@ enum Similarity<'py> {
 }
 
 impl<'py> Similarity<'py> {
-    fn extract(name: &'static str, array: &Bound<'py, PyAny>) -> PyResult<Self> {
+    fn extract(array: &Bound<'py, PyAny>) -> Option<Self> {
         if let Ok(array) = array.cast::<PyArray2<f32>>() {
-            return Ok(Self::Single(array.readonly()));
+            return Some(Self::Single(array.readonly()));
         }
-        if let Ok(array) = array.cast::<PyArray2<f64>>() {
-            return Ok(Self::Double(array.readonly()));
-        }
-        Err(refused(name, array, "a 2-D float32 or float64 array"))
+        array.cast::<PyArray2<f64>>().ok().map(|array| Self::Double(array.readonly()))
     }
 
     fn shape(&self) -> (usize, usize) {

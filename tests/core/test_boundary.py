@@ -201,11 +201,24 @@ def test_arrays_of_another_layout_are_refused_and_not_copied():
         occurrences(3, SMALL).select(np.arange(3)[::-1])
 
 
+def test_lists_of_another_integer_are_refused_with_the_dtype_that_lists_have():
+    signed = LISTS.astype(np.int64)
+    for pair, name in (((signed, signed), "functional"), ((LISTS, signed), "semantic")):
+        expected = rf"{name} is an int64 array .* 2-D array, of float.* or uint32 ranked lists"
+        with pytest.raises(InvalidInputError, match=expected):
+            _core.ndcg(*pair)
+    with pytest.raises(InvalidInputError, match="functional is a uint16 array"):
+        _core.ndcg(LISTS.astype(np.uint16), LISTS)
+    with pytest.raises(InvalidInputError, match="similarity is an object array"):
+        _core.top_neighbours(np.array([[None]]))
+
+
 def test_lists_and_similarities_are_not_mixed():
-    with pytest.raises(InvalidInputError, match="functional"):
-        _core.ndcg(LISTS, np.zeros((1, 1)))
-    with pytest.raises(InvalidInputError, match="semantic"):
-        _core.ndcg(np.zeros((1, 1)), LISTS)
+    for pair in ((LISTS, np.zeros((1, 1))), (np.zeros((1, 1)), LISTS)):
+        with pytest.raises(
+            InvalidInputError, match="both of the same kind, uint32 ranked lists or"
+        ):
+            _core.ndcg(*pair)
     with pytest.raises(InvalidInputError, match="square"):
         _core.ndcg(np.zeros((2, 3)), np.zeros((2, 3)))
     with pytest.raises(InvalidInputError, match="rows"):

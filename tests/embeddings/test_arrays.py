@@ -35,3 +35,8 @@ def test_the_vectors_are_scored_with_those_features_unexplained(model):
 def test_no_text_at_all_is_refused(texts, model):
     with pytest.raises(InvalidInputError, match="none to embed"):
         sfal.embed_texts(texts, model)
+
+
+def test_a_folder_without_a_model_is_named_as_what_it_was_given_for():
+    with pytest.raises(InvalidInputError, match=r"^embedding model \./nofolder: no model lies"):
+        sfal.embed_texts(["cities"], "./nofolder")

@@ -5,10 +5,12 @@ import logging
 import math
 import subprocess
 import sys
+from importlib.metadata import version
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -131,6 +133,29 @@ def test_what_does_not_fit_the_features_is_refused(vectors, explained, message):
         sfal.score_features(occurrences_of([{0}, {1, 2}], 3), vectors, explained)
 
 
+@pytest.mark.parametrize("given", [np.zeros((4, 3)), scipy.sparse.eye(3).tocsr(), None])
+def test_activations_in_place_of_occurrences_are_refused_with_the_way(given):
+    with pytest.raises(InvalidInputError, match=r"occurrences: .*sfal\.count_features"):
+        sfal.score_features(given, np.eye(3))
+
+
+def test_tensors_score_as_the_arrays_they_are():
+    import torch
+
+    occurrences = occurrences_of([{0, 1}, {2}, {0, 2}], 3)
+    vectors = np.array([[1, 0.5], [0.25, 2], [-1, 0.125]], np.float32)
+    expected = sfal.score_features(occurrences, vectors, [True, True, False])
+    explained = torch.tensor([True, True, False])
+    for tensor in (
+        torch.tensor(vectors, requires_grad=True),
+        torch.tensor(vectors, dtype=torch.bfloat16),
+        torch.tensor(vectors, dtype=torch.float64, requires_grad=True),
+    ):
+        assert sfal.score_features(occurrences, tensor, explained).equals(expected)
+    with pytest.raises(InvalidInputError, match="embeddings"):
+        sfal.score_features(occurrences, torch.tensor(vectors).to_sparse())
+
+
 def test_a_top_n_of_nothing_is_refused(tmp_path):
     with pytest.raises(InvalidInputError, match="top_n"):
         sfal.score_features(occurrences_of([{0}, {1}], 2), np.eye(2), top_n=0)
@@ -183,5 +208,6 @@ def test_every_public_name_can_be_had():
         assert name in sfal.__doc__
     assert set(sfal.__all__) == set(dir(sfal))
     assert set(sfal._MODULES) <= set(sfal.__all__)
+    assert sfal.__version__ == version("sfal")
     with pytest.raises(AttributeError, match="no attribute 'scores'"):
         _ = sfal.scores

@@ -121,6 +121,16 @@ def test_columns_are_those_of_the_layout(tmp_path):
     assert schema.types == [pa.uint64(), pa.uint32(), pa.list_(pa.uint32())]
 
 
+@pytest.mark.parametrize("above", ["", "gemma-2-2b"])
+def test_a_tree_in_place_of_a_source_is_refused_with_a_source(tmp_path, above):
+    source = tmp_path / "gemma-2-2b" / "0-gemmascope-res-16k"
+    whole(source, 2)
+    with pytest.raises(ArtifactError, match=f"not a source's own; .* such as {source}$"):
+        read_occurrences(tmp_path / above)
+    with pytest.raises(ArtifactError, match=r"cannot read .*manifest\.json"):
+        read_occurrences(tmp_path / "nothing")
+
+
 def test_occurrences_are_those_of_the_rows(tmp_path):
     whole(tmp_path, 30)
     occurrences = read_occurrences(tmp_path)

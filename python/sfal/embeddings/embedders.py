@@ -83,7 +83,7 @@ def resolve_embedder(
     if is_model or looks_local:
         if not is_model:
             raise InvalidInputError(
-                f"--embedding-model {model}: no model lies there (no modules.json or config.json)"
+                f"embedding model {model}: no model lies there (no modules.json or config.json)"
             )
         path = path.resolve()
         return EmbedderRef(

@@ -46,7 +46,7 @@ def score_features(
         Which features occur in which window, of ``n_features`` features.
     embeddings : array of shape (n_features, D)
         A vector for the explanation of each feature, of any length, taken as
-        float32. A zero vector: the feature has no explanation.
+        float32; a torch tensor too. A zero vector: the feature has no explanation.
     explained : array of shape (n_features,), bool, optional
         False where a feature has no explanation, whatever its vector is.
     top_n : int
@@ -105,6 +105,11 @@ def score_features(
 
     from sfal import _core
 
+    if not isinstance(occurrences, _core.Occurrences | _core.Histogram):
+        raise InvalidInputError(
+            f"occurrences: {type(occurrences).__name__}; it must be an Occurrences or a Histogram, "
+            "which sfal.count_features(activations, window_size) makes of activations"
+        )
     n_features = occurrences.n_features
     matrix = _matrix(embeddings, n_features)
     has_vector: NDArray[np.bool_] = np.any(matrix, axis=1)
@@ -202,10 +207,13 @@ def _flags(explained: ArrayLike, n_features: int) -> NDArray[np.bool_]:
     return found
 
 
-def _array(values: ArrayLike, what: str) -> NDArray[Any]:
+def _array(values: Any, what: str) -> NDArray[Any]:
     try:
+        if hasattr(values, "detach"):  # a torch tensor, and numpy knows neither gradients nor bf16
+            values = values.detach().cpu()
+            values = values.float() if values.is_floating_point() else values
         return np.asarray(values)
-    except (TypeError, ValueError) as e:
+    except (TypeError, ValueError, RuntimeError) as e:
         raise InvalidInputError(
             f"{what}: {e}; it must be a numpy array, or what becomes one"
         ) from e

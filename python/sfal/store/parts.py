@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from sfal.errors import ArtifactError, InvalidInputError
 from sfal.store.arrow import to_numpy
 from sfal.store.files import atomic_path, sha256_file
-from sfal.store.manifest import Manifest, Part, occurrences_dir
+from sfal.store.manifest import Manifest, Part, has_manifest, occurrences_dir
+from sfal.store.tree import source_folders
 
 if TYPE_CHECKING:
     from sfal._core import Occurrences
@@ -198,6 +199,8 @@ def read_occurrences(folder: str | Path, manifest: Manifest | None = None) -> "O
         If the manifest or a part is missing or damaged.
     """
     folder = Path(folder)
+    if manifest is None and not has_manifest(folder):
+        _refuse_tree(folder)
     read = manifest or Manifest.load(folder)
     while True:
         try:
@@ -208,6 +211,15 @@ def read_occurrences(folder: str | Path, manifest: Manifest | None = None) -> "O
             if latest.parts == read.parts:
                 raise
             read = latest
+
+
+def _refuse_tree(folder: Path) -> None:
+    """Name a source below, where a data tree was given for one."""
+    first = next(source_folders(folder), None)
+    if first is not None:
+        raise ArtifactError(
+            f"{folder} is a folder of sources, not a source's own; give one of these, such as {first}"
+        )
 
 
 def _read_occurrences(folder: Path, manifest: Manifest) -> "Occurrences":
