@@ -144,6 +144,16 @@ def test_bars_and_points_are_the_features_that_are_scored():
     assert "30 of 32 features scored" in left.get_title(loc="left")
 
 
+def test_the_axis_of_counts_holds_the_features_that_are_scored_and_little_more():
+    values = [np.nan, 0.1, 0.2, 0.3, np.nan]
+    windows = np.array([1, 300, 400, 900, 4000], np.uint64)
+    one = source_scores(embedding_scores(values), windows=windows)
+    (_, right) = panels(plot._figure([one]))
+    low, high = right.get_xlim()
+    assert 200 < low < 300
+    assert 900 < high < 1200
+
+
 def test_chance_and_median_are_marked():
     values = [-0.1, 0.2, 0.3]
     left, right = panels(plot._figure([source_scores(embedding_scores(values))]))

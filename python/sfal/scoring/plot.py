@@ -104,12 +104,12 @@ def _figure(scores: Sequence[SourceScores]) -> "Figure":
     FigureCanvasAgg(figure)  # no display is asked for, whatever the environment says
     panels = iter(figure.subplots(rows, 2 * pairs, squeeze=False).flat)
     limits = _limits([embedding.sfal for _, embedding in drawn])
-    most = max(int(one.windows.max(initial=1)) for one in scores)
+    firing = _firing(drawn)
     for one, embedding in drawn:
         left, right = next(panels), next(panels)
         left.set_title(_title(one, embedding), loc="left", parse_math=False)
         _distribution(left, embedding, limits)
-        _against_windows(right, one, embedding, limits, most)
+        _against_windows(right, one, embedding, limits, firing)
     for unused in panels:
         unused.set_visible(False)
     return figure
@@ -137,6 +137,13 @@ def _limits(scores: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
     return low - margin, high + margin
 
 
+def _firing(drawn: Sequence[tuple[SourceScores, EmbeddingScores]]) -> tuple[float, float]:
+    """Common range of the firing counts of all features with a score, with a margin."""
+    shown = np.concatenate([one.windows[~np.isnan(embedding.sfal)] for one, embedding in drawn])
+    low, high = (int(shown.min()), int(shown.max())) if len(shown) else (1, 1)
+    return 0.8 * low, 1.25 * high
+
+
 def _distribution(axes: "Axes", embedding: EmbeddingScores, limits: tuple[float, float]) -> None:
     from matplotlib.ticker import MaxNLocator
 
@@ -159,14 +166,17 @@ def _against_windows(
     one: SourceScores,
     embedding: EmbeddingScores,
     limits: tuple[float, float],
-    most: int,
+    firing: tuple[float, float],
 ) -> None:
+    from matplotlib.ticker import LogFormatter
+
     scored = ~np.isnan(embedding.sfal)
     axes.set(
-        xscale="log", xlim=(0.8, 1.25 * most), ylim=limits, ylabel="sfal",
+        xscale="log", xlim=firing, ylim=limits, ylabel="sfal",
         xlabel=f"windows in which the feature fires, of {one.n_windows:,}",
     )  # fmt: skip
     axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_minor_formatter(LogFormatter())  # labels where there is less than a decade
     axes.axhline(0, color=_CHANCE, linestyle="--", linewidth=1, label="chance")
     if not scored.any():
         _say_nothing_scored(axes)
