@@ -154,6 +154,34 @@ def test_names_that_leave_the_data_folder_are_refused(tmp_path, name):
         names(tmp_path, sources=(name,))
 
 
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("gemma-2-2b/5-other", ArtifactError), ("./data/gemma-2-2b/5-other", InvalidInputError)],
+)
+def test_a_name_or_path_that_is_no_source_is_answered_with_those_there_are(tmp_path, name, error):
+    there = [f"gemma-2-2b/{layer}-gemmascope-res-16k" for layer in range(10)]
+    for one in there:
+        our_source(tmp_path, one)
+    expected = rf"there are {', '.join(there[:8])}, … in .*another data folder \(--data-dir\)\?"
+    with pytest.raises(error, match=expected):
+        names(tmp_path, sources=(name,))
+
+
+@pytest.mark.parametrize(
+    ("source", "way"),
+    [
+        ("gemma-2-2b/0-gemmascope-res-16k", "`sfal cooc gemma --model ID --layers 7`"),
+        ("llama3.1-8b/0-llamascope-res-32k", "`sfal cooc llama --model ID --layers 7`"),
+        ("gpt2-small/0-res-jb", "`sfal cooc sae`, given the SAE of that layer"),
+    ],
+)
+def test_a_layer_that_is_missing_is_counted_by_the_command_of_its_model(tmp_path, source, way):
+    our_source(tmp_path, source)
+    with pytest.raises(ArtifactError) as refused:
+        names(tmp_path, layers=(7,))
+    assert f"there are layers 0; {way}" in str(refused.value)
+
+
 def test_a_further_run_has_its_own_counts_and_the_sources_embeddings(tmp_path):
     folder = our_source(tmp_path, "gemma-2-2b/0-gemmascope-res-16k", counts=False)
     with pytest.raises(ArtifactError, match="no counts yet"):

@@ -25,6 +25,9 @@ from sfal.store.vectors import find_vectors
 _FAMILY_MODELS = {"gemma": "gemma-2-9b", "llama": "llama3.1-8b"}
 """Models of the published data, where a file name does not say."""
 
+_NAMED = 8
+"""Sources that a message names."""
+
 
 @dataclass(frozen=True)
 class EmbeddingsFile:
@@ -143,17 +146,28 @@ def select_sources(data_dir: Path, selection: Selection) -> Selected:
 def _by_name(data_dir: Path, selection: Selection) -> tuple[list[_Candidate], list[str]]:
     found, missing = [], []
     for name in selection.sources:
-        folder = source_dir(data_dir, name)
+        try:
+            folder = source_dir(data_dir, name)
+        except InvalidInputError as e:
+            raise InvalidInputError(f"{e}; {_elsewhere(data_dir)}") from e
         if folder.is_dir():
             found.append(_candidate(data_dir, folder, selection.run))
         else:
             missing.append(
-                f"no data yet for {name} in {data_dir}; "
+                f"no data yet for {name}: {_elsewhere(data_dir)} "
                 f"`sfal cooc` and `sfal embeddings all --source {name}` make it"
             )
     if not found:
         raise ArtifactError("; ".join(missing))
     return found, missing
+
+
+def _elsewhere(data_dir: Path) -> str:
+    """What the sources in a data folder are called, for a name that is none of them."""
+    names = [folder.relative_to(data_dir).as_posix() for folder in source_folders(data_dir)]
+    more = ", …" if len(names) > _NAMED else ""
+    there = f"there are {', '.join(names[:_NAMED])}{more}" if names else "there is no source"
+    return f"{there} in {data_dir}; is it in another data folder (--data-dir)?"
 
 
 def _by_model(data_dir: Path, selection: Selection) -> list[_Candidate]:
@@ -226,11 +240,19 @@ def _prefer_ours(found: Sequence[_Candidate]) -> list[_Candidate]:
 def _no_layer(layer: int, found: Sequence[_Candidate], selection: Selection) -> str:
     there = sorted({c.layer for c in found if c.layer is not None})
     what = selection.model or ", ".join(selection.sources) or "any model"
-    model = selection.model if selection.model in PRESETS else "gemma|llama --model ID"
     return (
         f"no data yet for layer {layer} of {what}, there are layers "
-        f"{' '.join(map(str, there)) or '(none)'}; `sfal cooc {model} --layers {layer}` makes it"
+        f"{' '.join(map(str, there)) or '(none)'}; {_how_to_count(layer, found, selection)}"
     )
+
+
+def _how_to_count(layer: int, found: Sequence[_Candidate], selection: Selection) -> str:
+    if selection.model in PRESETS:
+        return f"`sfal cooc {selection.model} --layers {layer}` makes it"
+    for family in PRESETS:
+        if found and all(_is_of(candidate, family) for candidate in found):
+            return f"`sfal cooc {family} --model ID --layers {layer}` makes it"
+    return "`sfal cooc sae`, given the SAE of that layer, makes it"
 
 
 def _with_embeddings(candidate: _Candidate, selection: Selection) -> SourceInput:
