@@ -87,6 +87,14 @@ def test_a_run_that_was_stopped_says_how_far_it_came(tmp_path):
     assert "goes on" in missing
 
 
+def test_a_run_whose_documents_are_all_too_short_has_no_windows_yet(tmp_path):
+    part = Part("part-000000.parquet", "0" * 64, 0, 2, Counts(2, windows=0), "")
+    Manifest(source={}, n_features=4, settings={}, n_docs=2, parts=(part,)).save(tmp_path / NAME)
+    found, missing = stages(tmp_path)["counts"]
+    assert found == "no window yet: none of 2 documents is long enough"
+    assert "smaller --k" in missing
+
+
 def test_a_source_with_everything_lacks_nothing(tmp_path):
     folder = tmp_path / NAME
     folder.mkdir(parents=True)

@@ -83,6 +83,9 @@ def _counts(run: Path, folder: Path) -> Stage:
             manifest = Manifest.load(run)
         except SfalError as e:
             return Stage(stage, "", f"sfal verify {run}  ({e})")
+        if manifest.complete and not manifest.n_windows:
+            found = f"no window yet: none of {manifest.counts.documents:,} documents is long enough"
+            return Stage(stage, found, "sfal cooc with a smaller --k, or other documents")
         found = f"{manifest.n_windows:,} windows of {manifest.counts.documents:,} documents"
         if manifest.complete:
             return Stage(stage, found, "")
