@@ -75,6 +75,13 @@ def never():
     raise AssertionError("the model was loaded though nothing was to be embedded")
 
 
+def test_a_download_that_fails_leaves_no_folder_behind(tmp_path, monkeypatch):
+    monkeypatch.setenv("SFAL_NEURONPEDIA_URL", "http://127.0.0.1:9")
+    with pytest.raises(DownloadError):
+        choose_explanations(SOURCE, tmp_path, QUICK)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_choice_is_written_with_where_it_comes_from(tmp_path, bucket):
     summary = choose_explanations(SOURCE, tmp_path, QUICK)
     assert (summary.n_chosen, summary.n_features, summary.n_missing) == (8, 8, 0)

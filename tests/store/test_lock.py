@@ -112,6 +112,9 @@ def test_an_empty_folder_goes_when_nothing_came_of_it(tmp_path):
     with folder_lock(tmp_path / "model" / "source"):
         pass
     assert not (tmp_path / "model").exists()
+    with folder_lock(tmp_path / "data" / "model" / "source" / "export", tmp_path / "data"):
+        pass
+    assert list((tmp_path / "data").iterdir()) == []
     with folder_lock(tmp_path / "model" / "source"):
         (tmp_path / "model" / "source" / "manifest.json").write_text("{}")
     assert (tmp_path / "model" / "source" / "manifest.json").exists()

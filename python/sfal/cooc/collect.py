@@ -120,7 +120,7 @@ def _open(source: Source, settings: CollectSettings, data_dir: Path, locks: Exit
     """Job of a source, given up at once if its folder is locked or does not fit."""
     folder = source_dir(data_dir, source.name, settings.run_name)
     try:
-        locks.enter_context(folder_lock(folder))
+        locks.enter_context(folder_lock(folder, data_dir))
         return Job.open(source, settings, data_dir)
     except SfalError as e:
         return Job(source, folder, settings, error=e)

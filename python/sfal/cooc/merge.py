@@ -89,7 +89,7 @@ def merge_runs(name: str, runs: Sequence[Path], data_dir: Path) -> Merged:
     _check_documents(ordered)
     joined = _joined(ordered)
     folder = source_dir(data_dir, name)
-    with folder_lock(folder):
+    with folder_lock(folder, data_dir):
         if has_manifest(folder):
             there = Manifest.load(folder)
             if replace(there, histogram=None, volatile={}) != replace(joined, volatile={}):

@@ -75,7 +75,7 @@ def embed_explanations(
         If other files of this embedder's name were made by another model.
     """
     path = embeddings_path(source_dir(data_dir, source.name), ref.name, embeddings_stem(table))
-    with folder_lock(path.parent):
+    with folder_lock(path.parent, data_dir):
         remove_temporaries(path.parent)
         asked = _asked(source, table, ref)
         _check_same_model(path.parent, ref, asked["fingerprint"])

@@ -111,7 +111,7 @@ def choose_explanations(
     """
     settings = settings or DownloadSettings()
     folder = source_dir(data_dir, source.name)
-    with folder_lock(folder / EXPORT):
+    with folder_lock(folder / EXPORT, data_dir):
         remove_temporaries(folder)
         remove_temporaries(folder / EXPORT)
         if settings.file is None:
@@ -157,7 +157,7 @@ def explanations_of(
         return table
     export = cached_export(folder) if "etags_sha256" in metadata.get("origin", {}) else None
     if export is not None:
-        with folder_lock(folder / EXPORT):
+        with folder_lock(folder / EXPORT, data_dir):
             _choose_from(export, source, folder, DownloadSettings(preferences))
         return read_explanations(folder)
     if all(preferences.rank(*kind) is not None for kind in kinds(table)):

@@ -77,7 +77,7 @@ def explain_source(
     metadata = read_examples_metadata(folder)
     documents = _documents(metadata, folder)
     _check_apart(folder, *documents)
-    with folder_lock(folder / EXPORT):
+    with folder_lock(folder / EXPORT, data_dir):
         remove_temporaries(folder)
         there = _explanations_there(folder, force)
         labels = {

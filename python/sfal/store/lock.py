@@ -18,13 +18,16 @@ from sfal.store.files import write_error
 LOCK = ".lock"
 """Name of the lock's file in the folder."""
 
+_TRIES = 100
+"""Times that a folder may vanish while it is made."""
+
 _NO_FLOCK = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
 
 logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def folder_lock(folder: Path) -> Iterator[None]:
+def folder_lock(folder: Path, root: Path | None = None) -> Iterator[None]:
     """Hold a folder for this process while the block runs.
 
     The folder is made if it is missing. The lock's file says the owner's
@@ -37,6 +40,9 @@ def folder_lock(folder: Path) -> Iterator[None]:
     ----------
     folder : Path
         Folder that only one process may write to.
+    root : Path, optional
+        Folder above, below which those that stay empty are removed at the
+        end. Default: two levels above.
 
     Raises
     ------
@@ -58,17 +64,15 @@ def folder_lock(folder: Path) -> Iterator[None]:
             path.unlink()
         os.close(descriptor)
         with suppress(OSError):
-            folder.rmdir()  # nothing came of it: only an empty folder goes
-            folder.parent.rmdir()
+            root = root or folder.parent.parent
+            while folder != root and root in folder.parents:
+                folder.rmdir()  # nothing came of it: only an empty folder goes
+                folder = folder.parent
 
 
 def _acquire(path: Path) -> int:
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except FileNotFoundError:
-            continue  # the owner before us has just removed its empty folder
+        descriptor = _open(path)
         mine = False
         try:
             held_by_kernel = _flock(descriptor)
@@ -92,6 +96,19 @@ def _acquire(path: Path) -> int:
                 os.close(descriptor)
             raise
         return descriptor
+
+
+def _open(path: Path) -> int:
+    """Open the lock's file in a folder that another owner may just be removing, empty."""
+    tries = _TRIES
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except (FileNotFoundError, FileExistsError):
+            tries -= 1
+            if not tries:
+                raise
 
 
 def _flock(descriptor: int) -> bool:
