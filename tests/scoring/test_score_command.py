@@ -49,8 +49,9 @@ def test_the_golden_case_is_scored_with_no_flag_but_the_model(tmp_path, monkeypa
     [
         ([], 1023, None),
         ([5, 6], 1023, "10 of 12 features are explained ({0}, {1}), so that the 11 semantic"),
-        ([5, 6], 10, "10 of 12 features are explained ({0}, {1}), so that the 10 semantic"),
-        ([5, 6], 9, None),
+        ([5, 6, 7], 10, "9 of 12 features are explained ({0}, {1}), so that the 10 semantic"),
+        ([5, 6], 10, None),
+        ([5, 6, 7], 8, None),
     ],
 )
 def test_lists_that_unexplained_features_fill_up_are_noted(tmp_path, missing, top_n, noted):

@@ -96,10 +96,10 @@ def _naming(source: str, error: SfalError) -> str:
 
 
 def _few_explained(one: SourceScores, top_n: int) -> Iterator[str]:
-    """Say where semantic lists end in features without an explanation, all alike to cosine."""
+    """Say where a tenth of semantic lists is features without an explanation, all alike to cosine."""
     listed = min(top_n, one.n_features - 1)
     for scores in one.embeddings:
-        if scores.n_explained - 1 < listed:
+        if scores.n_explained - 1 < 0.9 * listed:
             yield (
                 f"{one.source.name}: {scores.n_explained:,} of {one.n_features:,} features are "
                 f"explained ({scores.embedder}, {scores.stem}), so that the {listed:,} semantic "
