@@ -150,7 +150,7 @@ def test_a_pass_that_was_stopped_leaves_no_examples_and_is_done_alone_the_next_t
         with pytest.raises(KeyboardInterrupt):
             collect(sources[:1], settings(root), tmp_path)
     assert not (tmp_path / sources[0].name / EXAMPLES).exists()
-    monkeypatch.setattr(driver, "_count_buffer", None)  # counting would fail
+    monkeypatch.setattr("sfal.cooc.counting.count", None)  # counting would fail
     [result] = collect(sources[:1], settings(root), tmp_path)
     assert (result.error, result.counted) == (None, 0)
     monkeypatch.setattr(driver, "load_model", None)  # nothing is left to load for

@@ -10,7 +10,6 @@ import pytest
 import tiny
 from cooc import plain
 from servers.launcher import launcher
-from sfal.cooc import collect as driver
 from sfal.cooc.collect import collect
 from sfal.cooc.settings import BUFFER_DOCUMENTS, CollectSettings
 from sfal.cooc.strongest import Strongest
@@ -99,7 +98,7 @@ def test_a_pass_goes_on_after_the_last_buffer_that_was_saved(world, whole, tmp_p
         with pytest.raises(KeyboardInterrupt):
             collect(sources(world), settings(world), tmp_path)
     assert all((tmp_path / "lm" / str(layer) / EXAMPLES_STATE).exists() for layer in LAYERS)
-    monkeypatch.setattr(driver, "_count_buffer", None)  # counting would fail
+    monkeypatch.setattr("sfal.cooc.counting.count", None)  # counting would fail
     calls = stopping_at(None, monkeypatch)
     collect(sources(world), settings(world), tmp_path)
     seen = [COUNTED + i * BUFFER_DOCUMENTS for i in range(2, BUFFERS)]

@@ -1,22 +1,18 @@
 """Stage 1: pass a corpus through a language model once, and count for all its SAEs."""
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sfal.cooc.batches import Buffer, BufferWindows, buffers, plan_buffer
-from sfal.cooc.corpus import Corpus, RunningHash
+from sfal.cooc.corpus import Corpus
 from sfal.cooc.histogram import export_histogram
 from sfal.cooc.job import Job
-from sfal.cooc.load import check_in_place, load_corpus, load_model, load_saes, now, point
-from sfal.cooc.settings import BUFFER_DOCUMENTS, CollectSettings
-from sfal.cooc.speed import KEY, standing_start
+from sfal.cooc.load import check_in_place, load_corpus, load_model, load_saes, now
+from sfal.cooc.settings import CollectSettings
 from sfal.errors import InvalidInputError, SfalError
-from sfal.progress import progress
 from sfal.sources.model import Source
 from sfal.store.lock import folder_lock
 from sfal.store.manifest import Manifest, has_manifest
@@ -137,50 +133,15 @@ def _lacking_examples(jobs: Sequence[Job], settings: CollectSettings) -> list[Jo
 
 def _count(jobs: Sequence[Job], settings: CollectSettings) -> "tuple[Corpus, LanguageModel]":
     """Count what is left of the jobs; corpus and model serve the examples too."""
+    from sfal.cooc.counting import count
+
     corpus = load_corpus(settings)
     documents = _not_empty(corpus, settings)
     model = load_model(jobs, settings)
     load_saes(jobs, model, corpus, settings)
-    if not any(job.pending for job in jobs):
-        return corpus, model  # only examples are wanting
-    start, stop = settings.documents
-    passed = RunningHash()
-    position = start
-    speed = standing_start(model, sum(job.error is None for job in jobs), settings)
-    clock = time.perf_counter()
-    try:
-        with progress(stop - start, f"counting, {jobs[0].model_name}", "document") as bar:
-            for buffer in buffers(documents, start, stop, BUFFER_DOCUMENTS):
-                for text in buffer.texts:
-                    passed.add(text)
-                position = buffer.stop
-                tokens = _count_buffer(buffer, passed.value, jobs, model, settings)
-                moment = time.perf_counter()
-                if tokens:  # what was counted before passes faster
-                    speed = speed.plus(tokens, moment - clock)
-                    for job in jobs:
-                        job.note(**{KEY: asdict(speed)})
-                clock = moment
-                bar.update(len(buffer.texts))
-                if not any(job.pending for job in jobs):
-                    break
-    except SfalError:
-        # The corpus broke off; what has been counted so far need not be counted again.
-        for job in jobs:
-            _finish_writing(job, None)
-        raise
-    ended = position if position < stop and any(job.pending for job in jobs) else None
-    for job in jobs:
-        _finish_writing(job, ended)
+    if any(job.pending for job in jobs):  # else only examples are wanting
+        count(documents, jobs, model, settings)
     return corpus, model
-
-
-def _finish_writing(job: Job, corpus_ended_at: int | None) -> None:
-    if job.error is None and job.writer is not None:
-        try:
-            job.writer.finish(corpus_ended_at)
-        except SfalError as e:
-            job.fail(e)
 
 
 def _not_empty(corpus: Corpus, settings: CollectSettings) -> Iterator[str]:
@@ -193,71 +154,6 @@ def _not_empty(corpus: Corpus, settings: CollectSettings) -> Iterator[str]:
             raise InvalidInputError(f"corpus {corpus.name} holds no documents")
         return iter(())
     return chain([first], documents)
-
-
-def _count_buffer(
-    buffer: Buffer,
-    documents_sha256: str,
-    jobs: Sequence[Job],
-    model: "LanguageModel",
-    settings: CollectSettings,
-) -> int:
-    """Pass one buffer through the model, for the jobs that want it; how many tokens passed."""
-    wanting: dict[bool | None, list[Job]] = {}
-    for job in jobs:
-        if job.wants(buffer.first, buffer.stop):
-            wanting.setdefault(job.source.prepend_bos, []).append(job)
-        elif job.error is None:
-            try:
-                job.passed(buffer.stop, documents_sha256)
-            except SfalError as e:
-                job.fail(e)
-    tokens = 0
-    for prepend_bos, same in wanting.items():
-        tokens = _count_alike(buffer, documents_sha256, same, model, settings, prepend_bos)
-    return tokens
-
-
-def _count_alike(
-    buffer: Buffer,
-    documents_sha256: str,
-    jobs: Sequence[Job],
-    model: "LanguageModel",
-    settings: CollectSettings,
-    prepend_bos: bool | None,
-) -> int:
-    """Count a buffer for jobs that want the same tokens; how many there are."""
-    from sfal.cooc.windows import fired_windows
-
-    plan = plan_buffer(buffer.texts, model, settings, prepend_bos)
-    found = {job.source.name: BufferWindows(buffer.first, plan) for job in jobs}
-    for batch in plan.batches:
-        activations = model.activations([plan.ids[place] for place in batch])
-        for job in jobs:
-            if job.error is not None or job.sae is None:
-                continue
-            place = point(job.source)
-            try:
-                fired = fired_windows(
-                    activations[place],
-                    [plan.windows[place] for place in batch],
-                    job.sae,
-                    settings.max_elements,
-                    hook=f"{place} of {model.name}",
-                    documents=[buffer.first + place for place in batch],
-                )
-            except SfalError as e:
-                job.fail(e)
-                continue
-            found[job.source.name].add(batch, *fired)
-    for job in jobs:
-        if job.error is None:
-            windows = found[job.source.name].windows()
-            try:
-                job.append(buffer.first, windows, plan.counts, documents_sha256)
-            except SfalError as e:
-                job.fail(e)
-    return plan.counts.tokens
 
 
 def _finish(job: Job) -> CollectResult:
