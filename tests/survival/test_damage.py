@@ -74,6 +74,27 @@ def test_damaged_vectors_and_texts_are_found(world, unbroken, tmp_path, tally):
     world.finishes(case, data, expected)
 
 
+@pytest.mark.parametrize(
+    ("name", "pattern", "remedy"),
+    [("sfal explain", "examples.parquet", "--examples"), ("sfal score", "scores.parquet", "score")],
+)
+def test_damaged_examples_and_scores_are_found(world, tmp_path, tally, name, pattern, remedy):
+    case, data = world.cases[name], tmp_path / "data"
+    case.prepare(data)
+    assert world.launched.run(*case.words(data)).returncode == 0
+    assert world.launched.run("verify", data).returncode == 0
+    path = next(data.rglob(pattern))
+    whole = path.read_bytes()
+    for how in ("flipped", "cut short"):
+        damage(path, how)
+        done = world.launched.run("verify", data)
+        assert done.returncode == 1
+        [line] = [line for line in done.stdout.splitlines() if str(path) in line]
+        assert remedy in line.replace(str(path), "")
+        path.write_bytes(whole)
+        tally(f"faults: {pattern} {how}")
+
+
 def test_damage_met_on_the_way_is_named_and_not_built_upon(world, cooc, halfway, tally):
     command, data = halfway
     command.send(signal.SIGKILL)

@@ -11,10 +11,10 @@ from sfal.errors import ArtifactError
 @command("verify")
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 def verify(common: Common, folder: Path | None) -> None:
-    """Check every hash in FOLDER and below it (default: the data folder).
+    """Check every file in FOLDER and below it (default: the data folder).
 
-    Says which files are damaged, and what makes them anew: parts and
-    histograms `sfal cooc … --resume`, embeddings `sfal embeddings`.
+    Says which are damaged, and what makes them anew: parts and histograms
+    `sfal cooc … --resume`, embeddings `sfal embeddings`, scores `sfal score`.
 
     \b
     sfal verify sfal-data/gemma-2-2b
@@ -33,5 +33,6 @@ def verify(common: Common, folder: Path | None) -> None:
     if damaged:
         raise ArtifactError(
             f"{damaged} run{'s are' if damaged > 1 else ' is'} damaged; the `sfal cooc` command "
-            "that made it redoes just its damaged parts with --resume"
+            "that made it redoes just its damaged parts with --resume, and the lines above say "
+            "what makes other files anew"
         )

@@ -123,7 +123,9 @@ def write_scores(scores: SourceScores, top_n: int) -> Path:
 
     path = scores.source.run_folder / SCORES
     with atomic_path(path) as temporary:
-        pq.write_table(long_table(scores, top_n), temporary, compression="zstd")
+        pq.write_table(
+            long_table(scores, top_n), temporary, compression="zstd", write_page_checksum=True
+        )
     return path
 
 

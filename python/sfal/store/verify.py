@@ -6,11 +6,12 @@ from functools import partial
 from pathlib import Path
 
 from sfal.errors import ArtifactError, InvalidInputError, SfalError
+from sfal.store.examples import iterate_examples
 from sfal.store.explanations import read_explanations
 from sfal.store.files import sha256_file
 from sfal.store.manifest import Manifest
 from sfal.store.parts import read_part
-from sfal.store.paths import EXPLANATIONS, MANIFEST
+from sfal.store.paths import EXAMPLES, EXPLANATIONS, MANIFEST, SCORES
 from sfal.store.vectors import find_vectors, read_vectors
 
 
@@ -47,7 +48,10 @@ def verify_tree(root: Path) -> Iterator[Checked]:
 
 
 def verify_run(folder: Path) -> Checked:
-    """Check one run: its manifest, its parts, its histogram; and the source's texts and vectors."""
+    """Check one run: its manifest, its parts, its histogram; and what else lies in its folder.
+
+    That is explanations, vectors, examples and scores.
+    """
     try:
         manifest = Manifest.load(folder)
     except ArtifactError as e:
@@ -68,6 +72,8 @@ def verify_run(folder: Path) -> Checked:
         *(partial(_check_histogram, path, manifest) for path in _histograms(folder, manifest)),
         *(partial(read_explanations, path.parent) for path in folder.glob(EXPLANATIONS)),
         *(partial(read_vectors, path) for path in find_vectors(folder).values()),
+        *(partial(_check_examples, path) for path in folder.glob(EXAMPLES)),
+        *(partial(_check_scores, path) for path in folder.glob(SCORES)),
     ]
     for check in checks:
         try:
@@ -93,3 +99,23 @@ def _check_histogram(path: Path, manifest: Manifest) -> None:
         raise ArtifactError(
             f"{path} is damaged; the same `sfal cooc` command with --resume writes it anew"
         )
+
+
+def _check_examples(path: Path) -> None:
+    for _ in iterate_examples(path.parent):
+        pass
+
+
+def _check_scores(path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for _ in file.iter_batches():
+                pass
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as e:
+        line = (str(e).splitlines() or [type(e).__name__])[0][:200]
+        raise ArtifactError(
+            f"{path} cannot be read as Parquet ({line}); `sfal score` writes it anew"
+        ) from e
