@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::job::Job;
 use crate::kernels::Isa;
 use crate::occurrences::Occurrences;
-use crate::sparse::{self, ByFeature, ByWindow};
+use crate::sparse::{self, ByFeature, ByWindow, Counts};
 
 /// Features a side of the tiles that counting walks: 400 KB of bits a block, read once
 /// into the L2 cache.
@@ -73,7 +73,7 @@ fn add_pairs_sparse(
 ) -> Result<()> {
     let by_feature = ByFeature::new(occurrences);
     let by_window = ByWindow::new(&by_feature, occurrences.n_windows());
-    counts.par_chunks_mut(n).enumerate().try_for_each_init(Vec::new, |scratch, (i, row)| {
+    counts.par_chunks_mut(n).enumerate().try_for_each_init(Counts::new, |scratch, (i, row)| {
         job.proceed()?;
         by_window.count(by_feature.windows(i), scratch, row);
         Ok(())

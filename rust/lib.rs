@@ -33,6 +33,8 @@ pub mod neighbours;
 mod occurrences;
 #[cfg(feature = "python")]
 mod python;
+mod rare;
+mod screen;
 mod sparse;
 mod strip;
 mod tiles;

@@ -47,6 +47,16 @@ impl Margins {
         let spreads = counts.iter().map(|c| (c * (n_windows - c)) as f64).collect();
         Self { counts, spreads }
     }
+
+    /// Count and spread of a feature.
+    pub(crate) fn of(&self, feature: usize) -> (u64, f64) {
+        (self.counts[feature], self.spreads[feature])
+    }
+
+    /// Counts and spreads of all.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, f64)> {
+        self.counts.iter().copied().zip(self.spreads.iter().copied())
+    }
 }
 
 per_isa! {
@@ -67,18 +77,23 @@ per_isa! {
 #[inline(always)]
 fn phi_plain(
     n_windows: u64,
-    (c_i, s_i): (u64, f64),
+    row: (u64, f64),
     both: &[u32],
     counts: &[u64],
     spreads: &[f64],
     out: &mut [f64],
 ) {
     for (((out, &both), &c_j), &s_j) in out.iter_mut().zip(both).zip(counts).zip(spreads) {
-        let numerator = n_windows.wrapping_mul(u64::from(both)).wrapping_sub(c_i.wrapping_mul(c_j));
-        let spread = s_i * s_j;
-        let phi = (numerator as i64 as f64 / spread.sqrt()).clamp(-1.0, 1.0);
-        *out = if spread > 0.0 { phi } else { 0.0 };
+        *out = phi_of(n_windows, row, (c_j, s_j), both);
     }
+}
+
+#[inline(always)]
+fn phi_of(n_windows: u64, (c_i, s_i): (u64, f64), (c_j, s_j): (u64, f64), both: u32) -> f64 {
+    let numerator = n_windows.wrapping_mul(u64::from(both)).wrapping_sub(c_i.wrapping_mul(c_j));
+    let spread = s_i * s_j;
+    let phi = (numerator as i64 as f64 / spread.sqrt()).clamp(-1.0, 1.0);
+    if spread > 0.0 { phi } else { 0.0 }
 }
 
 impl Measure {
@@ -93,9 +108,14 @@ impl Measure {
         out: &mut [f64],
     ) {
         let Self::Phi = self;
-        let row = (rows.counts[row], rows.spreads[row]);
         let (counts, spreads) = (&margins.counts[cols.clone()], &margins.spreads[cols]);
-        phi_row(Isa::active(), n_windows, row, both, counts, spreads, out);
+        phi_row(Isa::active(), n_windows, rows.of(row), both, counts, spreads, out);
+    }
+
+    /// The measure of one pair, with the bits that [`Measure::row`] gives.
+    pub(crate) fn pair(self, n_windows: u64, row: (u64, f64), col: (u64, f64), both: u32) -> f64 {
+        let Self::Phi = self;
+        phi_of(n_windows, row, col, both)
     }
 }
 

@@ -9,7 +9,8 @@ use crate::job::Job;
 use crate::kernels::Isa;
 use crate::measures::{Margins, Measure};
 use crate::occurrences::Occurrences;
-use crate::sparse::{self, ByFeature, ByWindow};
+use crate::rare;
+use crate::sparse;
 pub use crate::strip::Neighbours;
 use crate::strip::write_list;
 use crate::tiles::{BitTiles, CountTiles};
@@ -63,6 +64,10 @@ impl Plan {
         job.check_memory("the neighbour lists", bytes, FEWER)?;
         Ok(Self { all: everything, rows, candidates, width })
     }
+
+    fn among(&self) -> Among<'_> {
+        Among { rows: &self.rows, candidates: &self.candidates, width: self.width }
+    }
 }
 
 /// How a list of all features among all, or one of some, is walked.
@@ -72,11 +77,10 @@ fn walk<E: Entry, T: Tiles<E>>(
     plan: &Plan,
     job: &Job,
 ) -> Result<Neighbours> {
-    let among = Among { rows: &plan.rows, candidates: &plan.candidates, width: plan.width };
     if plan.all && plan.width > 0 {
-        return symmetric(tiles, zero, among, job);
+        return symmetric(tiles, zero, plan.among(), job);
     }
-    rectangular(tiles, zero, among, job)
+    rectangular(tiles, zero, plan.among(), job)
 }
 
 /// Neighbours by occurrence, of `rows` among `candidates` (`None`: all features).
@@ -107,8 +111,8 @@ pub fn functional(
         let pairs = row_counts.len() as f64 * col_counts.len() as f64;
         let pairs = if plan.all { pairs / 2.0 } else { pairs };
         let n_windows = occurrences.n_windows();
-        let rare = sparse::pays(&row_counts, &col_counts, pairs, n_windows);
-        if rare {
+        let is_rare = sparse::pays(&row_counts, &col_counts, pairs, n_windows);
+        if is_rare {
             sparse::check_memory(&col_counts, n_windows, job)?;
         }
         let n_windows = n_windows as u64;
@@ -116,8 +120,8 @@ pub fn functional(
         let col_margins = &Margins::new(col_counts.into_iter(), n_windows);
         let (rows, cols) = (&row_set, &col_set);
         let tiles = BitTiles { measure, n_windows, rows, cols, row_margins, col_margins };
-        if rare {
-            return functional_sparse(&plan, &tiles, job);
+        if is_rare {
+            return rare::neighbours(&tiles, plan.among(), job);
         }
         if plan.all {
             let bytes = symmetric_bytes::<Double>(plan.rows.len(), plan.width);
@@ -125,38 +129,6 @@ pub fn functional(
         }
         walk::<Double, _>(&tiles, 0.0, &plan, job)
     })
-}
-
-/// The same lists, a row at a time, from counts by increments.
-fn functional_sparse(plan: &Plan, tiles: &BitTiles<'_>, job: &Job) -> Result<Neighbours> {
-    let isa = Isa::active();
-    let by_feature = ByFeature::new(tiles.cols);
-    let by_window = ByWindow::new(&by_feature, tiles.n_windows as usize);
-    let n_cols = plan.candidates.len();
-    let mut found = Neighbours::zeros(plan.rows.len(), plan.width);
-    if found.indices.is_empty() {
-        return Ok(found);
-    }
-    found.strips(1).enumerate().try_for_each_init(
-        || (Vec::new(), vec![0; n_cols], vec![0.0; n_cols], Vec::new()),
-        |(scratch, both, values, best), (row, (indices, list))| {
-            job.proceed()?;
-            both.fill(0);
-            let windows = sparse::windows(tiles.rows, row);
-            by_window.count(&windows, scratch, both);
-            let cols = (0..n_cols, tiles.col_margins);
-            tiles.measure.row(tiles.n_windows, (row, tiles.row_margins), cols, both, values);
-            let own = plan.candidates.binary_search(&plan.rows[row]).ok();
-            // A measure of counts is finite.
-            let _ = best_of_row::<Double>(isa, values, own, plan.width, best);
-            write_list(best, indices, list);
-            for index in indices {
-                *index = plan.candidates[*index as usize];
-            }
-            Ok(())
-        },
-    )?;
-    Ok(found)
 }
 
 /// Neighbours by occurrence, from counts instead of bits.

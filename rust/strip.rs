@@ -134,8 +134,9 @@ fn within(c: usize, n: usize) -> u64 {
     if left >= CHUNK { u64::MAX } else { (1 << left) - 1 }
 }
 
+/// Visit the positions of a mask's ones, rising.
 #[inline]
-fn each_bit(mut mask: u64, mut visit: impl FnMut(usize)) {
+pub(crate) fn each_bit(mut mask: u64, mut visit: impl FnMut(usize)) {
     while mask != 0 {
         visit(mask.trailing_zeros() as usize);
         mask &= mask - 1;

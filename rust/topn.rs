@@ -143,6 +143,11 @@ impl<'a, E: Entry> TopN<'a, E> {
         list
     }
 
+    /// The best `n` of those that reach `bound`. Where fewer do, the list ends up [`TopN::short`].
+    pub fn reaching(n: usize, bound: E::Value, room: &'a mut [E]) -> Self {
+        Self { worst: Some(E::new(bound, u32::MAX)), ..Self::new(n, room) }
+    }
+
     /// No value below this one is wanted any more.
     #[inline]
     pub fn bound(&self) -> E::Value {
@@ -188,7 +193,7 @@ pub fn room_for(n: usize) -> usize {
 
 /// Rank in a sample of `size` that the best `n` of `total` most likely reach: so many standard
 /// deviations of a count below their quantile.
-fn rank_in_sample(size: usize, n: usize, total: usize, deviations: f64) -> usize {
+pub(crate) fn rank_in_sample(size: usize, n: usize, total: usize, deviations: f64) -> usize {
     let share = n as f64 / total.max(1) as f64;
     let expected = size as f64 * share;
     let rank = expected + deviations * (expected * (1.0 - share).max(0.0)).sqrt() + 2.0;

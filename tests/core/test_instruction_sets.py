@@ -19,6 +19,7 @@ lists = [
     counted.histogram(),
     *_core.functional_neighbours(counted, 200),
     *_core.functional_neighbours(counted, 200, rows=np.arange(3, 90)),
+    *_core.functional_neighbours(from_dense(random_windows(3, 900, 4_500, 0.004)), 200),
     *_core.top_neighbours(_core.phi(counted.histogram(), 17_000), 100),
 ]
 print(hashlib.sha256(b"".join(a.tobytes() for a in lists)).hexdigest())
