@@ -7,7 +7,8 @@
 //! are read from the cache, as some rows pass a panel one after the other.
 //!
 //! Rejected: the counts and the phi of a whole row before any selection, 40 bytes a pair through
-//! memory and a root and a division each: five times as long for 131,072 features.
+//! memory and a root and a division each: twice as long for 131,072 features, five times as long for
+//! 1,048,576.
 
 use rayon::prelude::*;
 
@@ -70,6 +71,15 @@ impl Scratch {
 /// A list to be written: indices and values.
 type List<'a> = (&'a mut [u32], &'a mut [f32]);
 
+struct Row {
+    number: usize,
+    /// Count and spread.
+    margins: (u64, f64),
+    /// Position of its own feature among the candidates.
+    own: Option<usize>,
+    windows: Vec<u32>,
+}
+
 struct Walk<'a> {
     tiles: &'a BitTiles<'a>,
     among: Among<'a>,
@@ -87,113 +97,103 @@ impl Walk<'_> {
         scratch: &mut Scratch,
         job: &Job,
     ) -> Result<()> {
-        let Self { tiles, among, .. } = self;
         let Scratch { counts, masks, room, best, .. } = scratch;
-        let windows: Vec<_> =
-            (first..first + lists.len()).map(|row| sparse::windows(tiles.rows, row)).collect();
-        let bound = |(i, windows): (usize, &Vec<u32>)| {
-            let few = !windows.is_empty() && windows.len() <= RUN;
-            let sample = self.sample.as_ref().filter(|_| few)?;
-            Some(sample.bound(tiles, first + i, self.own(first + i), windows, counts, best))
+        let rows: Vec<_> = (first..first + lists.len()).map(|row| self.row(row)).collect();
+        let mut rooms = room.chunks_mut(room_for(self.among.width));
+        let mut start = |row: &Row| {
+            let few = !row.windows.is_empty() && row.windows.len() <= RUN;
+            let bound = self.sample.as_ref().filter(|_| few)?.bound(self.tiles, row, counts, best);
+            Some(TopN::reaching(self.among.width, bound, rooms.next()?))
         };
-        let bounds: Vec<_> = windows.iter().enumerate().map(bound).collect();
-        let rooms = room.chunks_mut(room_for(among.width));
-        let mut tops: Vec<_> = bounds
-            .iter()
-            .zip(rooms)
-            .map(|(bound, room)| bound.map(|bound| TopN::reaching(among.width, bound, room)))
-            .collect();
+        let mut tops: Vec<_> = rows.iter().map(&mut start).collect();
         if let Some(Sample { screen, .. }) = &self.sample {
-            for (start, panel) in self.by_window.panels() {
+            for panel in self.by_window.panels() {
                 job.proceed()?;
-                for (i, (top, windows)) in tops.iter_mut().zip(&windows).enumerate() {
+                for (row, top) in rows.iter().zip(&mut tops) {
                     if let Some(top) = top {
-                        self.pass(screen, (start, panel), first + i, windows, (counts, masks), top);
+                        self.pass(screen, panel, row, (counts, masks), top);
                     }
                 }
             }
         }
         let mut left = Vec::new();
-        for (i, (list, top)) in lists.into_iter().zip(tops).enumerate() {
+        for (row, (list, top)) in rows.iter().zip(lists.into_iter().zip(tops)) {
             match top {
                 Some(top) if !top.short() => write_list(top.finish(), list.0, list.1),
-                _ => left.push((i, list)),
+                _ => left.push((row, list)),
             }
         }
-        for (i, list) in left {
+        for (row, list) in left {
             job.proceed()?;
-            if windows[i].is_empty() {
-                self.row_without_windows(first + i, list);
+            if row.windows.is_empty() {
+                self.row_without_windows(row, list);
             } else {
-                self.whole_row(first + i, &windows[i], list, scratch);
+                self.whole_row(row, list, scratch);
             }
         }
         Ok(())
     }
 
-    /// Let a row pass a panel, and keep the features that are among its best so far.
+    fn row(&self, number: usize) -> Row {
+        Row {
+            number,
+            margins: self.tiles.row_margins.of(number),
+            own: self.among.candidates.binary_search(&self.among.rows[number]).ok(),
+            windows: sparse::windows(self.tiles.rows, number),
+        }
+    }
+
+    /// Let a row pass the panel that begins at a column, and keep what is among its best so far.
     fn pass(
         &self,
         screen: &Screen,
         (start, panel): (usize, &Panel),
-        row: usize,
-        windows: &[u32],
+        row: &Row,
         (counts, masks): (&mut Counts, &mut Vec<u64>),
         top: &mut TopN<'_, Double>,
     ) {
-        let BitTiles { measure, n_windows, row_margins, col_margins, .. } = *self.tiles;
-        let (margins, own) = (row_margins.of(row), self.own(row));
-        let both = panel.tally(windows, counts);
-        screen.may_reach(self.isa, margins, top.bound(), start, both, masks);
+        let BitTiles { measure, n_windows, col_margins, .. } = *self.tiles;
+        let both = panel.tally(&row.windows, counts);
+        screen.may_reach(self.isa, row.margins, top.bound(), start, both, masks);
         for (m, &mask) in masks.iter().enumerate() {
             each_bit(mask, |bit| {
                 let k = m * CHUNK + bit;
                 let col = start + k;
-                if let Some(&feature) = self.among.candidates.get(col).filter(|_| Some(col) != own)
-                {
-                    let both = u32::from(both[k]);
-                    let value = measure.pair(n_windows, margins, col_margins.of(col), both);
-                    top.push(Double::new(value, feature));
+                if Some(col) != row.own {
+                    let (margins, both) = (col_margins.of(col), u32::from(both[k]));
+                    let value = measure.pair(n_windows, row.margins, margins, both);
+                    top.push(Double::new(value, self.among.candidates[col]));
                 }
             });
         }
     }
 
     /// The list of a feature that occurs nowhere: phi is 0 with any, so the first others.
-    fn row_without_windows(&self, row: usize, (indices, list): List<'_>) {
-        let others = self.among.candidates.iter().filter(|&&f| f != self.among.rows[row]);
+    fn row_without_windows(&self, row: &Row, (indices, list): List<'_>) {
+        let own = self.among.rows[row.number];
+        let others = self.among.candidates.iter().filter(|&&feature| feature != own);
         indices.iter_mut().zip(others).for_each(|(index, &feature)| *index = feature);
         list.fill(0.0);
     }
 
     /// The list of a row of which no sample tells enough.
-    fn whole_row(
-        &self,
-        row: usize,
-        windows: &[u32],
-        (indices, list): List<'_>,
-        scratch: &mut Scratch,
-    ) {
+    fn whole_row(&self, row: &Row, (indices, list): List<'_>, scratch: &mut Scratch) {
         let (tiles, candidates) = (self.tiles, self.among.candidates);
         let Scratch { counts, both, values, best, .. } = scratch;
         let n_cols = candidates.len();
         both.clear();
         both.resize(n_cols, 0);
         values.resize(n_cols, 0.0);
-        self.by_window.count(windows, counts, both);
+        self.by_window.count(&row.windows, counts, both);
         let cols = (0..n_cols, tiles.col_margins);
-        tiles.measure.row(tiles.n_windows, (row, tiles.row_margins), cols, both, values);
+        let place = (row.number, tiles.row_margins);
+        tiles.measure.row(tiles.n_windows, place, cols, both, values);
         // A measure of counts is finite.
-        let _ = best_of_row::<Double>(self.isa, values, self.own(row), self.among.width, best);
+        let _ = best_of_row::<Double>(self.isa, values, row.own, self.among.width, best);
         write_list(best, indices, list);
         for index in indices {
             *index = candidates[*index as usize];
         }
-    }
-
-    /// Position of a row's own feature among the candidates.
-    fn own(&self, row: usize) -> Option<usize> {
-        self.among.candidates.binary_search(&self.among.rows[row]).ok()
     }
 }
 
@@ -229,18 +229,15 @@ impl Sample {
     fn bound(
         &self,
         tiles: &BitTiles<'_>,
-        row: usize,
-        own: Option<usize>,
-        windows: &[u32],
+        row: &Row,
         counts: &mut Counts,
         values: &mut Vec<Double>,
     ) -> f64 {
-        let BitTiles { measure, n_windows, row_margins, col_margins, .. } = *tiles;
-        let margins = row_margins.of(row);
-        let sampled = self.positions.iter().zip(self.panel.tally(windows, counts));
+        let sampled = self.positions.iter().zip(self.panel.tally(&row.windows, counts));
         values.clear();
-        values.extend(sampled.filter(|&(&col, _)| Some(col) != own).map(|(&col, &both)| {
-            let value = measure.pair(n_windows, margins, col_margins.of(col), u32::from(both));
+        values.extend(sampled.filter(|&(&col, _)| Some(col) != row.own).map(|(&col, &both)| {
+            let (margins, both) = (tiles.col_margins.of(col), u32::from(both));
+            let value = tiles.measure.pair(tiles.n_windows, row.margins, margins, both);
             Double::new(value, col as u32)
         }));
         let rank = self.rank.min(values.len() - 1);
