@@ -64,11 +64,18 @@ fn each_tile(
     }
 }
 
+/// The first `n` lines of each feature. Not `map`: its closure would be a function call, as it has
+/// not the instruction set of the kernel around it.
+#[inline(always)]
+fn cut(rows: Rows<'_>, n: usize) -> Rows<'_> {
+    [&rows[0][..n], &rows[1][..n], &rows[2][..n], &rows[3][..n]]
+}
+
 #[inline(always)]
 #[allow(clippy::needless_range_loop)]
 fn plain(a: Rows<'_>, b: Rows<'_>) -> Tile {
     let n = a[0].len();
-    let (a, b) = (a.map(|row| &row[..n]), b.map(|row| &row[..n]));
+    let (a, b) = (cut(a, n), cut(b, n));
     let mut sums = [[[0_u64; 8]; T]; T];
     for k in 0..n {
         for i in 0..T {
@@ -104,7 +111,7 @@ fn registers(a: Rows<'_>, b: Rows<'_>) -> Tile {
         _mm512_setr_epi64(a, b, c, d, e, f, g, h)
     };
     let n = a[0].len();
-    let (a, b) = (a.map(|row| &row[..n]), b.map(|row| &row[..n]));
+    let (a, b) = (cut(a, n), cut(b, n));
     let mut sums = [[_mm512_setzero_si512(); T]; T];
     for k in 0..n {
         let y = [load(&b[0][k]), load(&b[1][k]), load(&b[2][k]), load(&b[3][k])];
@@ -126,12 +133,11 @@ fn registers(a: Rows<'_>, b: Rows<'_>) -> Tile {
         let all = _mm256_add_epi32(halves.0, halves.1);
         let all = _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256::<1>(all));
         *tile = [
-            _mm_extract_epi32::<0>(all),
-            _mm_extract_epi32::<1>(all),
-            _mm_extract_epi32::<2>(all),
-            _mm_extract_epi32::<3>(all),
-        ]
-        .map(i32::cast_unsigned);
+            _mm_extract_epi32::<0>(all) as u32,
+            _mm_extract_epi32::<1>(all) as u32,
+            _mm_extract_epi32::<2>(all) as u32,
+            _mm_extract_epi32::<3>(all) as u32,
+        ];
     }
     tile
 }
@@ -161,7 +167,7 @@ fn bytes(a: Rows<'_>, b: Rows<'_>) -> Tile {
         _mm256_setr_epi64x(w(0), w(1), w(2), w(3))
     };
     let n = a[0].len();
-    let (a, b) = (a.map(|row| &row[..n]), b.map(|row| &row[..n]));
+    let (a, b) = (cut(a, n), cut(b, n));
     let mut tile = [[0; T]; T];
     // 2 × 2 of the 4 × 4 at a time: there are 16 registers.
     for (i0, j0) in [(0, 0), (0, 2), (2, 0), (2, 2)] {

@@ -34,6 +34,7 @@ fn plain<const FUSED: bool>(a: &[f32], b: &[f32], out: &mut [[f32; COLS]; ROWS])
 }
 
 /// Six rows and sixteen columns at a time: there are 16 registers of 256 bits.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn halves(a: &[f32], b: &[f32], out: &mut [[f32; COLS]; ROWS]) {
     for i in (0..ROWS).step_by(6) {
