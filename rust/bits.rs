@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use crate::job::filled;
 use crate::kernels::Isa;
 use crate::kernels::pairs::count_rows;
 
@@ -35,7 +36,7 @@ impl Block {
     /// A block of zeros with room for `n_windows` windows of `n_features` features.
     pub fn zeros(n_features: usize, n_windows: usize) -> Self {
         let stride = stride_for(n_windows);
-        Self { lines: vec![Line::default(); padded(n_features) * stride], stride, n_windows }
+        Self { lines: filled(padded(n_features) * stride, Line::default()), stride, n_windows }
     }
 
     /// Bytes that [`Block::zeros`] allocates.
