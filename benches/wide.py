@@ -50,18 +50,15 @@ def seconds_of(work):
 def timed(work, n_features, n_rows):
     """What `work` gives for the first rows; seconds of all rows, and those before the first."""
 
-    def taken(rows):
-        start = time.perf_counter()
-        found = work(rows)
-        return found, time.perf_counter() - start
-
     if n_rows is None:
-        return *taken(None), 0.0
-    half = seconds_of(lambda: work(np.arange(n_rows // 2)))
-    found, whole = taken(np.arange(n_rows))
+        start = time.perf_counter()
+        found = work(None)
+        return found, time.perf_counter() - start, 0.0
+    rows = np.arange(n_rows)
+    whole, half = seconds_of(lambda: work(rows)), seconds_of(lambda: work(rows[: n_rows // 2]))
     a_row = (whole - half) / (n_rows - n_rows // 2)
     before = max(whole - n_rows * a_row, 0.0)
-    return found, before + a_row * n_features, before
+    return work(rows), before + a_row * n_features, before
 
 
 def bound(n_features, n_windows, dim):
