@@ -74,7 +74,9 @@ def test_features_in_more_windows_than_sixteen_bits_count():
     )
     features = np.column_stack([np.full(n_windows, 3), np.full(n_windows, 4), few])
     counted = _core.Occurrences(4_200)
-    counted.extend(np.concatenate([[0], keep.sum(axis=1).cumsum()]), features[keep].astype(np.uint32))
+    counted.extend(
+        np.concatenate([[0], keep.sum(axis=1).cumsum()]), features[keep].astype(np.uint32)
+    )
     histogram = _core.Histogram.from_counts(counted.histogram(), n_windows)
     asked = {"rows": np.arange(40), "candidates": np.arange(4_200)}
     found = _core.functional_neighbours(counted, 100, **asked)
