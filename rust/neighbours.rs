@@ -9,13 +9,12 @@ use crate::job::Job;
 use crate::kernels::Isa;
 use crate::measures::{Margins, Measure};
 use crate::occurrences::Occurrences;
-use crate::rare;
-use crate::sparse;
 pub use crate::strip::Neighbours;
 use crate::strip::write_list;
 use crate::tiles::{BitTiles, CountTiles};
 use crate::topn::{Double, Entry, Single, best_of_row};
 use crate::walk::{Among, Tiles, rectangular, symmetric, symmetric_bytes};
+use crate::{rare, sparse};
 
 const FEWER: &str = "ask for fewer rows at a time (rows=...) or a smaller top_n";
 

@@ -27,7 +27,7 @@ const HEIGHT: usize = 16;
 /// Features of the sample.
 const SAMPLE: usize = 1024;
 
-/// Lists of the features `rows` among `candidates`, by their positions in these.
+/// Lists of the features `rows` among `candidates`.
 pub(crate) fn neighbours(tiles: &BitTiles<'_>, among: Among<'_>, job: &Job) -> Result<Neighbours> {
     let by_feature = ByFeature::new(tiles.cols);
     let by_window = ByWindow::new(&by_feature, tiles.n_windows as usize);

@@ -11,8 +11,9 @@ from sfal.errors import ArtifactError
 @command("verify")
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 def verify(common: Common, folder: Path | None) -> None:
-    """Check every file in FOLDER and below it (default: the data folder).
+    """Check every run in FOLDER and below it (default: the data folder).
 
+    Reads its parts, histogram, explanations, embeddings, examples and scores.
     Says which are damaged, and what makes them anew: parts and histograms
     `sfal cooc … --resume`, embeddings `sfal embeddings`, scores `sfal score`.
 
