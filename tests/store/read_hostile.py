@@ -35,6 +35,8 @@ def read(path):
 
 def main():
     global watching
+    from peak_memory import peak_memory
+
     folder = Path(sys.argv[1])
     resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
     sys.addaudithook(hook)
@@ -51,9 +53,9 @@ def main():
             outcome = f"{type(e).__name__}: {e}"
         watching = False
         report[path.name] = {"outcome": outcome, "events": list(events)}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    Path(sys.argv[2]).write_text(json.dumps({"files": report, "peak": peak}))
+    Path(sys.argv[2]).write_text(json.dumps({"files": report, "peak": peak_memory()}))
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))
     main()

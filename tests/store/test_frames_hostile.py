@@ -17,7 +17,7 @@ from store import pickle_writer as w
 from store.hostile_pickles import corpus
 
 READER = Path(__file__).with_name("read_hostile.py")
-MEMORY = 2 << 30
+MEMORY = 256 << 20
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_none_imports_calls_or_writes_anything(report):
     assert not seen
 
 
-def test_reading_them_all_stays_far_below_two_gigabytes(report):
+def test_reading_them_all_takes_little_memory(report):
     assert report[1]["peak"] < MEMORY
 
 
