@@ -1,6 +1,7 @@
-"""Settings of the whole suite: no network, seeded examples, no time limit on one example."""
+"""Settings of the whole suite: no network, seeded examples without time limits, Ctrl-C heeded."""
 
 import os
+import signal
 
 import hypothesis
 import pytest
@@ -12,6 +13,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Read by the hub's client when it is imported, so set before any test is.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+# A shell's background jobs ignore Ctrl-C, and what they start does as well.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 hypothesis.settings.register_profile(
     "sfal",
