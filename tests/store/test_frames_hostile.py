@@ -83,7 +83,7 @@ def test_a_frame_written_by_hand_as_the_forged_ones_are_is_read(tmp_path):
 
 @pytest.mark.parametrize("code", [b"]a", b"Na", b")a", b"}a", b"(a", b"}NNsa", b"](Neq\x00a"])
 def test_what_a_small_file_describes_is_limited_whatever_it_is(tmp_path, monkeypatch, code):
-    monkeypatch.setattr("sfal.store.pickles.MEMORY_LIMIT", 10 << 20)
+    monkeypatch.setattr("sfal.store.pickle_state.MEMORY_LIMIT", 10 << 20)
     path = tmp_path / "frame.pkl"
     path.write_bytes(w.pickled(b"]" + code * 1_000_000))
     with pytest.raises(ArtifactError, match=r"MiB|nested|not there"):

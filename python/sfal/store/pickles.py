@@ -4,10 +4,8 @@ The published embeddings are pickled pandas frames. Unpickling runs whatever a
 file names, and a list of allowed names does not help: the constructors that a
 frame needs can be made to read wild pointers or to allocate gigabytes. This
 machine knows the opcodes that occur in such frames, imports nothing and calls
-nothing. A call in the pickle becomes a record of the names and arguments, which :mod:`sfal.store.frames` then interprets.
-
-Long lists of floats, nearly all of a file, are not walked one opcode at a
-time: a run of BINFLOAT opcodes (nine bytes each) becomes a strided view.
+nothing. A call in the pickle becomes a record of the names and arguments, which
+:mod:`sfal.store.frames` then interprets.
 """
 
 import struct
@@ -15,23 +13,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from sfal.store.pickle_records import Built, Dict, List, Name, Refused, Tuple
-
-MEMORY_LIMIT = 1 << 30
-"""Bytes that the objects described by a file may take, by a generous estimate."""
+from sfal.store.pickle_state import APPENDS, BINFLOAT, FRAME, State
 
 _STACK_LIMIT = 100_000
 _MARK_LIMIT = 64
 _TUPLE_DEPTH_LIMIT = 32
-_RUN_STRIDE = 9
-_RUN_WINDOW = 1024
-_MARK, _BINFLOAT, _FRAME, _APPENDS, _STOP = b"("[0], b"G"[0], 0x95, b"e"[0], b"."[0]
+_STOP = b"."[0]
 
 
-class Machine:
+class Machine(State):
     """Runs one pickle and gives the description of what it holds.
 
     Parameters
@@ -43,15 +34,9 @@ class Machine:
     """
 
     def __init__(self, data: Any, names: frozenset[str]) -> None:
-        self._data = data
-        self._size = len(data)
-        self._codes: npt.NDArray[np.uint8] = np.frombuffer(data, dtype=np.uint8)
+        super().__init__(data)
         self._names = names
-        self._position = 0
-        self._stack: list[Any] = []
-        self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
-        self._charged = 0
 
     def run(self) -> Any:
         """Walk the opcodes up to STOP.
@@ -86,42 +71,6 @@ class Machine:
             raise Refused("it ends with objects left over or with none at all")
         return stack[0]
 
-    def _charge(self, n_bytes: int) -> None:
-        self._charged += n_bytes
-        if self._charged > MEMORY_LIMIT:
-            raise Refused(f"what it describes would take more than {MEMORY_LIMIT >> 20} MiB")
-
-    def _take(self, n: int) -> bytes:
-        start = self._position
-        if n > self._size - start:
-            raise Refused(f"it declares {n:,} bytes where {self._size - start:,} are left")
-        self._position = start + n
-        piece: bytes = self._data[start : start + n]
-        return piece
-
-    def _length(self, n: int) -> int:
-        return int.from_bytes(self._take(n), "little")
-
-    def _pop(self) -> Any:
-        if len(self._stack) <= (self._marks[-1] if self._marks else 0):
-            raise Refused("an opcode asks for an object that is not there")
-        return self._stack.pop()
-
-    def _top(self, kind: type[Any], what: str) -> Any:
-        if len(self._stack) <= (self._marks[-1] if self._marks else 0):
-            raise Refused("an opcode asks for an object that is not there")
-        if type(self._stack[-1]) is not kind:
-            raise Refused(f"something is put into what is no {what}")
-        return self._stack[-1]
-
-    def _pop_mark(self) -> list[Any]:
-        if not self._marks:
-            raise Refused("an opcode asks for a mark that is not there")
-        start = self._marks.pop()
-        values = self._stack[start:]
-        del self._stack[start:]
-        return values
-
     # One method an opcode, or a few alike; _STEPS below says which is which.
 
     def _frame(self) -> None:
@@ -135,48 +84,9 @@ class Machine:
         if len(self._marks) >= _MARK_LIMIT:
             raise Refused(f"more than {_MARK_LIMIT} nested collections")
         position = self._position
-        if position < self._size and self._data[position] == _BINFLOAT and self._float_run():
+        if position < self._size and self._data[position] == BINFLOAT and self._float_run():
             return
         self._marks.append(len(self._stack))
-
-    def _float_run(self) -> bool:
-        """Put a batch of nothing but floats into the list on the stack, or do nothing."""
-        stack = self._stack
-        if len(stack) <= (self._marks[-1] if self._marks else 0) or type(stack[-1]) is not List:
-            return False
-        runs: list[npt.NDArray[np.float64]] = []
-        position = self._position
-        while position < self._size:
-            code = self._data[position]
-            if code == _BINFLOAT:
-                n = self._run_length(position)
-                if n == 0:
-                    return False
-                runs.append(np.ndarray((n,), ">f8", self._codes, offset=position + 1, strides=(9,)))
-                position += _RUN_STRIDE * n
-            elif code == _FRAME and position + _RUN_STRIDE <= self._size:
-                position += _RUN_STRIDE
-            elif code == _APPENDS:
-                self._charge(200 * len(runs))
-                stack[-1].values.extend(runs)
-                self._position = position + 1
-                return True
-            else:
-                return False
-        return False
-
-    def _run_length(self, position: int) -> int:
-        """Count the BINFLOAT opcodes, whole ones, that follow each other from `position`."""
-        whole = (self._size - position) // _RUN_STRIDE
-        n = 0
-        while n < whole:
-            window = min(_RUN_WINDOW, whole - n)
-            first = position + n * _RUN_STRIDE
-            others = self._codes[first : first + window * _RUN_STRIDE : _RUN_STRIDE] != _BINFLOAT
-            if others.any():
-                return n + int(others.argmax())
-            n += window
-        return n
 
     def _none(self) -> None:
         self._stack.append(None)
@@ -331,10 +241,10 @@ class Machine:
 
 
 _STEPS: dict[int, Callable[[Machine], None]] = {
-    _MARK: Machine._mark,
-    _BINFLOAT: Machine._float,
-    _FRAME: Machine._frame,
-    _APPENDS: Machine._appends,
+    ord("("): Machine._mark,
+    BINFLOAT: Machine._float,
+    FRAME: Machine._frame,
+    APPENDS: Machine._appends,
     ord("N"): Machine._none,
     0x88: Machine._true,
     0x89: Machine._false,
@@ -348,9 +258,8 @@ _STEPS: dict[int, Callable[[Machine], None]] = {
     ord("C"): partial(Machine._bytes, size_bytes=1),
     ord("B"): partial(Machine._bytes, size_bytes=4),
     0x8E: partial(Machine._bytes, size_bytes=8),
-    0x96: partial(
-        Machine._bytes, size_bytes=8
-    ),  # a bytearray; told apart from bytes by nothing that matters here
+    # A bytearray; told apart from bytes by nothing that matters here.
+    0x96: partial(Machine._bytes, size_bytes=8),
     ord("]"): Machine._empty_list,
     ord("a"): Machine._append,
     ord(")"): Machine._empty_tuple,
