@@ -30,12 +30,35 @@ def half_imported(name):
 cli.import_module = half_imported
 cli.main(["merge"])
 """
+# Ctrl-C ends the main thread at once, while another is in the middle of a file.
+WRITING = """
+import sys, threading, time
+from pathlib import Path
+from sfal import cli
+from sfal.store.files import atomic_path
+
+def write():
+    with atomic_path(Path(sys.argv[1]) / "large") as temporary:
+        temporary.write_text("half of it")
+        print("ready", flush=True)
+        time.sleep(60)
+
+def writing(name):
+    threading.Thread(target=write, daemon=True).start()
+    time.sleep(60)
+
+cli.import_module = writing
+cli.main(["merge"])
+"""
 SAID = "Interrupted. The same command, started again, goes on where it stopped.\n"
 
 
-def interrupted(script):
+def interrupted(script, *words):
     process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", script, *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
@@ -54,3 +77,9 @@ def test_an_import_that_fails_by_it_is_no_failure():
     code, stderr, seconds = interrupted(FAILING_IMPORT)
     assert (code, stderr) == (130, SAID)
     assert seconds < 1
+
+
+def test_a_file_that_a_thread_is_writing_is_not_left(tmp_path):
+    code, stderr, _ = interrupted(WRITING, tmp_path)
+    assert (code, stderr) == (130, SAID)
+    assert list(tmp_path.iterdir()) == []

@@ -10,6 +10,7 @@ import click
 
 from sfal.cli.interrupt import EXIT_CODE, CtrlC, Interrupted
 from sfal.errors import SfalError
+from sfal.store.files import remove_unfinished
 
 _COMMANDS = {
     "demo": ("sfal.cli.demo:demo", "See all stages work, on a tiny model in this package."),
@@ -117,8 +118,9 @@ def main(args: list[str] | None = None) -> Any:
         error.show()
         code = error.exit_code
     if ctrl_c.pressed:
-        # Nothing is left to tidy up, and the libraries take their time to end.
+        # The libraries take their time to end; a thread of ours may still be writing.
         sys.stdout.flush()
+        remove_unfinished()
         os._exit(EXIT_CODE)
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -41,8 +41,8 @@ def ahead(items: Iterator[_T]) -> Generator[_T]:
                 return
 
     thread = threading.Thread(target=run, name="ahead", daemon=True)
-    thread.start()
     try:
+        thread.start()  # Ctrl-C may come here already
         while True:
             item, error = made.get()
             if isinstance(error, StopIteration):
@@ -54,4 +54,5 @@ def ahead(items: Iterator[_T]) -> Generator[_T]:
     finally:
         cancelled.set()
         wanted.release()
-        thread.join(_FAREWELL_SECONDS)
+        if thread.is_alive():
+            thread.join(_FAREWELL_SECONDS)

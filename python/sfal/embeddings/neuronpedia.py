@@ -11,6 +11,7 @@ import logging
 import os
 import re
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,13 +87,14 @@ def download_export(
     folder = source_dir / EXPORT
     names = {number: _file_name(number, stored) for number, stored in objects.items()}
     missing = _missing(objects, names, folder)
-    with progress(len(missing), f"fetching {source}", "batch") as bar:
-        for _ in in_parallel(
-            missing,
-            lambda n: _fetch(client, objects[n], folder / names[n], limits or ExpansionLimits()),
-            client.patience.parallel,
-            client.cancelled,
-        ):
+    fetched = in_parallel(
+        missing,
+        lambda n: _fetch(client, objects[n], folder / names[n], limits or ExpansionLimits()),
+        client.patience.parallel,
+        client.cancelled,
+    )
+    with progress(len(missing), f"fetching {source}", "batch") as bar, closing(fetched):
+        for _ in fetched:
             bar.update(1)
     chosen = [names[number] for number in sorted(names)]
     _write_listing(folder, source, chosen)

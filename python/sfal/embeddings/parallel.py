@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
 _T = TypeVar("_T")
@@ -15,11 +15,12 @@ def in_parallel(
     work: Callable[[_T], _R],
     n_threads: int,
     cancelled: threading.Event,
-) -> Iterator[_R]:
+) -> Generator[_R]:
     """Apply a function to items in several threads; yield results as they come.
 
     The standard executor waits for its threads when Python ends, so a hanging
-    server would keep Ctrl-C waiting. These threads do not.
+    server would keep Ctrl-C waiting. These threads do not. Close the result when
+    you stop early, as :func:`contextlib.closing` does.
 
     Parameters
     ----------
@@ -55,10 +56,10 @@ def in_parallel(
                 return
 
     threads = [threading.Thread(target=run, daemon=True) for _ in range(min(n_threads, len(items)))]
-    for thread in threads:
-        thread.start()
     finished = False
     try:
+        for thread in threads:  # Ctrl-C may come here already
+            thread.start()
         for _ in items:
             result, error = done.get()
             if error is not None:
@@ -69,4 +70,5 @@ def in_parallel(
         if not finished:
             cancelled.set()
             for thread in threads:
-                thread.join(_FAREWELL_SECONDS / len(threads))
+                if thread.is_alive():
+                    thread.join(_FAREWELL_SECONDS / len(threads))
