@@ -30,6 +30,17 @@ def half_imported(name):
 cli.import_module = half_imported
 cli.main(["merge"])
 """
+PARSING = """
+import time
+from sfal import cli
+
+def parsed(*args, **kwargs):
+    print("ready", flush=True)
+    time.sleep(60)
+
+cli.sfal.make_context = parsed
+cli.main(["merge"])
+"""
 # Ctrl-C ends the main thread at once, while another is in the middle of a file.
 WRITING = """
 import sys, threading, time
@@ -77,6 +88,11 @@ def test_an_import_that_fails_by_it_is_no_failure():
     code, stderr, seconds = interrupted(FAILING_IMPORT)
     assert (code, stderr) == (130, SAID)
     assert seconds < 1
+
+
+def test_nothing_else_is_said_while_the_command_line_is_read():
+    code, stderr, _ = interrupted(PARSING)
+    assert (code, stderr) == (130, SAID)
 
 
 def test_a_file_that_a_thread_is_writing_is_not_left(tmp_path):

@@ -36,12 +36,6 @@ _COMMANDS = {
 class _Group(click.Group):
     """A group that imports a command's module when the command is needed."""
 
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as e:
-            raise Interrupted(str(e)) from None
-
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
@@ -104,16 +98,17 @@ def main(args: list[str] | None = None) -> Any:
     ctrl_c = CtrlC()
     try:
         with ctrl_c:
-            code = sfal.main(args=words, prog_name="sfal", standalone_mode=False)
+            code = _run(words)
     except BrokenPipeError:
         # The reader went away (`sfal sources | head`); nobody is left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except (KeyboardInterrupt, Exception) as e:
-        if debug and not ctrl_c.pressed and not isinstance(e, click.ClickException):
+        ended = isinstance(e, click.ClickException | KeyboardInterrupt)
+        if debug and not ctrl_c.pressed and not ended:
             raise
         # Whatever it was taken for on its way, such as an import that fails.
-        taken_for = ctrl_c.pressed and not isinstance(e, Interrupted)
+        taken_for = ctrl_c.pressed and not isinstance(e, KeyboardInterrupt)
         error = Interrupted() if taken_for else _shown(e)
         error.show()
         code = error.exit_code
@@ -123,6 +118,17 @@ def main(args: list[str] | None = None) -> Any:
         remove_unfinished()
         os._exit(EXIT_CODE)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _run(words: list[str]) -> Any:
+    """What click's own main does, which would put an empty line in front of what Ctrl-C says."""
+    if "_SFAL_COMPLETE" in os.environ:
+        return sfal.main(args=words, prog_name="sfal")
+    try:
+        with sfal.make_context("sfal", list(words)) as context:
+            return sfal.invoke(context)
+    except click.exceptions.Exit as e:
+        return e.exit_code
 
 
 def _shown(error: BaseException) -> click.ClickException:
