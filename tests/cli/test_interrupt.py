@@ -41,6 +41,24 @@ def parsed(*args, **kwargs):
 cli.sfal.make_context = parsed
 cli.main(["merge"])
 """
+# A destructor swallows what is raised in it.
+DESTROYING = """
+import time, types
+import click
+from sfal import cli
+
+class Slow:
+    def __del__(self):
+        print("ready", flush=True)
+        time.sleep(60)
+
+def destroying(name):
+    Slow()
+    return types.SimpleNamespace(merge=click.Command("merge"))
+
+cli.import_module = destroying
+cli.main(["merge"])
+"""
 # Ctrl-C ends the main thread at once, while another is in the middle of a file.
 WRITING = """
 import sys, threading, time
@@ -92,6 +110,11 @@ def test_an_import_that_fails_by_it_is_no_failure():
 
 def test_nothing_else_is_said_while_the_command_line_is_read():
     code, stderr, _ = interrupted(PARSING)
+    assert (code, stderr) == (130, SAID)
+
+
+def test_it_is_answered_also_where_a_destructor_swallows_it():
+    code, stderr, _ = interrupted(DESTROYING)
     assert (code, stderr) == (130, SAID)
 
 

@@ -125,7 +125,16 @@ def _child(request):
         os.dup2(file, number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     from sfal.cli import main
+    from sfal.cli.interrupt import CtrlC
 
+    entered = CtrlC.__enter__
+
+    def enter(ctrl_c):
+        entered(ctrl_c)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        return ctrl_c
+
+    CtrlC.__enter__ = enter
     try:
         main(request["words"])
     except SystemExit as e:
@@ -146,9 +155,12 @@ def _serve():
         if "wait" in request:
             reply = {"status": os.waitpid(request["wait"], 0)[1]}
         else:
+            # A Ctrl-C that comes sooner than a new process would have been there waits.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             pid = os.fork()
             if pid == 0:
                 _child(request)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             reply = {"pid": pid}
         _say(reply)
 

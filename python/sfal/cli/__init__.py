@@ -94,11 +94,13 @@ def main(args: list[str] | None = None) -> Any:
     """
     words = sys.argv[1:] if args is None else args
     debug = "--debug" in words
-    _quieten(debug)
     ctrl_c = CtrlC()
     try:
         with ctrl_c:
+            _quieten(debug)
             code = _run(words)
+            if ctrl_c.pressed:  # and swallowed on its way
+                raise KeyboardInterrupt
     except BrokenPipeError:
         # The reader went away (`sfal sources | head`); nobody is left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

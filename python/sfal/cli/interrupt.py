@@ -3,6 +3,7 @@
 import _thread
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -56,18 +57,21 @@ class CtrlC:
         self.pressed = False
         """Whether Ctrl-C has been pressed."""
         self._before: Any = None
+        self._hook = sys.unraisablehook
 
     def __enter__(self) -> Self:
         """Take the signal over, unless somebody else has it."""
         mine = threading.current_thread() is threading.main_thread()
         if mine and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             self._before = signal.signal(signal.SIGINT, self._interrupt)
+            self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
         return self
 
     def __exit__(self, *exception: object) -> None:
         """Give the signal back, unless the process is about to end by it."""
         if self._before is not None and not self.pressed:
             signal.signal(signal.SIGINT, self._before)
+            sys.unraisablehook = self._hook
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         # A second one would break off the tidying up.
@@ -76,6 +80,11 @@ class CtrlC:
         # Not by `threading`, whose locks the main thread may hold at this instant.
         _thread.start_new_thread(_end, ())
         raise KeyboardInterrupt
+
+    def _unraisable(self, swallowed: Any) -> None:
+        # An interruption that a destructor swallowed is no news; the end comes all the same.
+        if swallowed.exc_type is not KeyboardInterrupt:
+            self._hook(swallowed)
 
 
 def _end() -> None:
