@@ -26,7 +26,7 @@ class Waiting:
 
 
 @pytest.mark.parametrize("n_threads", [1, 3, 50])
-def test_each_item_is_worked_at_once(n_threads):
+def test_each_item_is_worked_once(n_threads):
     cancelled = threading.Event()
     results = list(in_parallel(range(20), lambda n: n * n, n_threads, cancelled))
     assert sorted(results) == [n * n for n in range(20)]

@@ -124,7 +124,7 @@ def main(args: list[str] | None = None) -> Any:
 
 def _run(words: list[str]) -> Any:
     """What click's own main does, which would put an empty line in front of what Ctrl-C says."""
-    if "_SFAL_COMPLETE" in os.environ:
+    if os.environ.get("_SFAL_COMPLETE"):
         return sfal.main(args=words, prog_name="sfal")
     try:
         with sfal.make_context("sfal", list(words)) as context:
@@ -136,7 +136,7 @@ def _run(words: list[str]) -> Any:
 def _shown(error: BaseException) -> click.ClickException:
     if isinstance(error, click.ClickException):
         return error
-    if isinstance(error, click.Abort | KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt):
         return Interrupted(str(error))
     if isinstance(error, MemoryError) and not isinstance(error, SfalError):
         return click.ClickException(

@@ -14,7 +14,7 @@ def verify(common: Common, folder: Path | None) -> None:
     """Check every run in FOLDER and below it (default: the data folder).
 
     Reads its parts, histogram, explanations, embeddings, examples and scores.
-    Says which are damaged, and what makes them anew: parts and histograms
+    Says which files are damaged, and what makes them anew: parts and histograms
     `sfal cooc … --resume`, embeddings `sfal embeddings`, scores `sfal score`.
 
     \b

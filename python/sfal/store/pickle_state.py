@@ -54,8 +54,12 @@ class State:
     def _length(self, n: int) -> int:
         return int.from_bytes(self._take(n), "little")
 
+    def _is_empty(self) -> bool:
+        """Whether nothing lies on the stack above the last mark."""
+        return len(self._stack) <= (self._marks[-1] if self._marks else 0)
+
     def _peek(self) -> Any:
-        if len(self._stack) <= (self._marks[-1] if self._marks else 0):
+        if self._is_empty():
             raise Refused("an opcode asks for an object that is not there")
         return self._stack[-1]
 
@@ -80,7 +84,7 @@ class State:
     def _float_run(self) -> bool:
         """Put a batch of nothing but floats into the list on the stack, or do nothing."""
         stack = self._stack
-        if len(stack) <= (self._marks[-1] if self._marks else 0) or type(stack[-1]) is not List:
+        if self._is_empty() or type(stack[-1]) is not List:
             return False
         runs: list[npt.NDArray[np.float64]] = []
         position = self._position
@@ -90,11 +94,8 @@ class State:
                 n = self._run_length(position)
                 if n == 0:
                     return False
-                runs.append(
-                    np.ndarray(
-                        (n,), ">f8", self._codes, offset=position + 1, strides=(_RUN_STRIDE,)
-                    )
-                )
+                values = position + 1
+                runs.append(np.ndarray((n,), ">f8", self._codes, values, (_RUN_STRIDE,)))
                 position += _RUN_STRIDE * n
             elif code == FRAME and position + _RUN_STRIDE <= self._size:
                 position += _RUN_STRIDE
