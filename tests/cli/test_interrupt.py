@@ -10,8 +10,8 @@ STUCK = """
 import threading, time
 from sfal.cli.interrupt import CtrlC
 with CtrlC():
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         time.sleep(60)
     except KeyboardInterrupt:
         threading.Event().wait(60)
@@ -21,8 +21,8 @@ import time
 from sfal import cli
 
 def half_imported(name):
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         time.sleep(60)
     except KeyboardInterrupt:
         raise ImportError(f"{name} is half imported") from None
