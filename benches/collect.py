@@ -69,9 +69,10 @@ def timers(device, names, *, fine):
 
 def ours(folder, layers, documents, device, *, split=False):
     """Seconds of `sfal.collect` without loading, what they went to, and the windows found."""
-    from sfal.cooc import collect as driver
-    from sfal.cooc import counting, language_model, saes, windows
-    from sfal.cooc.settings import CollectSettings
+    from sfal.collect import count, driver, firing
+    from sfal.collect.model import language_model
+    from sfal.collect.sae import sae as saes
+    from sfal.collect.settings import CollectSettings
     from sfal.store.parts import iterate_parts
 
     settings = CollectSettings(
@@ -86,9 +87,9 @@ def ours(folder, layers, documents, device, *, split=False):
     parts = {
         "language model": (language_model.LanguageModel, "activations"),
         "SAEs": (saes.Sae, "fires_in"),
-        "windows to CSR, transfer": (windows, "_to_csr"),
-        "check and stack": (windows, "_fired"),
-        "tokenise and plan": (counting, "plan_buffer"),
+        "windows to CSR, transfer": (firing, "_to_csr"),
+        "check and stack": (firing, "_fired"),
+        "tokenise and plan": (count, "plan_buffer"),
     }
     shutil.rmtree(folder / "data", ignore_errors=True)
     with timers(device, names | (parts if split else {}), fine=split) as spent:

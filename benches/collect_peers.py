@@ -21,11 +21,11 @@ def clock_of(device):
 
 def bare(folder, layers, documents, device, check=None):
     """Seconds of the same batches through the model and the encoders; tokens passed."""
-    from sfal.cooc import corpus as corpora
-    from sfal.cooc.activations import load_language_model
-    from sfal.cooc.batches import buffers, plan_buffer
-    from sfal.cooc.load import point
-    from sfal.cooc.settings import BUFFER_DOCUMENTS, CollectSettings
+    from sfal.collect.batching import buffers, plan_buffer
+    from sfal.collect.corpus import open as corpora
+    from sfal.collect.inputs import point
+    from sfal.collect.model.load import load_language_model
+    from sfal.collect.settings import BUFFER_DOCUMENTS, CollectSettings
 
     settings = CollectSettings(
         corpus=str(folder / "corpus.jsonl"), window_size=WINDOW, max_length=LENGTH, device=device
@@ -146,8 +146,8 @@ def bound(folder, layers, device, n_tokens, n_documents):
     The language model is cut after the last layer; of attention the half that a causal model
     needs is counted. Everything that is no product is left out.
     """
-    from sfal.cooc.activations import load_language_model
-    from sfal.cooc.load import point
+    from sfal.collect.inputs import point
+    from sfal.collect.model.load import load_language_model
 
     places = [point(source) for source in sources(folder, layers)]
     model = load_language_model(str(folder / "lm"), places, device=device)

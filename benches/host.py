@@ -35,11 +35,12 @@ def main():
     SHAPES["host"] = (family, sizes | {"num_hidden_layers": options.saes}, N_FEATURES)
     build(case, "host", layers, options.documents, "cpu")
 
-    from sfal.cooc import collect as driver
-    from sfal.cooc import counting, windows
-    from sfal.cooc.language_model import LanguageModel
-    from sfal.cooc.saes import Sae
-    from sfal.cooc.settings import CollectSettings
+    from sfal.collect import count as counting
+    from sfal.collect import driver
+    from sfal.collect import firing as firing_module
+    from sfal.collect.model.language_model import LanguageModel
+    from sfal.collect.sae.sae import Sae
+    from sfal.collect.settings import CollectSettings
 
     firing = torch.rand((64, N_FEATURES), generator=torch.Generator().manual_seed(0)) < DENSITY
     device, whole = 0.0, 0.0
@@ -61,7 +62,9 @@ def main():
         with (
             mock.patch.object(LanguageModel, "activations", activations),
             mock.patch.object(Sae, "fires_in", lambda _, x, out=None: firing[: len(x)]),
-            mock.patch.object(windows, "_to_csr", lambda fired: on_device(lambda: to_csr(fired))),
+            mock.patch.object(
+                firing_module, "_to_csr", lambda fired: on_device(lambda: to_csr(fired))
+            ),
         ):
             start = time.perf_counter()
             count(*args)
@@ -72,7 +75,7 @@ def main():
         max_length=LENGTH, device="cpu", histogram="none",
     )  # fmt: skip
     shutil.rmtree(case / "data", ignore_errors=True)
-    count, to_csr = counting.count, windows._to_csr
+    count, to_csr = counting.count, firing_module._to_csr
     with mock.patch.object(counting, "count", counted):
         results = driver.collect(sources(case, layers), settings, case / "data")
     if any(result.error for result in results):

@@ -1,10 +1,10 @@
 //! The kernels alone, on one thread, for each instruction set of this CPU.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use sfal::bits::{BLOCK_WINDOWS, Block, count_tile};
-use sfal::kernels::Isa;
-use sfal::kernels::above::{CHUNK, above_f32};
-use sfal::kernels::product::{COLS, DEPTH, ROWS, multiply};
+use sfal::occurrences::bits::{BLOCK_WINDOWS, Block, count_tile};
+use sfal::simd::Isa;
+use sfal::simd::gemm::{COLS, DEPTH, ROWS, multiply};
+use sfal::simd::threshold::{CHUNK, above_f32};
 
 const TILE: usize = 128;
 

@@ -83,7 +83,7 @@ pub enum Error {
         n_windows: u64,
     },
     /// More windows than 32-bit counts can hold.
-    #[error("{got} windows are more than the {max} that 32-bit counts hold: count the shards apart", max = crate::bits::MAX_WINDOWS)]
+    #[error("{got} windows are more than the {max} that 32-bit counts hold: count the shards apart", max = crate::occurrences::bits::MAX_WINDOWS)]
     TooManyWindows {
         /// Windows there would be.
         got: u64,

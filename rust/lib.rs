@@ -17,33 +17,21 @@
 //! # Ok::<(), sfal::Error>(())
 //! ```
 
-pub mod bits;
-mod cosine;
-mod counting;
-mod counts;
-mod csr;
-mod derive;
+pub mod context;
+pub mod cooccurrence;
 mod error;
-mod histogram;
-pub mod job;
-pub mod kernels;
 pub mod measures;
-pub mod ndcg;
+pub mod metrics;
 pub mod neighbours;
-mod occurrences;
+pub mod occurrences;
 #[cfg(feature = "python")]
 mod python;
-mod rare;
-mod screen;
-mod sparse;
-mod strip;
-mod tiles;
-pub mod topn;
-mod walk;
+pub mod simd;
 
-pub use counts::Bytes;
+pub use context::Job;
+pub use cooccurrence::histogram::Histogram;
+pub use cooccurrence::validate::Bytes;
 pub use error::{Error, Result};
-pub use histogram::Histogram;
-pub use job::Job;
 pub use measures::Measure;
+pub use metrics::ndcg;
 pub use occurrences::Occurrences;

@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::bits::MAX_WINDOWS;
-use crate::counting::check_dense;
-use crate::counts::{Rules, copy_row, get};
+use crate::context::{Job, zeros};
+use crate::cooccurrence::check_dense;
+use crate::cooccurrence::validate::{Rules, copy_row, get};
 use crate::error::{Error, Result};
-use crate::job::{Job, zeros};
-use crate::kernels::{Isa, per_isa};
+use crate::occurrences::bits::MAX_WINDOWS;
+use crate::simd::{Isa, per_isa};
 
 /// A measure of association between two features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use sfal::topn::{Double, Single};
+use sfal::neighbours::topk::{Double, Single};
 use sfal::{Bytes, Histogram, Job, Measure, Occurrences, ndcg, neighbours};
 
 /// Counts at any offset in memory.

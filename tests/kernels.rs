@@ -1,10 +1,10 @@
 //! Each instruction set of this CPU, forced, against plain loops.
 
 use proptest::prelude::*;
-use sfal::bits::{Block, LINE_WINDOWS, count_tile, mirror};
-use sfal::kernels::Isa;
-use sfal::kernels::above::{CHUNK, above_f32, above_f64};
-use sfal::kernels::product::{COLS, ROWS, multiply};
+use sfal::occurrences::bits::{Block, LINE_WINDOWS, count_tile, mirror};
+use sfal::simd::Isa;
+use sfal::simd::gemm::{COLS, ROWS, multiply};
+use sfal::simd::threshold::{CHUNK, above_f32, above_f64};
 
 const SIDE: usize = 16;
 

@@ -1,7 +1,7 @@
 //! A call that is stopped half-way changes nothing.
 
 use proptest::prelude::*;
-use sfal::bits::{BLOCK_WINDOWS, Block, for_each_one};
+use sfal::occurrences::bits::{BLOCK_WINDOWS, Block, for_each_one};
 use sfal::{Error, Histogram, Job, Occurrences};
 
 /// `n` windows, each with feature 0 or 1 and every third with feature 2.

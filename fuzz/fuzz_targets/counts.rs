@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use sfal::topn::{Double, Single};
+use sfal::neighbours::topk::{Double, Single};
 use sfal::{Bytes, Histogram, Job, Measure, ndcg, neighbours};
 
 struct Counts(Vec<u8>, usize);

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
         semantic_neighbours,
         top_neighbours,
     )
-    from sfal.cooc.arrays import count_encoded, count_features
-    from sfal.cooc.collect import collect
-    from sfal.cooc.settings import CollectSettings
-    from sfal.embeddings.arrays import embed_texts
-    from sfal.scoring.arrays import score, score_features
+    from sfal.api.count import count_encoded, count_features
+    from sfal.api.embed import embed_texts
+    from sfal.api.score import score, score_features
+    from sfal.collect.driver import collect
+    from sfal.collect.settings import CollectSettings
     from sfal.store.parts import read_occurrences
 
     __version__: str
@@ -61,14 +61,14 @@ __all__ = [
 
 # `import sfal` must stay free of numpy, torch and pyarrow: the command line starts with it.
 _MODULES = {
-    "CollectSettings": "sfal.cooc.settings",
-    "collect": "sfal.cooc.collect",
-    "count_encoded": "sfal.cooc.arrays",
-    "count_features": "sfal.cooc.arrays",
-    "embed_texts": "sfal.embeddings.arrays",
+    "CollectSettings": "sfal.collect.settings",
+    "collect": "sfal.collect.driver",
+    "count_encoded": "sfal.api.count",
+    "count_features": "sfal.api.count",
+    "embed_texts": "sfal.api.embed",
     "read_occurrences": "sfal.store.parts",
-    "score": "sfal.scoring.arrays",
-    "score_features": "sfal.scoring.arrays",
+    "score": "sfal.api.score",
+    "score_features": "sfal.api.score",
 }
 _SUBMODULES = ("errors", "sources")
 

@@ -1,6 +1,6 @@
 """``python -m sfal``: the same as the ``sfal`` command."""
 
-from sfal.cli import main
+from sfal.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyInt;
 
 use crate::Job;
-use crate::counts::Bytes;
+use crate::cooccurrence::validate::Bytes;
 use crate::error::Error;
 use crate::neighbours::Neighbours;
 

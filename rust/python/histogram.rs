@@ -9,8 +9,8 @@ use pyo3::prelude::*;
 
 use super::arguments::{job, size, windows};
 use super::arrays::{matrix_of, square_counts};
+use super::interruptible::{read, run, write};
 use super::occurrences::PyOccurrences;
-use super::working::{read, run, write};
 use crate::Job;
 
 /// Dense co-occurrence counts of all pairs of features, ``4 * n_features**2`` bytes.

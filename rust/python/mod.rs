@@ -8,10 +8,10 @@
 mod arguments;
 mod arrays;
 mod histogram;
-mod kernels;
+mod interruptible;
+mod metrics;
+mod neighbours;
 mod occurrences;
-mod ranking;
-mod working;
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
@@ -45,9 +45,9 @@ mod _core {
     #[pymodule_export]
     use super::histogram::PyHistogram;
     #[pymodule_export]
-    use super::kernels::{functional_neighbours, phi, semantic_neighbours};
+    use super::metrics::{chance, ndcg, top_neighbours};
+    #[pymodule_export]
+    use super::neighbours::{functional_neighbours, phi, semantic_neighbours};
     #[pymodule_export]
     use super::occurrences::PyOccurrences;
-    #[pymodule_export]
-    use super::ranking::{chance, ndcg, top_neighbours};
 }

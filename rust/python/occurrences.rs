@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 
 use super::arguments::{job, size};
 use super::arrays::{contiguous, matrix_of, vector};
-use super::working::{read, run, write};
+use super::interruptible::{read, run, write};
 use crate::Job;
 
 /// Entries up to which a batch is appended in a millisecond or so.

@@ -18,7 +18,7 @@ with CtrlC():
 """
 FAILING_IMPORT = """
 import time
-from sfal import cli
+from sfal.cli import main as cli
 
 def half_imported(name):
     try:
@@ -32,7 +32,7 @@ cli.main(["merge"])
 """
 PARSING = """
 import time
-from sfal import cli
+from sfal.cli import main as cli
 
 def parsed(*args, **kwargs):
     print("ready", flush=True)
@@ -45,7 +45,7 @@ cli.main(["merge"])
 DESTROYING = """
 import time, types
 import click
-from sfal import cli
+from sfal.cli import main as cli
 
 class Slow:
     def __del__(self):
@@ -63,8 +63,8 @@ cli.main(["merge"])
 WRITING = """
 import sys, threading, time
 from pathlib import Path
-from sfal import cli
-from sfal.store.files import atomic_path
+from sfal.cli import main as cli
+from sfal.io.atomic import atomic_path
 
 def write():
     with atomic_path(Path(sys.argv[1]) / "large") as temporary:

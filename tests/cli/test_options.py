@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from sfal.cli import sfal as command_line
+from sfal.cli.main import sfal as command_line
 from sfal.cli.options import INTEGERS, MANY, Common, command
 from sfal.errors import InvalidInputError
 
@@ -168,7 +168,7 @@ def sfal(*args: str) -> subprocess.CompletedProcess[str]:
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys\nfrom sfal.cli import main\n"
+        "import sys\nfrom sfal.cli.main import main\n"
         "try:\n main(['--help'])\nexcept SystemExit:\n pass\n"
         "heavy = {'numpy','torch','pyarrow','transformers','pandas','requests','yaml','datasets'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from sfal.cooc.activations import HookPoint, load_language_model
-from sfal.cooc.saes import load_sae
+from sfal.collect.model.load import HookPoint, load_language_model
+from sfal.collect.sae.sae import load_sae
 from sfal.demo import DATA
 from sfal.embeddings.embedders import SentenceEmbedder, resolve_embedder
 from sfal.sources import SaeRef

@@ -9,10 +9,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from tools.demo import activations, figures, inputs, lm, sae, text, tokenizer
+from tools.demo.inputs import Article, Package
 
-from sfal.cooc.saes import load_sae
-from sfal.demo.build import activations, figures, inputs, lm, sae, text, tokenizer
-from sfal.demo.build.inputs import Article, Package
+from sfal.collect.sae.sae import load_sae
 from sfal.errors import ArtifactError, DownloadError
 from sfal.sources import SaeRef
 

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 import sfal
-from sfal.cli import sfal as sfal_command
+from sfal.cli.main import sfal as sfal_command
 
 README = Path(__file__).parents[2] / "README.md"
 MODULES = sorted(

@@ -2,12 +2,12 @@
 
 import pytest
 
-from embeddings import staged
+from embeddings import fixtures
 from servers import s3
 
 
 @pytest.fixture
 def bucket(monkeypatch):
-    with s3.serve(staged.export()) as bucket:
+    with s3.serve(fixtures.export()) as bucket:
         monkeypatch.setenv("SFAL_NEURONPEDIA_URL", bucket.url)
         yield bucket

@@ -14,10 +14,10 @@ from click.testing import CliRunner
 import tiny_embedders as models
 from servers import exports, faults, hub, s3
 from sfal.cli.embeddings import embeddings
-from sfal.embeddings import transfer
-from sfal.embeddings.transfer import Patience
+from sfal.io import http
+from sfal.io.http import Patience
+from sfal.store.embeddings import find_vectors, read_vectors
 from sfal.store.explanations import read_explanations
-from sfal.store.vectors import find_vectors, read_vectors
 
 OTHER = "gemma-2-2b/5-gemmascope-res-16k"
 
@@ -82,7 +82,7 @@ def test_with_nothing_on_disk_the_preset_is_meant(bucket, tmp_path):
 def test_an_error_that_all_layers_share_is_said_once(monkeypatch, tmp_path):
     monkeypatch.setenv("SFAL_NEURONPEDIA_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("SFAL_DATA", str(tmp_path))
-    monkeypatch.setattr(transfer, "Patience", lambda **facts: Patience(attempts=1))
+    monkeypatch.setattr(http, "Patience", lambda **facts: Patience(attempts=1))
     result = run("download")
     assert result.exit_code == 1
     first, rest = result.stderr.splitlines()

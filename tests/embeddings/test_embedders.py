@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tiny_embedders as models
+from sfal.embeddings.checkpointed import encode_texts, remove_pieces
 from sfal.embeddings.embedders import (
     MAX_TOKENS,
     EmbedderRef,
@@ -14,7 +15,6 @@ from sfal.embeddings.embedders import (
     folder_sha256,
     resolve_embedder,
 )
-from sfal.embeddings.encode import encode_texts, remove_pieces
 from sfal.embeddings.model_settings import ModelSettings, settings_for
 from sfal.errors import ArtifactError, DownloadError, InvalidInputError
 

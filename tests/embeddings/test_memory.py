@@ -21,7 +21,7 @@ WIDTH = 1024
 _CODE = """
 import sys
 from peak_memory import peak_memory
-from sfal.cli import main
+from sfal.cli.main import main
 try:
     main(sys.argv[1:])
 except SystemExit as e:

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from embeddings.staged import QUICK, SOURCE, export, folder, texts
+from embeddings.fixtures import QUICK, SOURCE, export, folder, texts
 from servers import exports, faults
-from sfal.embeddings.choose import choose_explanations, explanations_of
-from sfal.embeddings.explanations import Preferences
-from sfal.embeddings.targets import ExplainedSource
 from sfal.errors import ArtifactError, DownloadError, InvalidInputError
+from sfal.explanations.chooser import Preferences
+from sfal.explanations.driver import choose_explanations, explanations_of
 from sfal.store.explanations import explanations_metadata, read_explanations
+from sfal.store.targets import ExplainedSource
 
 
 def test_a_download_that_fails_leaves_no_folder_behind(tmp_path, monkeypatch):

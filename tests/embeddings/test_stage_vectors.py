@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 import tiny_embedders as models
-from embeddings.staged import HUB, QUICK, SOURCE, embed, folder, never, texts
+from embeddings.fixtures import HUB, QUICK, SOURCE, embed, folder, never, texts
 from servers import exports
-from sfal.embeddings.build import embed_explanations
-from sfal.embeddings.choose import choose_explanations, explanations_of
+from sfal.embeddings.driver import embed_explanations
 from sfal.embeddings.embedders import NEURONPEDIA, EmbedderRef, resolve_embedder
 from sfal.errors import ArtifactError, InvalidInputError, LockedError, SettingsMismatchError
-from sfal.store.lock import folder_lock
-from sfal.store.vectors import find_vectors, read_vectors
+from sfal.explanations.driver import choose_explanations, explanations_of
+from sfal.io.lock import folder_lock
+from sfal.store.embeddings import find_vectors, read_vectors
 
 
 def test_vectors_are_of_their_explanations(tmp_path, bucket):

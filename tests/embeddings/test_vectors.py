@@ -6,9 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from sfal.errors import ArtifactError, InvalidInputError
+from sfal.store import embeddings as store_vectors
 from sfal.store import explanations as store
-from sfal.store import vectors as store_vectors
-from sfal.store.vectors import find_vectors, read_vectors, read_vectors_metadata, write_vectors
+from sfal.store.embeddings import find_vectors, read_vectors, read_vectors_metadata, write_vectors
 
 
 def some(n=5, width=3):

@@ -73,12 +73,12 @@ def frames(folder, rng):
 
 
 def ours(root, rng, fired):
+    from sfal.store.embeddings import write_vectors
     from sfal.store.examples import Example, write_examples
     from sfal.store.explanations import make_table, write_explanations
     from sfal.store.manifest import Counts, Manifest
     from sfal.store.parts import Windows
-    from sfal.store.vectors import write_vectors
-    from sfal.store.writer import RunWriter
+    from sfal.store.run_writer import RunWriter
 
     features = np.arange(N, dtype=np.uint32)
     vectors = rng.standard_normal((N, 4)).astype(np.float32)

@@ -8,16 +8,18 @@ from dataclasses import replace
 import numpy as np
 
 from sfal import _core
-from sfal.cli import main
-from sfal.cooc.local_corpus import LocalCorpus
-from sfal.cooc.saes import load_sae
-from sfal.embeddings import bucket
-from sfal.embeddings.explanations import Chooser, Preferences
+from sfal.cli.main import main
+from sfal.collect.corpus.local import LocalCorpus
+from sfal.collect.sae.sae import load_sae
 from sfal.embeddings.export_vectors import parse_vector
-from sfal.embeddings.local_files import read_explanations_file
-from sfal.embeddings.records import RecordReader
 from sfal.errors import InvalidInputError
-from sfal.sources.model import SaeRef
+from sfal.explanations.chooser import Chooser, Preferences
+from sfal.explanations.records import RecordReader
+from sfal.explanations.user_files import read_explanations_file
+from sfal.io import s3
+from sfal.io.atomic import sha256_file
+from sfal.sources.source import SaeRef
+from sfal.store.embeddings import read_vectors, read_vectors_metadata
 from sfal.store.examples import iterate_examples, read_examples_metadata
 from sfal.store.explanations import (
     count_explanations,
@@ -25,12 +27,10 @@ from sfal.store.explanations import (
     explanations_sha256,
     read_explanations,
 )
-from sfal.store.files import sha256_file
 from sfal.store.manifest import Manifest, occurrences_dir, require_same
-from sfal.store.npz import open_histogram
 from sfal.store.parts import read_occurrences
-from sfal.store.published import read_pickled_embeddings
-from sfal.store.vectors import read_vectors, read_vectors_metadata
+from sfal.store.published.histogram import open_histogram
+from sfal.store.published.layout import read_pickled_embeddings
 from sfal.store.verify import verify_run
 
 N_FEATURES = 12
@@ -112,10 +112,10 @@ def listing(folder):
         def get(self, path, sink, limit, query):
             sink.write((folder / "page.xml").read_bytes()[:limit])
 
-    with contextlib.suppress(bucket.TemporaryError):
-        page = bucket._page(Client(), {})
+    with contextlib.suppress(s3.TemporaryError):
+        page = s3._page(Client(), {})
         for item in page.iterfind("{*}Contents"):
-            bucket._object(item, Client.base_url)
+            s3._object(item, Client.base_url)
 
 
 def config(folder):

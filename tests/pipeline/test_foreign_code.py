@@ -9,7 +9,7 @@ import torch
 
 import tiny
 import tiny_embedders
-from sfal.cooc.activations import HookPoint, load_language_model
+from sfal.collect.model.load import HookPoint, load_language_model
 from sfal.embeddings.embedders import SentenceEmbedder, resolve_embedder
 from sfal.errors import ArtifactError, InvalidInputError, SfalError
 

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 import reference
-from cooc import plain
-from servers import exports, s3, worlds
+from collect import oracle
+from servers import exports, hub_content, s3
 from servers import hub as hub_server
-from sfal.store.npz import open_histogram
-from sfal.units import size_text
+from sfal.store.published.histogram import open_histogram
+from sfal.terminal.units import size_text
 
 NAME = "gemma-2-2b/0-gemmascope-res-16k"
-DOCUMENTS = plain.texts(60, seed=3, longest=60)
+DOCUMENTS = oracle.texts(60, seed=3, longest=60)
 K = "12"
-RECORDS = [exports.record(i) for i in range(worlds.N_FEATURES) if i != 3]
+RECORDS = [exports.record(i) for i in range(hub_content.N_FEATURES) if i != 3]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def world(tmp_path_factory):
     """Environment in which the hub and the bucket are local servers."""
     root = tmp_path_factory.mktemp("pipeline")
     with hub_server.serve() as hub, s3.serve(exports.export([RECORDS])) as bucket:
-        worlds.gemma(hub, root, DOCUMENTS)
+        hub_content.gemma(hub, root, DOCUMENTS)
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "SFAL_"))}
         yield {
             **kept,
@@ -56,7 +56,7 @@ def test_run_does_all_stages_and_the_scores_are_those_of_plain_loops(world, tmp_
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "sfal-data" / NAME
     counts, n_windows = open_histogram(next(folder.glob("*cooccurrences.npz")))
-    vectors = np.array([exports.vector(i) for i in range(worlds.N_FEATURES)], dtype=np.float32)
+    vectors = np.array([exports.vector(i) for i in range(hub_content.N_FEATURES)], dtype=np.float32)
     vectors[3] = 0
     expected = reference.ndcg(
         reference.neighbours(reference.phi(np.asarray(counts), n_windows), 1023),
@@ -64,7 +64,7 @@ def test_run_does_all_stages_and_the_scores_are_those_of_plain_loops(world, tmp_
         1023,
     )
     found = rows(tmp_path / "scoring_results.csv")
-    assert len(found) == worlds.N_FEATURES
+    assert len(found) == hub_content.N_FEATURES
     scored = 0
     for row, ndcg in zip(found, expected, strict=True):
         if row["status"] == "scored":
@@ -72,7 +72,7 @@ def test_run_does_all_stages_and_the_scores_are_those_of_plain_loops(world, tmp_
             assert float(row["ndcg_neuronpedia"]) == pytest.approx(ndcg, abs=1e-9)
         else:
             assert row["ndcg_neuronpedia"] == ""
-    assert scored > worlds.N_FEATURES / 2
+    assert scored > hub_content.N_FEATURES / 2
     assert found[3]["status"] in ("unexplained", "dead", "always_on")
 
     again = sfal(world, tmp_path, "run", NAME, *COMMON)
@@ -86,7 +86,7 @@ def test_an_unknown_source_is_named_and_the_others_are_done(world, tmp_path):
     done = sfal(world, tmp_path, "run", "gemma-2-2b/0-gemmascope-res-17k", NAME, *COMMON)
     assert done.returncode == 1
     assert "'gemma-2-2b/0-gemmascope-res-17k'; perhaps gemma-2-2b/0-gemmascope-res-1" in done.stderr
-    assert len(rows(tmp_path / "scoring_results.csv")) == worlds.N_FEATURES
+    assert len(rows(tmp_path / "scoring_results.csv")) == hub_content.N_FEATURES
 
 
 def test_a_dry_run_does_nothing(world, tmp_path):

@@ -6,13 +6,13 @@ from click.testing import CliRunner
 
 from scoring.published_cases import occurrences, write_source
 from sfal import _core
-from sfal.cli import sfal
 from sfal.cli.feature import render
+from sfal.cli.main import sfal
 from sfal.errors import InvalidInputError
+from sfal.scoring.driver import score_selection
 from sfal.scoring.feature import view_feature
-from sfal.scoring.run import score_selection
 from sfal.scoring.score import ScoreSettings, score_source
-from sfal.scoring.select import Selection, select_sources
+from sfal.scoring.selection import Selection, select_sources
 
 NAME = "gemmascope-res-16k/0-gemmascope-res-16k"
 

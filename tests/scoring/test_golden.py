@@ -12,10 +12,10 @@ from scoring.published_cases import (
     write_golden,
     write_npz,
 )
-from sfal.scoring.neighbours import FunctionalLists, ndcg_by_blocks, row_blocks
-from sfal.scoring.run import score_selection
+from sfal.scoring.driver import score_selection
+from sfal.scoring.neighbour_lists import FunctionalLists, ndcg_by_blocks, row_blocks
 from sfal.scoring.score import STATUSES, ScoreSettings
-from sfal.scoring.select import Selection
+from sfal.scoring.selection import Selection
 
 SETTINGS = ScoreSettings()
 

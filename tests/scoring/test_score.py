@@ -18,11 +18,11 @@ from scoring.published_cases import (
     write_source,
 )
 from sfal.errors import ArtifactError, InvalidInputError, SfalError
-from sfal.scoring.chance import beyond_chance
-from sfal.scoring.neighbours import FunctionalLists, ndcg_by_blocks, row_blocks
-from sfal.scoring.run import score_selection
+from sfal.scoring.driver import score_selection
+from sfal.scoring.metrics import beyond_chance
+from sfal.scoring.neighbour_lists import FunctionalLists, ndcg_by_blocks, row_blocks
 from sfal.scoring.score import STATUSES, ScoreSettings, score_source, statuses
-from sfal.scoring.select import Selection, select_sources
+from sfal.scoring.selection import Selection, select_sources
 
 ALL = Selection()
 

@@ -9,12 +9,12 @@ import pytest
 from click.testing import CliRunner
 
 from scoring.published_cases import EMBEDDER, STEM, read_csv, write_golden, write_source
-from sfal.cli import sfal
-from sfal.store.files import write_error
+from sfal.cli.main import sfal
+from sfal.io.atomic import write_error
 
 MODULES = """
 import sys
-from sfal.cli import main
+from sfal.cli.main import main
 try:
     main(sys.argv[1:])
 finally:
@@ -124,7 +124,7 @@ def test_a_folder_that_cannot_be_written_still_gives_the_csv(
         error = OSError(number, "refused by the system")
         raise write_error(tmp_path / "scores.parquet", error) from error
 
-    monkeypatch.setattr("sfal.scoring.run.write_scores", refuse)
+    monkeypatch.setattr("sfal.scoring.driver.write_scores", refuse)
     output = tmp_path / "o.csv"
     result = run("--output", output, data_dir=tmp_path)
     assert result.exit_code == code

@@ -47,9 +47,9 @@ def reader(environment):
 
 
 def _read(what, *names):
-    from sfal.cooc.corpus import open_corpus
-    from sfal.cooc.sae_loaders import _fetch
-    from sfal.hub import list_files
+    from sfal.collect.corpus.open import open_corpus
+    from sfal.collect.sae.loaders import _fetch
+    from sfal.io.hub import list_files
 
     if what == "corpus":
         return list(open_corpus(*names).documents(0))
@@ -63,10 +63,10 @@ def _serve():
     import datasets  # noqa: F401 - not to be counted as time that a fault takes
     from huggingface_hub import constants
 
-    from sfal import hub_client
     from sfal.errors import SfalError
+    from sfal.io import hub_timeouts
 
-    hub_client.READ_SECONDS, hub_client.RATE_SECONDS = READ_SECONDS, RATE_SECONDS
+    hub_timeouts.READ_SECONDS, hub_timeouts.RATE_SECONDS = READ_SECONDS, RATE_SECONDS
     constants.HF_HUB_DOWNLOAD_TIMEOUT = constants.HF_HUB_ETAG_TIMEOUT = READ_SECONDS
     sleep, slept = time.sleep, []
 

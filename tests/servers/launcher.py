@@ -124,8 +124,8 @@ def _child(request):
         file = os.open(f"{request['folder']}/{name}", os.O_WRONLY | os.O_CREAT)
         os.dup2(file, number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    from sfal.cli import main
     from sfal.cli.interrupt import CtrlC
+    from sfal.cli.main import main
 
     entered = CtrlC.__enter__
 

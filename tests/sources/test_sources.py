@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sfal import hub
 from sfal.errors import ArtifactError, DownloadError, InvalidInputError, UnknownSaeError
+from sfal.io import hub
 from sfal.sources import resolve_gemma, resolve_llama, resolve_local, resolve_named, resolve_saelens
 
 REPO = "google/gemma-scope-2b-pt-res"

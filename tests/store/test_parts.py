@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfal.errors import ArtifactError, InvalidInputError
-from sfal.store import files
-from sfal.store import writer as writer_module
-from sfal.store.files import sha256_file
+from sfal.io import atomic
+from sfal.io.atomic import sha256_file
+from sfal.store import run_writer as writer_module
 from sfal.store.manifest import Counts, Manifest
 from sfal.store.parts import Windows, iterate_parts, read_occurrences, read_part
+from sfal.store.run_writer import RunWriter
 from sfal.store.verify import verify_run
-from sfal.store.writer import RunWriter
 
 F = 8
 BUFFER = 4
@@ -24,7 +24,7 @@ BUFFER = 4
 @pytest.fixture(autouse=True, scope="module")
 def _no_waiting_for_the_disk():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "sync", lambda path: None)
+        patch.setattr(atomic, "sync", lambda path: None)
         yield
 
 

@@ -8,7 +8,7 @@ from servers import s3
 from servers.launcher import launcher
 from survival import world as w
 
-IMPORTS = "sentence_transformers, matplotlib.figure, sfal.scoring.run, sfal.scoring.plot"
+IMPORTS = "sentence_transformers, matplotlib.figure, sfal.scoring.driver, sfal.report.plot"
 
 
 @pytest.fixture(scope="session")

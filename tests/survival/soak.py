@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 import tiny
-from sfal.cooc import collect, load
-from sfal.cooc.hooks import HookPoint
-from sfal.cooc.settings import CollectSettings
+from sfal.collect import driver, inputs
+from sfal.collect.model.hook_points import HookPoint
+from sfal.collect.settings import CollectSettings
 from sfal.sources import SaeRef, Source
-from sfal.store.writer import RunWriter
+from sfal.store.run_writer import RunWriter
 
 D, F = 8, 64
 WINDOW, DOCUMENT = 4, 256
@@ -74,18 +74,18 @@ def main(folder, n_windows):
         samples.append(resident())
 
     RunWriter.append = sampling
-    collect.load_corpus = lambda settings: Texts()
-    collect.load_model = lambda jobs, settings: Model()
+    driver.load_corpus = lambda settings: Texts()
+    driver.load_model = lambda jobs, settings: Model()
     n_docs = n_windows * WINDOW // DOCUMENT
     source = Source("m/0-sae", "m", "res", 0, SaeRef("local", path=str(folder / "sae")))
     settings = CollectSettings(
         "made-up", n_docs, WINDOW, max_length=DOCUMENT, device="cpu", histogram="none"
     )
-    [result] = collect.collect([source], settings, folder / "data")
+    [result] = driver.collect([source], settings, folder / "data")
     assert result.error is None, result.error
     manifest = result.manifest
     assert manifest.complete
-    assert load.point(source) == POINT
+    assert inputs.point(source) == POINT
     told = {"n_windows": manifest.n_windows, "n_parts": len(manifest.parts)}
     told["occurrences"] = manifest.counts.occurrences
     quarter = len(samples) // 4

@@ -6,7 +6,7 @@ import signal
 import numpy as np
 import pytest
 
-from sfal.store.lock import folder_lock
+from sfal.io.lock import folder_lock
 from sfal.store.parts import Windows, iterate_parts
 from survival.world import LOCAL, MERGED, N_DOCS, SOURCE, snapshot
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scoring import our_tree
-from sfal.cooc.merge import find_runs, merge_runs
+from scoring import builders
+from sfal.collect.merge import find_runs, merge_runs
+from sfal.io import atomic
 from sfal.scoring.score import score_source
-from sfal.scoring.select import Selection, select_sources
-from sfal.store import files
+from sfal.scoring.selection import Selection, select_sources
 from sfal.store.manifest import Manifest
 from sfal.store.parts import Windows, iterate_parts
 from survival import world as w
@@ -43,7 +43,7 @@ def test_two_million_windows_pass_in_constant_memory(tmp_path):
 
 
 def test_two_hundred_parts_are_merged_into_what_they_hold(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "sync", lambda path: None)
+    monkeypatch.setattr(atomic, "sync", lambda path: None)
     shards = w.write_shards(tmp_path / "shards", n_runs=4, n_parts=50)
     runs = find_runs([shards])[w.MERGED]
     merged = merge_runs(w.MERGED, runs[::-1], tmp_path / "all")
@@ -57,9 +57,9 @@ def test_two_hundred_parts_are_merged_into_what_they_hold(tmp_path, monkeypatch)
 
 
 def test_scores_beside_a_growing_run_are_those_of_what_was_there(tmp_path):
-    folder, _, _ = our_tree.write_our_source(tmp_path, n_features=16)
+    folder, _, _ = builders.write_our_source(tmp_path, n_features=16)
     (folder / "manifest.json").unlink()
-    writer = process("grow.py", folder)
+    writer = process("growing_run.py", folder)
     writer.stdout.readline()  # the first part is there
     (source,) = select_sources(tmp_path, Selection()).sources
     seen = []

@@ -11,12 +11,12 @@ import numpy as np
 
 import tiny
 import tiny_embedders
-from cooc import plain
-from scoring import our_tree
-from servers import exports, worlds
+from collect import oracle
+from scoring import builders
+from servers import exports, hub_content
 from sfal.store.manifest import Counts, Manifest
 from sfal.store.parts import Windows
-from sfal.store.writer import RunWriter
+from sfal.store.run_writer import RunWriter
 
 N_DOCS = 300
 N_FEATURES = 128
@@ -139,16 +139,16 @@ def build(root, hub, bucket):
     hub.add("google/gemma-2-2b", root / "gemma-2-2b")
     tiny.gemma_scope(root / "gemma-scope-2b-pt-res", SAE, 16, N_FEATURES)
     hub.add("google/gemma-scope-2b-pt-res", root / "gemma-scope-2b-pt-res")
-    documents = plain.texts(3 * N_DOCS)
-    plain.write_jsonl(root / "corpus.jsonl", documents)
-    worlds.pile(hub, root, documents)
+    documents = oracle.texts(3 * N_DOCS)
+    oracle.write_jsonl(root / "corpus.jsonl", documents)
+    hub_content.pile(hub, root, documents)
     batches = [[exports.record(i + n) for n in range(8)] for i in range(0, N_FEATURES, 8)]
     bucket.objects.update(exports.export(batches))
     tiny_embedders.embedder(root)
     write_shards(root / "shards", n_runs=3, n_parts=20)
     for layer in (0, 5):
         name = f"gemma-2-2b/{layer}-gemmascope-res-16k"
-        our_tree.write_our_source(root / "counted", name, n_features=200, seed=layer)
+        builders.write_our_source(root / "counted", name, n_features=200, seed=layer)
 
 
 def write_shards(folder, n_runs, n_parts, n_features=32):

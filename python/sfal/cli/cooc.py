@@ -12,8 +12,8 @@ from sfal.cli.options import INTEGERS, MANY, Common, command, fail_for
 from sfal.errors import InvalidInputError, SfalError
 
 if TYPE_CHECKING:
-    from sfal.cooc.collect import CollectResult
-    from sfal.cooc.settings import CollectSettings
+    from sfal.collect.driver import CollectResult
+    from sfal.collect.settings import CollectSettings
     from sfal.sources import Source
 
 _COVERED = 0.25
@@ -201,13 +201,13 @@ def count(
 
         torch.set_num_threads(common.threads)
     if dry_run:
-        from sfal.cooc.estimate import estimate
+        from sfal.collect.dry_run.estimate import estimate
 
         lines, errors = estimate(sources, settings, common.data_dir)
         click.echo("\n".join(lines))
         fail_for([*refused, *errors])
         return
-    from sfal.cooc.collect import collect
+    from sfal.collect.driver import collect
 
     results = collect(sources, settings, common.data_dir)
     for result in results:
@@ -222,7 +222,7 @@ def count(
 
 
 def _settings(common: Common, options: dict[str, Any]) -> "CollectSettings":
-    from sfal.cooc.settings import CollectSettings, Shard
+    from sfal.collect.settings import CollectSettings, Shard
 
     shard = options.pop("shard")
     histogram = options.pop("histogram")
@@ -269,7 +269,7 @@ def _little_covered(result: "CollectResult") -> str | None:
 
 def _examples(result: "CollectResult", data_dir: Path) -> str:
     from sfal.store.examples import read_examples_metadata
-    from sfal.store.paths import data_dir_words
+    from sfal.store.layout import data_dir_words
 
     told = read_examples_metadata(result.folder)
     first, stop = told["documents"]

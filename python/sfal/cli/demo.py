@@ -13,7 +13,7 @@ import click
 
 from sfal.cli.interrupt import stopped
 from sfal.cli.options import Common, command
-from sfal.store.paths import SCORES
+from sfal.store.layout import SCORES
 
 if TYPE_CHECKING:
     from sfal.demo.run import LayerOutcome

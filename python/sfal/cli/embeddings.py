@@ -18,11 +18,11 @@ from sfal.cli.options import Common, command
 from sfal.errors import InvalidInputError, SfalError
 
 if TYPE_CHECKING:
-    from sfal.embeddings.build import EmbeddedSummary
-    from sfal.embeddings.choose import ChosenSummary, DownloadSettings
+    from sfal.embeddings.driver import EmbeddedSummary
     from sfal.embeddings.embedders import Embedder, EmbedderRef
-    from sfal.embeddings.explanations import Preferences
-    from sfal.embeddings.targets import ExplainedSource
+    from sfal.explanations.chooser import Preferences
+    from sfal.explanations.driver import ChosenSummary, DownloadSettings
+    from sfal.store.targets import ExplainedSource
 
 
 @click.group("embeddings")
@@ -120,7 +120,7 @@ class _Stage:
             if self._common.debug:
                 raise
             self._failed = True
-            from sfal.embeddings.answers import UnreachableError
+            from sfal.io.http_errors import UnreachableError
 
             text = str(e)
             # Addresses differ, but a server that does not answer is one error.
@@ -140,7 +140,7 @@ class _Stage:
 
     def sources(self) -> "list[ExplainedSource]":
         """Sources asked for."""
-        from sfal.embeddings.targets import named_source, sources_on_disk
+        from sfal.store.targets import named_source, sources_on_disk
 
         names, model = self._options["names"], self._options["model"]
         preset = [name for name in PRESET_OPTIONS if self._options[name] is not None]
@@ -196,8 +196,8 @@ class _Stage:
 
     def choose(self, source: "ExplainedSource", *, keep_own: bool) -> None:
         """Fetch and choose explanations, and say what was chosen."""
-        from sfal.embeddings.answers import UnreachableError
-        from sfal.embeddings.choose import choose_explanations, holds_own_explanations
+        from sfal.explanations.driver import choose_explanations, holds_own_explanations
+        from sfal.io.http_errors import UnreachableError
 
         file = self._options.get("file")
         own = keep_own and file is None and holds_own_explanations(source, self._common.data_dir)
@@ -214,9 +214,9 @@ class _Stage:
 
     def embed(self, source: "ExplainedSource", ref: "EmbedderRef") -> None:
         """Embed explanations, and say how many."""
-        from sfal.embeddings.build import embed_explanations
-        from sfal.embeddings.choose import explanations_of
+        from sfal.embeddings.driver import embed_explanations
         from sfal.embeddings.embedders import SentenceEmbedder
+        from sfal.explanations.driver import explanations_of
 
         batch_size = self._options["batch_size"]
 
@@ -234,13 +234,13 @@ class _Stage:
         )
 
     def _preferences(self) -> "Preferences":
-        from sfal.embeddings.explanations import Preferences
+        from sfal.explanations.chooser import Preferences
 
         return Preferences(self._options["explainer"] or None, self._options["types"] or None)
 
     def _settings(self) -> "DownloadSettings":
-        from sfal.embeddings.choose import DownloadSettings
-        from sfal.embeddings.transfer import Patience
+        from sfal.explanations.driver import DownloadSettings
+        from sfal.io.http import Patience
 
         # A server that did not answer for one source is asked just once for the next.
         patience = Patience(attempts=1) if self._unreachable else Patience()

@@ -9,7 +9,7 @@ from sfal.cli.options import Common, command, fail_for
 from sfal.errors import SfalError
 
 if TYPE_CHECKING:
-    from sfal.embeddings.explain import LabelSummary
+    from sfal.explanations.from_examples import LabelSummary
 
 
 @command("explain")
@@ -36,7 +36,7 @@ def explain(common: Common, sources: tuple[str, ...], words: int, force: bool) -
     sfal explain my-model/3-my-sae-res
     sfal embeddings embed --source my-model/3-my-sae-res
     """
-    from sfal.embeddings.explain import explain_source
+    from sfal.explanations.from_examples import explain_source
 
     refused: list[SfalError] = []
     for name in dict.fromkeys(sources):

@@ -48,7 +48,7 @@ def feature(
     """
     from sfal.scoring.feature import view_feature
     from sfal.scoring.score import ScoreSettings
-    from sfal.scoring.select import Selection, select_sources
+    from sfal.scoring.selection import Selection, select_sources
 
     selection = Selection(sources=(source,), embeddings=embeddings, explainers=explainer, run=run)
     (found,) = select_sources(common.data_dir, selection).sources

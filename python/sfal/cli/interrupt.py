@@ -13,7 +13,7 @@ from typing import IO, Any, Self
 
 import click
 
-from sfal.store.files import remove_unfinished
+from sfal.io.atomic import remove_unfinished
 
 EXIT_CODE = 130
 """Of a command that was interrupted, as shells have it."""

@@ -23,7 +23,7 @@ def merge(common: Common, folders: tuple[Path, ...]) -> None:
     sfal cooc gemma --shard 2/2 --data-dir b   # on another
     sfal merge a b --data-dir all
     """
-    from sfal.cooc.merge import find_runs, merge_runs
+    from sfal.collect.merge import find_runs, merge_runs
 
     refused: list[SfalError] = []
     for name, runs in find_runs(folders or (common.data_dir,)).items():

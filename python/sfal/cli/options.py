@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from sfal.errors import SfalError
-from sfal.store.paths import DEFAULT_DATA_DIR
+from sfal.store.layout import DEFAULT_DATA_DIR
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def run(
             refused.append(e)
     done = tuple(source.name for sources in groups.values() for source in sources)
     if options["dry_run"]:
-        from sfal.embeddings.estimate import estimate
+        from sfal.embeddings.dry_run import estimate
 
         for line in estimate(done, common.data_dir, models):
             click.echo(line)

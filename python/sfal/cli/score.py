@@ -53,11 +53,11 @@ def score(
     \b
     sfal score --model gemma --layers 0 8 17
     """
-    from sfal.scoring.plot import check_plot, plot_scores
-    from sfal.scoring.run import score_selection
+    from sfal.report.plot import check_plot, plot_scores
+    from sfal.report.text import summary
+    from sfal.scoring.driver import score_selection
     from sfal.scoring.score import ScoreSettings
-    from sfal.scoring.select import Selection
-    from sfal.scoring.summary import summary
+    from sfal.scoring.selection import Selection
 
     if plot is not None:
         check_plot(plot)

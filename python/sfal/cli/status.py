@@ -18,9 +18,9 @@ def status(common: Common, folder: Path | None) -> None:
     \b
     sfal status
     """
-    from sfal.store.inventory import inventory
-    from sfal.store.paths import data_dir_words
-    from sfal.store.tree import source_at
+    from sfal.store.layout import data_dir_words
+    from sfal.store.source_folder import source_at
+    from sfal.store.status import inventory
 
     root, only = folder or common.data_dir, None
     if folder is not None and not folder.is_dir():

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sfal.demo import DATA, N_COUNTED, N_LABELLED, WINDOW_SIZE
 from sfal.errors import ArtifactError
-from sfal.store.files import read_json
+from sfal.io.atomic import read_json
 
 if TYPE_CHECKING:
     from sfal.scoring.feature import FeatureView
@@ -90,8 +90,8 @@ def run_demo(
     ArtifactError
         If the package's data are not there, or the folder holds something else.
     """
-    from sfal.scoring.run import score_selection
-    from sfal.scoring.select import Selection
+    from sfal.scoring.driver import score_selection
+    from sfal.scoring.selection import Selection
 
     sources = _sources()
     layers = " and ".join(str(source.layer) for source in sources)
@@ -134,8 +134,8 @@ def _sources() -> "list[Source]":
 
 
 def _count(sources: "Sequence[Source]", data_dir: Path, device: str) -> None:
-    from sfal.cooc.collect import collect
-    from sfal.cooc.settings import CollectSettings
+    from sfal.collect.driver import collect
+    from sfal.collect.settings import CollectSettings
 
     settings = CollectSettings(
         corpus=str(DATA / "held_out.jsonl.gz"),
@@ -151,12 +151,12 @@ def _count(sources: "Sequence[Source]", data_dir: Path, device: str) -> None:
 
 
 def _label(sources: "Sequence[Source]", data_dir: Path) -> None:
-    from sfal.embeddings.build import embed_explanations
+    from sfal.embeddings.driver import embed_explanations
     from sfal.embeddings.embedders import SentenceEmbedder, resolve_embedder
-    from sfal.embeddings.explain import explain_source
-    from sfal.embeddings.targets import named_source
+    from sfal.explanations.from_examples import explain_source
     from sfal.store.explanations import read_explanations
-    from sfal.store.paths import source_dir
+    from sfal.store.layout import source_dir
+    from sfal.store.targets import named_source
 
     ref = resolve_embedder(str(DATA / "embedder"), EMBEDDER_NAME)
     for source in sources:
@@ -200,8 +200,8 @@ def _outcome(scores: "SourceScores", n_shown: int, n_neighbours: int) -> LayerOu
 def _shuffled(scores: "SourceScores") -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
     """Functional neighbours, and scores with each feature's label given to another one."""
     from sfal import _core
-    from sfal.scoring.chance import beyond_chance
     from sfal.scoring.inputs import open_counts, read_embeddings
+    from sfal.scoring.metrics import beyond_chance
     from sfal.scoring.score import ScoreSettings
 
     top_n = ScoreSettings().top_n

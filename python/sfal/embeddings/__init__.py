@@ -1,1 +1,1 @@
-"""Stage 2: fetch the explanations of features, choose one a feature, embed them."""
+"""Stage 2, second half: embed the chosen explanations."""

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from sfal.embeddings.model_settings import ModelSettings, settings_for
 from sfal.errors import ArtifactError, InvalidInputError, MemoryLimitError, SfalError
-from sfal.store.files import sha256_file
-from sfal.store.paths import check_name
+from sfal.io.atomic import sha256_file
+from sfal.store.layout import check_name
 
 DEFAULT_EMBEDDER = "Qwen/Qwen3-Embedding-0.6B"
 NEURONPEDIA = "neuronpedia"
@@ -239,7 +239,7 @@ def _device(device: str) -> str:
 def _load(ref: EmbedderRef, settings: ModelSettings, device: str) -> Any:
     from sentence_transformers import SentenceTransformer
 
-    from sfal.hub import hub_errors
+    from sfal.io.hub import hub_errors
 
     half = settings.half_on_cuda and device == "cuda"
     try:

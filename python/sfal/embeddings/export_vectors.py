@@ -13,11 +13,11 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sfal.embeddings.neuronpedia import Export
-from sfal.embeddings.records import RecordReader
 from sfal.errors import ArtifactError
-from sfal.store.arrow import to_numpy
-from sfal.store.files import write_error
+from sfal.explanations.neuronpedia import Export
+from sfal.explanations.records import RecordReader
+from sfal.io.arrow import to_numpy
+from sfal.io.atomic import write_error
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfal.errors import ArtifactError, InvalidInputError
-from sfal.scoring.chance import beyond_chance
+from sfal.io.atomic import read_json
 from sfal.scoring.inputs import open_counts, read_embeddings
+from sfal.scoring.metrics import beyond_chance
 from sfal.scoring.score import STATUSES, ScoreSettings, Status, is_live, statuses
-from sfal.scoring.select import SourceInput
-from sfal.store.files import read_json
-from sfal.store.paths import MANIFEST
+from sfal.scoring.selection import SourceInput
+from sfal.store.layout import MANIFEST
 
 _NEURONPEDIA = "https://www.neuronpedia.org"
 

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfal.errors import ArtifactError, InvalidInputError, SfalError
+from sfal.store.layout import EXPLANATIONS
 from sfal.store.manifest import Manifest, has_manifest
-from sfal.store.npz import inspect_histogram
-from sfal.store.paths import EXPLANATIONS
-from sfal.store.published import SUFFIX as PICKLED
-from sfal.store.published import (
+from sfal.store.published.histogram import inspect_histogram
+from sfal.store.published.layout import SUFFIX as PICKLED
+from sfal.store.published.layout import (
     explainer_of,
     find_histograms,
     read_pickled_embeddings,
@@ -156,7 +156,7 @@ def read_embeddings(
 def _our_embeddings(
     path: Path, stem: str, source_name: str, folder: Path, n_features: int
 ) -> tuple[NDArray[np.float32], dict[int, str], str]:
-    from sfal.store.vectors import read_vectors
+    from sfal.store.embeddings import read_vectors
 
     features, vectors, metadata = read_vectors(path)
     made_for = metadata.get("source")

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfal.errors import ArtifactError, InvalidInputError, SfalError
-from sfal.scoring.chance import beyond_chance
 from sfal.scoring.inputs import CountsInput, Embeddings, open_counts, read_embeddings
-from sfal.scoring.neighbours import BLOCK_BYTES, FunctionalLists, ndcg_by_blocks, row_blocks
-from sfal.scoring.select import EmbeddingsFile, SourceInput
+from sfal.scoring.metrics import beyond_chance
+from sfal.scoring.neighbour_lists import BLOCK_BYTES, FunctionalLists, ndcg_by_blocks, row_blocks
+from sfal.scoring.selection import EmbeddingsFile, SourceInput
 
 _log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ def score_source(source: SourceInput, settings: ScoreSettings | None = None) -> 
     Parameters
     ----------
     source : SourceInput
-        As :func:`sfal.scoring.select.select_sources` finds it.
+        As :func:`sfal.scoring.selection.select_sources` finds it.
     settings : ScoreSettings, optional
 
     Returns

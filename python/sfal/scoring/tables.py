@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sfal.io.arrow import from_numpy, from_texts
+from sfal.io.atomic import atomic_path
 from sfal.scoring.score import STATUSES, EmbeddingScores, SourceScores
-from sfal.store.arrow import from_numpy, from_texts
-from sfal.store.files import atomic_path
-from sfal.store.paths import SCORES
+from sfal.store.layout import SCORES
 
 if TYPE_CHECKING:
     import pyarrow as pa

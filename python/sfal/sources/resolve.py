@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from sfal.errors import ArtifactError, InvalidInputError, UnknownSaeError
-from sfal.sources.model import SaeRef, Site, Source
 from sfal.sources.registry import RegistryEntry, registry
 from sfal.sources.scopes import model_name
+from sfal.sources.source import SaeRef, Site, Source
 
 _HOOKS: dict[str, Site] = {
     "hook_resid_post": "res",
@@ -191,7 +191,7 @@ def _scope_site(entry: RegistryEntry) -> Site:
 def _saelens_config(entry: RegistryEntry) -> dict[str, Any]:
     from sae_lens.loading.pretrained_sae_loaders import load_sae_config_from_huggingface
 
-    from sfal.hub import hub_errors
+    from sfal.io.hub import hub_errors
 
     with hub_errors(f"the configuration of {entry.release} {entry.sae_id} ({entry.repo_id})"):
         return dict(load_sae_config_from_huggingface(entry.release, entry.sae_id))

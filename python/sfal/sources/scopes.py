@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal, cast
 
 from sfal.errors import DownloadError, InvalidInputError, UnknownSaeError
-from sfal.sources.model import SaeRef, Site, Source
 from sfal.sources.presets import PRESETS
 from sfal.sources.registry import by_path, neuronpedia_id
+from sfal.sources.source import SaeRef, Site, Source
 
 _DEFAULT_L0 = 100
 """L0 that is aimed at where Neuronpedia explains no variant (paper, section 4)."""
@@ -156,7 +156,7 @@ def _gemma_variants(repo_id: str, online: bool) -> list[str]:
     """Folders of a Gemma Scope repository that hold an SAE of a layer."""
     known = by_path(repo_id)
     if online:
-        from sfal.hub import list_files
+        from sfal.io.hub import list_files
 
         try:
             paths = [

@@ -1,1 +1,1 @@
-"""Where everything lies on disk: names, atomic writes, manifests, readers and writers."""
+"""Our data tree on disk: its layout, manifests, parts, readers and writers."""

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from sfal.errors import ArtifactError, SfalError
-from sfal.store.arrow import from_numpy, from_strings
-from sfal.store.files import atomic_path
+from sfal.io.arrow import from_numpy, from_strings
+from sfal.io.atomic import atomic_path
+from sfal.store.layout import EXAMPLES
 from sfal.store.manifest import Manifest, has_manifest
-from sfal.store.paths import EXAMPLES
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfal.errors import ArtifactError
-from sfal.store.arrow import from_numpy, from_strings, to_numpy
-from sfal.store.files import atomic_path
-from sfal.store.paths import EXPLANATIONS
+from sfal.io.arrow import from_numpy, from_strings, to_numpy
+from sfal.io.atomic import atomic_path
+from sfal.store.layout import EXPLANATIONS
 
 if TYPE_CHECKING:
     import pyarrow as pa

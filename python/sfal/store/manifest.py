@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from sfal.errors import ArtifactError, SettingsMismatchError
-from sfal.store.files import read_json, write_json
-from sfal.store.paths import MANIFEST, OCCURRENCES
+from sfal.io.atomic import read_json, write_json
+from sfal.store.layout import MANIFEST, OCCURRENCES
 
 FORMAT = 1
 """Version of the manifest's layout."""

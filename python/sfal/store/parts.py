@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfal.errors import ArtifactError, InvalidInputError
-from sfal.store.arrow import to_numpy
-from sfal.store.files import atomic_path, sha256_file
+from sfal.io.arrow import to_numpy
+from sfal.io.atomic import atomic_path, sha256_file
 from sfal.store.manifest import Manifest, Part, has_manifest, occurrences_dir
-from sfal.store.tree import source_folders
+from sfal.store.source_folder import source_folders
 
 if TYPE_CHECKING:
     from sfal._core import Occurrences

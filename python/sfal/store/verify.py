@@ -6,13 +6,13 @@ from functools import partial
 from pathlib import Path
 
 from sfal.errors import ArtifactError, InvalidInputError, SfalError
+from sfal.io.atomic import sha256_file
+from sfal.store.embeddings import find_vectors, read_vectors
 from sfal.store.examples import iterate_examples
 from sfal.store.explanations import read_explanations
-from sfal.store.files import sha256_file
+from sfal.store.layout import EXAMPLES, EXPLANATIONS, MANIFEST, SCORES
 from sfal.store.manifest import Manifest
 from sfal.store.parts import read_part
-from sfal.store.paths import EXAMPLES, EXPLANATIONS, MANIFEST, SCORES
-from sfal.store.vectors import find_vectors, read_vectors
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The stages as functions over arrays and tables: what a notebook calls."""

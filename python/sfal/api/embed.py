@@ -1,0 +1,76 @@
+"""Vectors of texts in memory."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfal.embeddings.checkpointed import encode_texts
+from sfal.embeddings.embedders import DEFAULT_EMBEDDER, SentenceEmbedder, resolve_embedder
+from sfal.errors import InvalidInputError
+
+
+def embed_texts(
+    texts: Sequence[str | None],
+    model: str = DEFAULT_EMBEDDER,
+    *,
+    device: str = "auto",
+    batch_size: int = 32,
+    trust_remote_code: bool = False,
+) -> NDArray[np.float32]:
+    """Embed explanations, a vector each.
+
+    Parameters
+    ----------
+    texts : sequence of str or None
+        Explanation of each feature; None or an empty text: it has none.
+    model : str
+        Hub id, or path of a folder with a sentence-transformers model.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    batch_size : int
+        Texts in a batch.
+    trust_remote_code : bool
+        Whether code that comes with the model may run.
+
+    Returns
+    -------
+    embeddings : ndarray of shape (len(texts), D), float32
+        As :func:`sfal.score_features` takes them: not normalised, zero where
+        there is no text. Neither order nor repetition changes a vector.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no text at all, or no such folder.
+    DownloadError
+        If the model cannot be fetched.
+    ArtifactError
+        If it cannot be loaded.
+
+    Examples
+    --------
+    By the word vectors that the package carries for its demo; the default is a
+    real embedder.
+
+    >>> from sfal.demo import DATA
+    >>> vectors = embed_texts(["a city", None, "a town", "an opera"], str(DATA / "embedder"))
+    >>> vectors.shape
+    (4, 64)
+    >>> bool(vectors[0] @ vectors[2] > vectors[0] @ vectors[3])
+    True
+    """
+    rows = [i for i, text in enumerate(texts) if text]
+    if not rows:
+        raise InvalidInputError("texts: there is none to embed")
+    ref = resolve_embedder(model, trust_remote_code=trust_remote_code)
+    embedder = SentenceEmbedder(ref, device, batch_size)
+    with TemporaryDirectory(prefix="sfal-") as folder:
+        found = encode_texts(
+            [text for text in texts if text], embedder, Path(folder), "embedding", batch_size
+        )
+    embeddings = np.zeros((len(texts), found.shape[1]), dtype=np.float32)
+    embeddings[rows] = found
+    return embeddings

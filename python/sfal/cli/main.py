@@ -1,0 +1,162 @@
+"""The ``sfal`` command: one small module a command, loaded when it is called."""
+
+import logging
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from sfal.cli.interrupt import EXIT_CODE, CtrlC, Interrupted
+from sfal.errors import SfalError
+from sfal.io.atomic import remove_unfinished
+
+_COMMANDS = {
+    "demo": ("sfal.cli.demo:demo", "See all stages work, on a tiny model in this package."),
+    "cooc": ("sfal.cli.cooc:cooc", "Count which features occur together (stage 1)."),
+    "embeddings": (
+        "sfal.cli.embeddings:embeddings",
+        "Fetch explanations and embed them (stage 2).",
+    ),
+    "explain": (
+        "sfal.cli.explain:explain",
+        "Label features by their top tokens, where nobody has explained them.",
+    ),
+    "score": ("sfal.cli.score:score", "Compare the two neighbourhoods of each feature (stage 3)."),
+    "run": ("sfal.cli.run:run", "Do all stages for some sources."),
+    "merge": ("sfal.cli.merge:merge", "Join runs of one source that were counted apart."),
+    "feature": ("sfal.cli.feature:feature", "Show one feature with both its neighbourhoods."),
+    "sources": ("sfal.cli.sources:sources", "List the SAEs that can be named."),
+    "status": ("sfal.cli.status:status", "Show what lies on disk and what is missing."),
+    "verify": ("sfal.cli.verify:verify", "Check what lies on disk against its hashes."),
+}
+
+
+class _Group(click.Group):
+    """A group that imports a command's module when the command is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
+        loaded: click.Command = getattr(import_module(module), attribute)
+        return loaded
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as e:
+            # click looks for near names among the commands that are loaded only.
+            raise click.NoSuchCommand(e.command_name, possibilities=_COMMANDS, ctx=ctx) from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        click.echo(f"sfal {version('sfal')}")
+        ctx.exit()
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Version."
+)
+def sfal() -> None:
+    """Semantic-functional alignment scores for sparse autoencoder features.
+
+    Do the features that mean the same also work together? Count which features
+    of an SAE occur together, embed their explanations, compare the two
+    neighbourhoods of every feature.
+
+    \b
+    sfal cooc gemma --k 256
+    sfal embeddings all --model gemma
+    sfal score --model gemma
+    """
+
+
+def main(args: list[str] | None = None) -> Any:
+    """Run the command line and leave with its exit code.
+
+    0: all done. 1: something was refused or failed, said in a line or two on
+    standard error. 2: the command line itself is wrong. 130: interrupted.
+    """
+    words = sys.argv[1:] if args is None else args
+    debug = "--debug" in words
+    ctrl_c = CtrlC()
+    try:
+        with ctrl_c:
+            _quieten(debug)
+            code = _run(words)
+            if ctrl_c.pressed:  # and swallowed on its way
+                raise KeyboardInterrupt
+    except BrokenPipeError:
+        # The reader went away (`sfal sources | head`); nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except (KeyboardInterrupt, Exception) as e:
+        ended = isinstance(e, click.ClickException | KeyboardInterrupt)
+        if debug and not ctrl_c.pressed and not ended:
+            raise
+        # Whatever it was taken for on its way, such as an import that fails.
+        taken_for = ctrl_c.pressed and not isinstance(e, KeyboardInterrupt)
+        error = Interrupted() if taken_for else _shown(e)
+        error.show()
+        code = error.exit_code
+    if ctrl_c.pressed:
+        # The libraries take their time to end; a thread of ours may still be writing.
+        sys.stdout.flush()
+        remove_unfinished()
+        os._exit(EXIT_CODE)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _run(words: list[str]) -> Any:
+    """What click's own main does, which would put an empty line in front of what Ctrl-C says."""
+    if os.environ.get("_SFAL_COMPLETE"):
+        return sfal.main(args=words, prog_name="sfal")
+    try:
+        with sfal.make_context("sfal", list(words)) as context:
+            return sfal.invoke(context)
+    except click.exceptions.Exit as e:
+        return e.exit_code
+
+
+def _shown(error: BaseException) -> click.ClickException:
+    if isinstance(error, click.ClickException):
+        return error
+    if isinstance(error, KeyboardInterrupt):
+        return Interrupted(str(error))
+    if isinstance(error, MemoryError) and not isinstance(error, SfalError):
+        return click.ClickException(
+            "out of memory; a smaller --batch-tokens or fewer layers at a time need less"
+        )
+    if isinstance(error, SfalError | OSError):
+        return click.ClickException(str(error))
+    return click.ClickException(
+        f"{type(error).__name__}: {error} (unexpected; --debug shows where)"
+    )
+
+
+def _quieten(debug: bool) -> None:
+    """Keep the libraries' own reports off the terminal, unless asked for."""
+    logging.basicConfig(level=logging.DEBUG if debug else logging.ERROR, format="%(message)s")
+    logging.getLogger("sfal").setLevel(logging.DEBUG if debug else logging.WARNING)
+    if not debug:
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("HF_HUB_VERBOSITY", "error")
+        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+        import warnings
+
+        warnings.simplefilter("ignore")

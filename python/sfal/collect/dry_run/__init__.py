@@ -1,0 +1,1 @@
+"""What a run would download, compute and store."""

@@ -1,0 +1,1 @@
+"""Max-activating examples of each feature, in documents of their own."""

@@ -1,0 +1,112 @@
+"""The strongest tokens of every feature, gathered document by document."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sfal.collect.model.oom import device_memory
+from sfal.collect.sae.sae import Sae
+
+TOP = 20
+"""Examples a feature."""
+
+_ROWS = 1 << 14
+"""Features whose examples are put in order at once."""
+
+
+class Strongest:
+    """The strongest tokens of each feature so far, at most one a document.
+
+    Of equal ones the first of the corpus stays in front. Memory: 16 bytes a
+    feature and place, besides the documents that are being added.
+
+    Parameters
+    ----------
+    n_features : int
+        Features of the SAE.
+    device : torch.device
+        Where the numbers are kept.
+    top : int
+        Places a feature.
+    """
+
+    def __init__(self, n_features: int, device: torch.device, top: int = TOP) -> None:
+        shape = (n_features, top)
+        self.values = torch.zeros(shape, device=device)
+        self.documents = torch.full(shape, -1, dtype=torch.int64, device=device)
+        self.positions = torch.zeros(shape, dtype=torch.int32, device=device)
+
+    def add(self, first: int, values: Tensor, positions: Tensor) -> None:
+        """Take some consecutive documents.
+
+        Parameters
+        ----------
+        first : int
+            Ordinal of the first document.
+        values : Tensor of shape (documents, n_features), float32
+            Strongest activation in each document; 0 or less: it does not fire there.
+        positions : Tensor of shape (documents, n_features), int32
+            Where.
+        """
+        top = self.values.shape[1]
+        better = (values.amax(0) > self.values[:, -1]).nonzero()[:, 0]
+        ordinals = torch.arange(first, first + len(values), device=values.device)
+        for some in torch.split(better, _ROWS):
+            # Stable, so that of equal ones the first document's comes first; topk promises nothing.
+            joined = torch.cat([self.values[some], values[:, some].T], 1)
+            ordered, chosen = joined.sort(dim=1, descending=True, stable=True)
+            chosen = chosen[:, :top]
+            self.values[some] = ordered[:, :top].clamp_(min=0)
+            documents = torch.cat([self.documents[some], ordinals.expand(len(some), -1)], 1)
+            self.documents[some] = documents.gather(1, chosen)
+            places = torch.cat([self.positions[some], positions[:, some].T], 1)
+            self.positions[some] = places.gather(1, chosen)
+
+    def restore(
+        self,
+        values: NDArray[np.float32],
+        documents: NDArray[np.int64],
+        positions: NDArray[np.int32],
+    ) -> None:
+        """Take up what another one had come to."""
+        self.values.copy_(torch.from_numpy(values))
+        self.documents.copy_(torch.from_numpy(documents))
+        self.positions.copy_(torch.from_numpy(positions))
+
+    def referenced(self) -> NDArray[np.int64]:
+        """Ordinals of the documents that are named, rising."""
+        found: NDArray[np.int64] = np.unique(self.documents[self.values > 0].cpu().numpy())
+        return found
+
+
+def strongest_tokens(x: Tensor, sae: Sae, max_elements: int) -> tuple[Tensor, Tensor]:
+    """Of each feature the greatest activation in a document, and its first token that has it.
+
+    Parameters
+    ----------
+    x : Tensor of shape (tokens, d_in)
+        Activations of one document.
+    sae : Sae
+        Whose features.
+    max_elements : int
+        Most activations of tokens and features held at once.
+
+    Returns
+    -------
+    values : Tensor of shape (n_features,), float32
+    rows : Tensor of shape (n_features,), int64
+        Row of `x`.
+    """
+    best = torch.full((sae.n_features,), -torch.inf, device=sae.device)
+    rows = torch.zeros(sae.n_features, dtype=torch.int64, device=sae.device)
+    step = max(max_elements // sae.n_features, 1)
+    too_much = f"activations of {sae.n_features} features do not fit the memory of {sae.device}"
+    with device_memory(too_much):
+        for start in range(0, len(x), step):
+            values, at = sae.strengths(x[start : start + step]).max(0)
+            values = values.float()
+            greater = values > best
+            best = torch.where(greater, values, best)
+            rows = torch.where(greater, at + start, rows)
+    return best, rows

@@ -1,0 +1,1 @@
+"""Sparse autoencoders: file layouts, loaders, gates."""

@@ -1,1 +1,0 @@
-"""The recipe that makes the miniature: `python -m sfal.demo.build`."""

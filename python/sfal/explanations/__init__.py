@@ -1,0 +1,1 @@
+"""Stage 2, first half: fetch explanations and choose one per feature."""

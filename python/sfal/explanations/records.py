@@ -1,0 +1,218 @@
+"""Records of Neuronpedia's export: both shapes that are in use, checked field by field.
+
+The database's own export and the batch-autointerp writer share ``index`` and
+``description``; every other field may be missing. What does not hold up is
+left out and counted, never guessed.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sfal.errors import ArtifactError
+from sfal.io.gzip_lines import DamagedGzipError, ExpansionLimits, lines
+
+MAX_FEATURES = 1 << 24
+"""Features an SAE may have: no larger one has been published."""
+MAX_TEXT = 10_000
+"""Characters of an explanation; they are sentences."""
+MAX_NAME = 200
+"""Characters of a type's or an explainer's name."""
+UNNAMED = "unnamed"
+"""Type or explainer of a record that names none."""
+
+_INDEX = re.compile(r"[0-9]{1,9}")
+
+
+class Record(NamedTuple):
+    """One explanation of one feature."""
+
+    id: str | None
+    """Neuronpedia's own key, where the record has one."""
+    feature: int
+    """Index in the SAE."""
+    text: str
+    """The explanation, without white space around it."""
+    type: str
+    """How it was made, such as ``oai_token-act-pair``."""
+    explainer: str
+    """Model that made it, such as ``gpt-4o-mini``."""
+    vector: object
+    """``embedding`` as it came: text, list, or None."""
+
+
+class DamagedBatchError(ArtifactError):
+    """A batch on disk is no valid gzip any more."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"{path} is damaged ({reason}); `sfal embeddings download` fetches it again"
+        )
+        self.path = path
+
+
+@dataclass(frozen=True)
+class RecordReader:
+    """Reads the records of an export's batches.
+
+    Parameters
+    ----------
+    source : str or None
+        ``model/source`` that the records must be of, where they say so.
+    n_features : int or None
+        Features of the SAE, where known; a record beyond is left out.
+    limits : ExpansionLimits
+        What a batch may expand to.
+    """
+
+    source: str | None = None
+    n_features: int | None = None
+    limits: ExpansionLimits = field(default_factory=ExpansionLimits)
+
+    def read(
+        self, batches: tuple[Path, ...], left_out: Counter[str], *, vectors: bool = False
+    ) -> Iterator[Record]:
+        """Yield the usable records in order.
+
+        Parameters
+        ----------
+        batches : tuple of Path
+            Gzipped JSON lines.
+        left_out : Counter
+            Counts the others by reason.
+        vectors : bool
+            Whether to keep ``embedding``, which is most of a record.
+
+        Raises
+        ------
+        DamagedBatchError
+            If a batch cannot be decompressed.
+        """
+        for path in batches:
+            try:
+                for line in lines(path, self.limits):
+                    if line is None:
+                        left_out["line too long"] += 1
+                    elif line and not line.isspace():
+                        try:
+                            yield self._record(line, vectors)
+                        except _UnusableError as e:
+                            left_out[str(e)] += 1
+            except DamagedGzipError as e:
+                raise DamagedBatchError(path, str(e)) from e
+            except OSError as e:
+                raise ArtifactError(f"cannot read {path}: {e.strerror}") from e
+
+    def _record(self, line: bytes, vectors: bool) -> Record:
+        try:
+            fields = json.loads(line.decode("utf-8"))
+        except UnicodeDecodeError as e:
+            raise _UnusableError("invalid UTF-8") from e
+        except (ValueError, RecursionError) as e:
+            raise _UnusableError("invalid JSON") from e
+        if not isinstance(fields, dict):
+            raise _UnusableError("no JSON object")
+        self._check_origin(fields)
+        return Record(
+            id=_id(fields.get("id")),
+            feature=feature_number(fields.get("index"), self.n_features),
+            text=explanation_text(fields.get("description")),
+            type=kind_name(fields.get("typeName"), "type"),
+            explainer=kind_name(fields.get("explanationModelName"), "explainer"),
+            vector=fields.get("embedding") if vectors else None,
+        )
+
+    def _check_origin(self, fields: dict[str, Any]) -> None:
+        model, layer = fields.get("modelId"), fields.get("layer")
+        if self.source is None or model is None or layer is None:
+            return
+        if not isinstance(model, str) or not isinstance(layer, str):
+            raise _UnusableError("modelId or layer is no text")
+        if f"{model}/{layer}" != self.source:
+            raise _UnusableError(OTHER_SOURCE)
+
+
+OTHER_SOURCE = "of another source"
+BEYOND_WIDTH = "index beyond the SAE's width"
+
+
+class _UnusableError(ValueError):
+    """A field does not hold up; the message is the reason that is counted."""
+
+
+def feature_number(value: object, n_features: int | None = None) -> int:
+    """Feature index of a field that holds an integer or its decimal digits.
+
+    Raises
+    ------
+    ValueError
+        With the reason, if it holds anything else.
+    """
+    if value is None:
+        raise _UnusableError("no index")
+    if isinstance(value, str) and _INDEX.fullmatch(value.strip()):
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MAX_FEATURES:
+        raise _UnusableError("index is no feature number")
+    if n_features is not None and value >= n_features:
+        raise _UnusableError(BEYOND_WIDTH)
+    return value
+
+
+def explanation_text(value: object) -> str:
+    """Explanation of a field, as plain text without white space around it.
+
+    Raises
+    ------
+    ValueError
+        With the reason, if it holds none.
+    """
+    if value is None:
+        raise _UnusableError("no explanation")
+    if not isinstance(value, str):
+        raise _UnusableError("explanation is no text")
+    text = value.strip()
+    if not text:
+        raise _UnusableError("empty explanation")
+    if len(text) > MAX_TEXT:
+        raise _UnusableError("explanation too long")
+    if not _is_plain(text):
+        raise _UnusableError("explanation is no valid text")
+    return text
+
+
+def kind_name(value: object, what: str, missing: str = UNNAMED) -> str:
+    """Name of a type or an explainer; `missing` where there is none.
+
+    Raises
+    ------
+    ValueError
+        With the reason, if it is no name.
+    """
+    if value is None or value == "":
+        return missing
+    if not isinstance(value, str):
+        raise _UnusableError(f"{what} is no text")
+    name = value.strip()
+    if not name or len(name) > MAX_NAME or not name.isprintable():
+        raise _UnusableError(f"{what} is no usable name")
+    return name
+
+
+def _id(value: object) -> str | None:
+    return value if isinstance(value, str) and 0 < len(value) <= MAX_NAME else None
+
+
+def _is_plain(text: str) -> bool:
+    """Without NUL, and without halves of surrogate pairs, which no file can hold."""
+    if "\0" in text:
+        return False
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Bytes: files, locks, downloads and the hub. Knows nothing of features or windows."""

@@ -1,0 +1,173 @@
+"""The model hub's errors in one place, said in a way that helps."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sfal.errors import DownloadError, SfalError
+from sfal.io.hub_timeouts import TooSlowError, bound_waiting
+
+
+@contextmanager
+def hub_errors(what: str, otherwise: str = "") -> Iterator[None]:
+    """Turn whatever a hub client raises inside the block into one clear error.
+
+    Parameters
+    ----------
+    what : str
+        What is being fetched, such as ``model google/gemma-2-2b``.
+    otherwise : str
+        What the user may do instead, such as another flag.
+
+    Raises
+    ------
+    DownloadError
+        For a gated, missing or unreachable repository.
+    """
+    bound_waiting()
+    try:
+        yield
+    except Exception as e:
+        if isinstance(e, SfalError) and not isinstance(e, TooSlowError):
+            raise
+        reason = _reason(e)
+        if reason is None:
+            raise
+        hint = f"; {otherwise}" if otherwise else ""
+        raise DownloadError(f"cannot fetch {what}: {reason}{hint}") from e
+
+
+def list_files(repo_id: str, revision: str | None = None) -> list[str]:
+    """Paths of all files in a model repository of the hub."""
+    from huggingface_hub import list_repo_files
+
+    with hub_errors(f"the list of files of {repo_id}"):
+        return list(list_repo_files(repo_id, revision=revision))
+
+
+def bytes_to_fetch(repo_id: str, folder: str = "", revision: str | None = None) -> dict[str, int]:
+    """Files of a model repository, and the bytes that fetching each would bring.
+
+    Only the list of files is asked for.
+
+    Parameters
+    ----------
+    repo_id : str
+        Repository on the hub.
+    folder : str
+        Folder in it to look below.
+    revision : str, optional
+        Commit, branch or tag.
+
+    Returns
+    -------
+    dict of str to int
+        Path -> bytes; 0 for a file that lies in the local cache.
+
+    Raises
+    ------
+    DownloadError
+        If the hub cannot be asked, or does not tell.
+    """
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    # The cache names contents by what the hub calls their ETag, whatever commit they are of.
+    repository = repo_folder_name(repo_id=repo_id, repo_type="model")
+    blobs = Path(constants.HF_HUB_CACHE) / repository / "blobs"
+    with hub_errors(f"the list of files of {repo_id}"):
+        about = HfApi().model_info(repo_id, revision=revision, files_metadata=True)
+    return {
+        file.rfilename: 0
+        if (blobs / str(file.lfs.sha256 if file.lfs else file.blob_id)).exists()
+        else file.size or 0
+        for file in about.siblings or ()
+        if file.rfilename.startswith(f"{folder}/" if folder else "")
+    }
+
+
+def cached_files(repo_id: str, folder: str = "", revision: str | None = None) -> list[str]:
+    """Files of a model repository that lie in the local cache; the hub is not asked.
+
+    Parameters
+    ----------
+    repo_id : str
+        Repository on the hub.
+    folder : str
+        Folder in it to look below.
+    revision : str, optional
+        Commit, branch or tag.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        found = snapshot_download(repo_id, revision=revision, local_files_only=True)
+    except (LocalEntryNotFoundError, HFValidationError):
+        return []
+    root = Path(found)
+    below = root / folder
+    return [path.relative_to(root).as_posix() for path in below.rglob("*") if path.is_file()]
+
+
+def is_offline() -> bool:
+    """Whether the hub's own switch keeps it from being asked."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+_GATED = (
+    "it is gated; accept its licence on the hub's page and set HF_TOKEN to a token of that account"
+)
+_OFFLINE = "it is not in the local cache and HF_HUB_OFFLINE is set; unset it or fetch it beforehand"
+_NO_NETWORK = "the hub cannot be reached; check the network and HF_ENDPOINT"
+
+
+def _reason(error: BaseException) -> str | None:
+    """Why a fetch failed, from an exception or from one it was raised from."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    unreachable = False
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        reason = _of_one(current)
+        if reason == _NO_NETWORK:
+            unreachable = True  # a cause further down may say more
+        elif reason is not None:
+            return reason
+        current = current.__cause__ or current.__context__
+    return _NO_NETWORK if unreachable else None
+
+
+def _of_one(error: BaseException) -> str | None:
+    from huggingface_hub import errors
+
+    if isinstance(error, TooSlowError):
+        return str(error)
+    if isinstance(error, errors.GatedRepoError):
+        return _GATED
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return "there is no such repository, or it is private and HF_TOKEN does not open it"
+    if isinstance(error, errors.RevisionNotFoundError):
+        return "there is no such revision in its repository"
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        return _OFFLINE
+    if isinstance(error, errors.RemoteEntryNotFoundError):
+        return f"the repository has no such file ({str(error).splitlines()[0]})"
+    if isinstance(error, errors.LocalEntryNotFoundError):
+        from huggingface_hub import constants
+
+        return _OFFLINE if constants.HF_HUB_OFFLINE else _NO_NETWORK
+    if isinstance(error, errors.HfHubHTTPError):
+        status = getattr(error.response, "status_code", None)
+        if status in (401, 403):
+            return f"access was refused (HTTP {status}); set HF_TOKEN to a token that may read it"
+        return f"the hub answered HTTP {status}; try again later"
+    if isinstance(error, errors.HFValidationError):
+        return "this is neither a folder here nor a valid name on the hub"
+    if isinstance(error, (ConnectionError, TimeoutError)) or type(error).__module__.startswith(
+        ("httpx", "requests", "urllib3", "aiohttp")
+    ):
+        return _NO_NETWORK
+    return None

@@ -1,0 +1,1 @@
+"""Everything that draws: the summary in words, the plots."""

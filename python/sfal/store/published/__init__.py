@@ -1,0 +1,1 @@
+"""Readers of the published scripts' files: histograms and pickled embeddings."""

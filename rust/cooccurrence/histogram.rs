@@ -1,0 +1,230 @@
+//! The dense symmetric co-occurrence counts, as the published files hold them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rayon::prelude::*;
+
+use crate::context::{Job, zeros};
+use crate::cooccurrence::validate::{Bytes, Rules, as_bytes, copy_row, get};
+use crate::cooccurrence::{add_pairs, check_dense};
+use crate::error::{Error, Result};
+use crate::measures::check_windows;
+use crate::occurrences::Occurrences;
+
+#[derive(Clone)]
+enum Counts {
+    Owned(Arc<Vec<u32>>),
+    Borrowed(Arc<dyn Bytes>),
+}
+
+/// Co-occurrence counts of all pairs of features, 4 F² bytes.
+#[derive(Clone)]
+pub struct Histogram {
+    n_features: usize,
+    n_windows: u64,
+    counts: Counts,
+    /// Whether the counts are known to be such as windows can have.
+    checked: Arc<AtomicBool>,
+}
+
+impl fmt::Debug for Histogram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Histogram")
+            .field("n_features", &self.n_features)
+            .field("n_windows", &self.n_windows)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Histogram {
+    /// All counts 0.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for no feature, [`Error::Memory`] where 4 F² bytes exceed the limit.
+    pub fn new(n_features: usize, job: &Job) -> Result<Self> {
+        Occurrences::new(n_features)?;
+        check_dense(n_features, 4, job)?;
+        Ok(Self {
+            n_features,
+            n_windows: 0,
+            counts: Counts::Owned(Arc::new(zeros(n_features * n_features))),
+            checked: Arc::new(AtomicBool::new(true)),
+        })
+    }
+
+    /// Counts that stand somewhere else; they are kept, not copied.
+    ///
+    /// # Errors
+    /// [`Error::Contradiction`] for counts that no `n_windows` windows can have.
+    pub fn from_counts(
+        counts: Arc<dyn Bytes>,
+        n_features: usize,
+        n_windows: u64,
+        job: &Job,
+    ) -> Result<Self> {
+        let histogram = Self::from_counts_deferred(counts, n_features, n_windows)?;
+        histogram.check(job)?;
+        Ok(histogram)
+    }
+
+    /// The same, but only the diagonal is looked at now. Whatever reads the other counts first
+    /// checks them: ranking all features does so tile by tile as it reads them anyway.
+    ///
+    /// # Errors
+    /// [`Error::Contradiction`] for a feature that occurs in more windows than there are.
+    pub fn from_counts_deferred(
+        counts: Arc<dyn Bytes>,
+        n_features: usize,
+        n_windows: u64,
+    ) -> Result<Self> {
+        Occurrences::new(n_features)?;
+        check_windows(n_windows)?;
+        Rules::new(counts.bytes(), n_features, n_windows)?;
+        let checked = Arc::new(AtomicBool::new(false));
+        Ok(Self { n_features, n_windows, counts: Counts::Borrowed(counts), checked })
+    }
+
+    /// Check the counts, where that has not been done.
+    ///
+    /// # Errors
+    /// [`Error::Contradiction`] for counts that no windows can have; [`Error::Interrupted`].
+    pub fn check(&self, job: &Job) -> Result<()> {
+        if let Some(rules) = self.unchecked()? {
+            job.run(|| rules.check_all(job))?;
+            self.passed();
+        }
+        Ok(())
+    }
+
+    /// What is still to be checked.
+    pub(crate) fn unchecked(&self) -> Result<Option<Rules<'_>>> {
+        if self.checked.load(Ordering::Acquire) {
+            return Ok(None);
+        }
+        Rules::new(self.bytes(), self.n_features, self.n_windows).map(Some)
+    }
+
+    /// Note that every tile has been checked.
+    pub(crate) fn passed(&self) {
+        self.checked.store(true, Ordering::Release);
+    }
+
+    /// Features there are.
+    pub fn n_features(&self) -> usize {
+        self.n_features
+    }
+
+    /// Windows counted.
+    pub fn n_windows(&self) -> u64 {
+        self.n_windows
+    }
+
+    /// Windows in which each feature occurs: the diagonal.
+    pub fn counts(&self) -> Vec<u64> {
+        (0..self.n_features).map(|i| u64::from(self.get(i, i))).collect()
+    }
+
+    /// Windows in which both features occur.
+    pub fn get(&self, row: usize, column: usize) -> u32 {
+        get(self.bytes(), self.n_features, row, column)
+    }
+
+    /// Copy columns `start..start + out.len()` of a row.
+    pub fn copy_row(&self, row: usize, start: usize, out: &mut [u32]) {
+        copy_row(self.bytes(), self.n_features, row, start, out);
+    }
+
+    /// All counts, row-major, in a copy.
+    ///
+    /// # Errors
+    /// [`Error::Memory`]; [`Error::Contradiction`] as [`Histogram::check`].
+    pub fn to_dense(&self, job: &Job) -> Result<Vec<u32>> {
+        check_dense(self.n_features, 4, job)?;
+        self.check(job)?;
+        let mut out = zeros(self.n_features * self.n_features);
+        job.run(|| {
+            out.par_chunks_mut(self.n_features)
+                .enumerate()
+                .for_each(|(row, out)| self.copy_row(row, 0, out));
+            Ok(())
+        })?;
+        Ok(out)
+    }
+
+    /// Add the windows of `occurrences`.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`], [`Error::TooManyWindows`], [`Error::Memory`]; [`Error::Contradiction`]
+    /// as [`Histogram::check`]; nothing is added then.
+    pub fn update(&mut self, occurrences: &Occurrences, job: &Job) -> Result<()> {
+        let n_windows = self.joined(occurrences.n_features(), occurrences.n_windows() as u64)?;
+        let n = self.n_features;
+        job.proceed()?;
+        let counts = self.owned(job)?;
+        // From here on not interruptible: a count half done would be no count.
+        job.run(|| add_pairs(counts, n, occurrences, &Job::default()))?;
+        self.n_windows = n_windows;
+        Ok(())
+    }
+
+    /// Add the counts of `other`.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`], [`Error::TooManyWindows`], [`Error::Memory`]; [`Error::Contradiction`]
+    /// as [`Histogram::check`]; nothing is added then.
+    pub fn merge(&mut self, other: &Self, job: &Job) -> Result<()> {
+        let n_windows = self.joined(other.n_features, other.n_windows)?;
+        let n = self.n_features;
+        other.check(job)?;
+        let counts = self.owned(job)?;
+        job.run(|| {
+            counts.par_chunks_mut(n).enumerate().for_each(|(row, sums)| {
+                for (column, sum) in sums.iter_mut().enumerate() {
+                    *sum += other.get(row, column);
+                }
+            });
+            Ok(())
+        })?;
+        self.n_windows = n_windows;
+        Ok(())
+    }
+
+    fn joined(&self, n_features: usize, n_windows: u64) -> Result<u64> {
+        if n_features != self.n_features {
+            return Err(Error::Mismatch {
+                what: "the other's n_features",
+                got: n_features,
+                other: "this histogram's n_features",
+                expected: self.n_features,
+            });
+        }
+        let total = self.n_windows + n_windows;
+        check_windows(total)?;
+        Ok(total)
+    }
+
+    /// The counts for writing; those of somebody else, or shared, are copied first.
+    fn owned(&mut self, job: &Job) -> Result<&mut Vec<u32>> {
+        if let Counts::Borrowed(_) = self.counts {
+            self.counts = Counts::Owned(Arc::new(self.to_dense(job)?));
+        }
+        match &mut self.counts {
+            Counts::Owned(counts) => {
+                if Arc::get_mut(counts).is_none() {
+                    check_dense(self.n_features, 4, job)?;
+                }
+                Ok(Arc::make_mut(counts))
+            }
+            Counts::Borrowed(_) => unreachable!("copied above"),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match &self.counts {
+            Counts::Owned(counts) => as_bytes(counts),
+            Counts::Borrowed(counts) => counts.bytes(),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Counting all pairs of features into an F × F array.
+
+pub mod histogram;
+pub mod sparse;
+pub mod validate;
+
+use rayon::prelude::*;
+
+use crate::context::Job;
+use crate::cooccurrence::sparse::{ByFeature, ByWindow, Counts};
+use crate::error::Result;
+use crate::occurrences::Occurrences;
+use crate::occurrences::bits::{count_tile, mirror};
+use crate::simd::Isa;
+
+/// Features a side of the tiles that counting walks: 400 KB of bits a block, read once
+/// into the L2 cache.
+const TILE: usize = 192;
+const FROM_BITS: &str =
+    "rank neighbours from the occurrences, which holds no F x F array, or raise memory_limit";
+
+/// Refuse an F × F result of `item` bytes a number beyond the memory limit.
+pub(crate) fn check_dense(n_features: usize, item: u128, job: &Job) -> Result<()> {
+    let bytes = item * n_features as u128 * n_features as u128;
+    job.check_memory("an F x F array", bytes, FROM_BITS)
+}
+
+/// Add to `counts` the windows in which both features of each pair occur.
+pub(crate) fn add_pairs(
+    counts: &mut [u32],
+    n: usize,
+    occurrences: &Occurrences,
+    job: &Job,
+) -> Result<()> {
+    let margins = occurrences.counts();
+    let pairs = n as f64 * n as f64 / 2.0;
+    if sparse::pays(&margins, &margins, pairs, occurrences.n_windows()) {
+        sparse::check_memory(&margins, occurrences.n_windows(), job)?;
+        return add_pairs_sparse(counts, n, occurrences, job);
+    }
+    let isa = Isa::active();
+    let cells = Cells { first: counts.as_mut_ptr(), n };
+    let span = |strip: usize| strip * TILE..((strip + 1) * TILE).min(n);
+    let n_strips = n.div_ceil(TILE);
+    let tiles: Vec<_> = (0..n_strips).flat_map(|a| (a..n_strips).map(move |b| (a, b))).collect();
+    tiles.into_par_iter().try_for_each_init(Vec::new, |tile, (a, b)| {
+        job.proceed()?;
+        let (rows, cols) = (span(a), span(b));
+        tile.clear();
+        tile.resize(TILE * TILE, 0);
+        for block in occurrences.blocks() {
+            count_tile(isa, (block, rows.clone()), (block, cols.clone()), tile, TILE);
+        }
+        if a == b {
+            mirror(tile, rows.len(), TILE);
+        }
+        for (i, tile) in tile.chunks(TILE).take(rows.len()).enumerate() {
+            // SAFETY: rows and columns are below n, and each pair of strips has one thread.
+            unsafe { cells.add_row(rows.start + i, cols.start, &tile[..cols.len()]) };
+        }
+        if a != b {
+            for j in 0..cols.len() {
+                let column: [u32; TILE] = std::array::from_fn(|i| tile[i * TILE + j]);
+                // SAFETY: as above; this is the same pair of strips seen from the other side.
+                unsafe { cells.add_row(cols.start + j, rows.start, &column[..rows.len()]) };
+            }
+        }
+        Ok(())
+    })
+}
+
+fn add_pairs_sparse(
+    counts: &mut [u32],
+    n: usize,
+    occurrences: &Occurrences,
+    job: &Job,
+) -> Result<()> {
+    let by_feature = ByFeature::new(occurrences);
+    let by_window = ByWindow::new(&by_feature, occurrences.n_windows());
+    counts.par_chunks_mut(n).enumerate().try_for_each_init(Counts::new, |scratch, (i, row)| {
+        job.proceed()?;
+        by_window.count(by_feature.windows(i), scratch, row);
+        Ok(())
+    })
+}
+
+/// A square matrix that several threads write to, each its own tiles.
+struct Cells {
+    first: *mut u32,
+    n: usize,
+}
+
+// SAFETY: a cell is only reached through `add_row`, whose callers keep to cells of their own.
+unsafe impl Sync for Cells {}
+
+impl Cells {
+    /// Add `counts` to the cells from `column` on.
+    ///
+    /// # Safety
+    /// The cells must lie in the matrix, and no other thread may use them meanwhile.
+    unsafe fn add_row(&self, row: usize, column: usize, counts: &[u32]) {
+        // SAFETY: promised by the caller.
+        let cells = unsafe {
+            std::slice::from_raw_parts_mut(self.first.add(row * self.n + column), counts.len())
+        };
+        for (cell, count) in cells.iter_mut().zip(counts) {
+            *cell += count;
+        }
+    }
+}

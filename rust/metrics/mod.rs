@@ -1,0 +1,3 @@
+//! Metrics that compare a feature's two ranked lists.
+
+pub mod ndcg;

@@ -1,0 +1,143 @@
+//! Which features may reach a bound: a look in single precision before the exact measure.
+//!
+//! phi of i and j is at least b where `n·both ≥ cᵢ·cⱼ + b·√sᵢ·√sⱼ`, that is where `both` lies on or
+//! above a line through j's count and root. So a pair takes a multiplication and an addition, on
+//! eight bytes of its margins, in place of a root and a division on sixteen.
+
+use crate::measures::Margins;
+use crate::simd::{Isa, per_isa};
+
+/// Features a mask covers.
+pub(crate) const CHUNK: usize = 64;
+/// Share by which the line is lowered: more than single precision can err, in six operations.
+const SLACK: f64 = 1.0 / (1 << 18) as f64;
+
+/// Counts and roots of features.
+pub(crate) struct Screen {
+    counts: Vec<f32>,
+    roots: Vec<f32>,
+    n_windows: f64,
+}
+
+impl Screen {
+    pub(crate) fn new(margins: &Margins, n_windows: u64) -> Self {
+        // A feature in no window or in all has phi 0 with any: no bound above 0 lets it pass.
+        let root = |spread: f64| if spread > 0.0 { spread.sqrt() as f32 } else { f32::MAX };
+        let (counts, roots) =
+            margins.iter().map(|(count, spread)| (count as f32, root(spread))).unzip();
+        Self { counts, roots, n_windows: n_windows as f64 }
+    }
+
+    /// Which features from `first` on may have a phi of at least `bound` with a feature, given its
+    /// count and spread, and how often they occur with it: a bit each, [`CHUNK`] a mask. None that
+    /// has is left out.
+    pub(crate) fn may_reach(
+        &self,
+        isa: Isa,
+        (count, spread): (u64, f64),
+        bound: f64,
+        first: usize,
+        both: &[u16],
+        masks: &mut Vec<u64>,
+    ) {
+        let slope = count as f64 / self.n_windows * (1.0 - SLACK);
+        let rise = bound * spread.sqrt() / self.n_windows;
+        let line = (slope as f32, (rise - rise.abs() * SLACK) as f32);
+        let some = first..first + both.len();
+        masks.clear();
+        masks.resize(both.len().div_ceil(CHUNK), 0);
+        on_or_above(isa, both, &self.counts[some.clone()], &self.roots[some], line, masks);
+    }
+}
+
+per_isa! {
+    /// Bit k of mask m: whether `both[64 m + k]` is at least the line's slope times the count and
+    /// its rise times the root.
+    pub fn on_or_above(
+        both: &[u16],
+        counts: &[f32],
+        roots: &[f32],
+        line: (f32, f32),
+        masks: &mut [u64],
+    ) = plain
+}
+
+#[inline(always)]
+fn plain(both: &[u16], counts: &[f32], roots: &[f32], line: (f32, f32), masks: &mut [u64]) {
+    let ((both, both_tail), (counts, counts_tail), (roots, roots_tail)) =
+        (both.as_chunks::<CHUNK>(), counts.as_chunks::<CHUNK>(), roots.as_chunks::<CHUNK>());
+    let chunks = both.iter().zip(counts).zip(roots);
+    for (mask, ((both, counts), roots)) in masks.iter_mut().zip(chunks) {
+        *mask = 0;
+        for k in 0..CHUNK {
+            *mask |= u64::from(reaches(both[k], counts[k], roots[k], line)) << k;
+        }
+    }
+    if let Some(mask) = masks.get_mut(both.len()) {
+        *mask = 0;
+        for (k, &both) in both_tail.iter().enumerate() {
+            *mask |= u64::from(reaches(both, counts_tail[k], roots_tail[k], line)) << k;
+        }
+    }
+}
+
+#[inline(always)]
+fn reaches(both: u16, count: f32, root: f32, (slope, rise): (f32, f32)) -> bool {
+    f32::from(both) >= slope * count + rise * root
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::measures::Measure;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// The bound is the phi of one of the features, so that some lie right on the line.
+        #[test]
+        fn no_feature_that_reaches_the_bound_is_left_out(
+            n_windows in prop_oneof![1..300_u64, 60_000..100_000_u64, Just(u64::from(u32::MAX))],
+            shares in prop::collection::vec((0.0..=1.0_f64, 0.0..=1.0_f64), 2..200),
+            which in any::<prop::sample::Index>(),
+            rare in any::<bool>(),
+        ) {
+            let most = if rare { n_windows.min(500) } else { n_windows.min(60_000) };
+            let part = |share: f64, of: u64| (share * of as f64).round() as u64;
+            let counts = shares.iter().map(|&(share, _)| part(share, most));
+            let margins = Margins::new(counts, n_windows);
+            let row = margins.of(0);
+            let both: Vec<u16> = margins.iter().zip(&shares).map(|((count, _), &(_, share))| {
+                let least = (row.0 + count).saturating_sub(n_windows);
+                (least + part(share, row.0.min(count) - least)) as u16
+            }).collect();
+            let phi = |j: usize| Measure::Phi.pair(n_windows, row, margins.of(j), both[j].into());
+            let bound = phi(which.index(shares.len()));
+            let screen = Screen::new(&margins, n_windows);
+            for isa in Isa::available() {
+                let mut masks = vec![u64::MAX];
+                screen.may_reach(isa, row, bound, 0, &both, &mut masks);
+                for j in 0..shares.len() {
+                    let passes = masks[j / CHUNK] >> (j % CHUNK) & 1 == 1;
+                    prop_assert!(passes || phi(j) < bound, "{} {j}", isa.name());
+                }
+                let tail = masks.last().unwrap() >> ((shares.len() - 1) % CHUNK) >> 1;
+                prop_assert_eq!(tail, 0, "{}", isa.name());
+            }
+        }
+    }
+
+    #[test]
+    fn most_of_the_others_are_left_out() {
+        let margins = Margins::new((0..640).map(|j| 100 + j % 7), 10_000);
+        let both: Vec<u16> = (0..640).map(|j| (j % 64) as u16).collect();
+        let bound = Measure::Phi.pair(10_000, margins.of(0), margins.of(0), 50);
+        let mut masks = Vec::new();
+        let screen = Screen::new(&margins, 10_000);
+        screen.may_reach(Isa::active(), margins.of(0), bound, 0, &both, &mut masks);
+        let passing = masks.iter().map(|mask| mask.count_ones()).sum::<u32>();
+        assert!((100..200).contains(&passing), "{passing}");
+    }
+}

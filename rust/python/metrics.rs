@@ -1,0 +1,224 @@
+//! `top_neighbours`, `ndcg` and `chance`: the best of each row, and what its order is worth.
+
+use numpy::{
+    IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2, PyUntypedArrayMethods,
+};
+use pyo3::prelude::*;
+
+use super::arguments::{Ranks, Row, job, size};
+use super::arrays::{Ranked, contiguous2, lists, refused, same_rows, shown};
+use super::interruptible::run;
+use crate::error::Error;
+use crate::neighbours::Neighbours;
+use crate::neighbours::topk::{Double, Single};
+use crate::{Job, ndcg as ndcg_core, neighbours};
+
+/// Rank the largest of each row of similarities.
+///
+/// Parameters
+/// ----------
+/// similarity : ndarray of shape (R, F), float32 or float64
+///     Row ``r`` belongs to feature ``row_start + r``, whose similarity with itself is never read.
+/// top_n : int
+///     Neighbours wanted, at least 1.
+/// row_start : int
+///     Feature of the first row.
+///
+/// Returns
+/// -------
+/// indices : ndarray of shape (R, min(top_n, F - 1)), uint32
+///     By falling value, ties by rising index.
+/// values : ndarray of the same shape, float32
+///
+/// Raises
+/// ------
+/// InvalidInputError
+///     For NaN or infinity off the diagonal, or rows beyond the last feature.
+///
+/// Examples
+/// --------
+/// >>> import numpy as np
+/// >>> top_neighbours(np.array([[9, 1, 2], [1, 9, 1], [2, 1, 9]], dtype=np.float32), top_n=2)[0]
+/// array([[2, 1],
+///        [0, 2],
+///        [0, 1]], dtype=uint32)
+#[pyfunction]
+#[pyo3(signature = (similarity, top_n=Ranks(1023), row_start=Row(0), *, n_threads=None, memory_limit=None), text_signature = "(similarity, top_n=1023, row_start=0, *, n_threads=None, memory_limit=None)")]
+pub(super) fn top_neighbours<'py>(
+    py: Python<'py>,
+    similarity: &Bound<'_, PyAny>,
+    top_n: Ranks,
+    row_start: Row,
+    n_threads: Option<&Bound<'_, PyAny>>,
+    memory_limit: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Ranked<'py>> {
+    let job = job(memory_limit, n_threads)?;
+    let Some(similarity) = Similarity::extract(similarity) else {
+        return Err(refused("similarity", similarity, "a 2-D float32 or float64 array"));
+    };
+    lists(py, similarity.top(py, top_n.0, row_start.0, &job)?)
+}
+
+/// Score how well the functional order predicts the semantic one.
+///
+/// Rank ``r`` of the semantic list is worth ``base**(top_n - r) - 1``; the functional list
+/// collects these with discounts ``1 / log2(r + 2)``, over what the semantic list itself collects.
+///
+/// Parameters
+/// ----------
+/// functional, semantic : ndarray of shape (F, F), float, or (R, any), uint32
+///     Similarities, whose ``top_n`` largest a row are taken, or lists that are ranked already and
+///     are cut to ``top_n``. Both of the same kind.
+/// top_n : int
+///     Depth of both lists, at least 1.
+/// base : float
+///     Base of the gains, above 1.
+///
+/// Returns
+/// -------
+/// ndcg : ndarray of shape (F,) or (R,), float64
+///     From 0 to 1; NaN where the semantic list is empty.
+///
+/// Raises
+/// ------
+/// InvalidInputError
+///     For shapes that do not agree, NaN or infinity off a diagonal, gains beyond float64.
+///
+/// References
+/// ----------
+/// .. [1] Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques", ACM
+///    Transactions on Information Systems 20 (2002).
+/// .. [2] Mercorio et al., "SFAL: Semantic-Functional Alignment Scores for Distributional Evaluation of
+///    Auto-Interpretability in Sparse Autoencoders", EMNLP 2025 Industry Track,
+///    2025.emnlp-industry.39.
+///
+/// Examples
+/// --------
+/// >>> import numpy as np
+/// >>> lists = np.array([[1, 2], [0, 2], [0, 1]], dtype=np.uint32)
+/// >>> ndcg(lists, lists, top_n=2)
+/// array([1., 1., 1.])
+#[pyfunction]
+#[pyo3(signature = (functional, semantic, top_n=Ranks(1023), base=1.1, *, n_threads=None, memory_limit=None), text_signature = "(functional, semantic, top_n=1023, base=1.1, *, n_threads=None, memory_limit=None)")]
+pub(super) fn ndcg<'py>(
+    py: Python<'py>,
+    functional: &Bound<'_, PyAny>,
+    semantic: &Bound<'_, PyAny>,
+    top_n: Ranks,
+    base: f64,
+    n_threads: Option<&Bound<'_, PyAny>>,
+    memory_limit: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let job = job(memory_limit, n_threads)?;
+    if let (Ok(f), Ok(s)) = (functional.cast::<PyArray2<u32>>(), semantic.cast::<PyArray2<u32>>()) {
+        let (f, s) = (f.readonly(), s.readonly());
+        same_rows(f.shape()[0], s.shape()[0])?;
+        let n_rows = f.shape()[0];
+        let (f, s) = (contiguous2("functional", &f)?, contiguous2("semantic", &s)?);
+        let scores = run(py, &job, || ndcg_core::ranked(f, s, n_rows, top_n.0, base, &job))?;
+        return Ok(scores.into_pyarray(py));
+    }
+    let similarities = (Similarity::extract(functional), Similarity::extract(semantic));
+    let (Some(f), Some(s)) = similarities else {
+        return Err(no_pair(functional, semantic));
+    };
+    for (name, (rows, columns)) in [("functional", f.shape()), ("semantic", s.shape())] {
+        if rows != columns {
+            let got = format!("of shape ({rows}, {columns})");
+            return Err(Error::argument(name, got, "square, or uint32 ranked lists").into());
+        }
+    }
+    same_rows(f.shape().0, s.shape().0)?;
+    let n_rows = f.shape().0;
+    let (f, s) = (f.top(py, top_n.0, 0, &job)?, s.top(py, top_n.0, 0, &job)?);
+    let scores =
+        py.detach(|| ndcg_core::ranked(&f.indices, &s.indices, n_rows, top_n.0, base, &job))?;
+    Ok(scores.into_pyarray(py))
+}
+
+/// Expect the NDCG of a uniformly random functional order.
+///
+/// Each rank then collects the mean gain of a candidate, whatever the semantic list: no sampling
+/// is needed. Alignment beyond chance is ``(ndcg - chance) / (1 - chance)``.
+///
+/// Parameters
+/// ----------
+/// n_candidates : int
+///     Features that may stand in the list: all but the row's own.
+///
+/// Returns
+/// -------
+/// chance : float
+///     Mean gain of a candidate times the sum of discounts, over the ideal; NaN for no candidate.
+///
+/// Examples
+/// --------
+/// >>> round(chance(16383), 3)
+/// 0.019
+#[pyfunction]
+#[pyo3(signature = (n_candidates, top_n=Ranks(1023), base=1.1), text_signature = "(n_candidates, top_n=1023, base=1.1)")]
+pub(super) fn chance(n_candidates: &Bound<'_, PyAny>, top_n: Ranks, base: f64) -> PyResult<f64> {
+    let n = size("n_candidates", n_candidates, 0, "from 0 to 4294967295")?;
+    let n =
+        u32::try_from(n).map_err(|_| Error::argument("n_candidates", n, "from 0 to 4294967295"))?;
+    Ok(ndcg_core::chance(n, top_n.0, base)?)
+}
+
+/// Why two arrays are neither both similarities nor both ranked lists.
+fn no_pair(functional: &Bound<'_, PyAny>, semantic: &Bound<'_, PyAny>) -> PyErr {
+    let known = |array: &Bound<'_, PyAny>| {
+        Similarity::extract(array).is_some() || array.cast::<PyArray2<u32>>().is_ok()
+    };
+    for (name, array) in [("functional", functional), ("semantic", semantic)] {
+        if !known(array) {
+            let expected = "a 2-D array, of float32 or float64 similarities or uint32 ranked lists";
+            return refused(name, array, expected);
+        }
+    }
+    let got = format!("{} and semantic is {}", shown(functional), shown(semantic));
+    let expected = "both of the same kind, uint32 ranked lists or float similarities";
+    Error::argument("functional", got, expected).into()
+}
+
+/// A 2-D float array of either precision.
+enum Similarity<'py> {
+    Single(PyReadonlyArray2<'py, f32>),
+    Double(PyReadonlyArray2<'py, f64>),
+}
+
+impl<'py> Similarity<'py> {
+    fn extract(array: &Bound<'py, PyAny>) -> Option<Self> {
+        if let Ok(array) = array.cast::<PyArray2<f32>>() {
+            return Some(Self::Single(array.readonly()));
+        }
+        array.cast::<PyArray2<f64>>().ok().map(|array| Self::Double(array.readonly()))
+    }
+
+    fn shape(&self) -> (usize, usize) {
+        let shape = match self {
+            Self::Single(array) => array.shape(),
+            Self::Double(array) => array.shape(),
+        };
+        (shape[0], shape[1])
+    }
+
+    fn top(
+        &self,
+        py: Python<'_>,
+        top_n: usize,
+        row_start: usize,
+        job: &Job,
+    ) -> PyResult<Neighbours> {
+        let (r, c) = self.shape();
+        Ok(match self {
+            Self::Single(array) => {
+                let values = contiguous2("similarity", array)?;
+                run(py, job, || neighbours::top::<Single>(values, r, c, top_n, row_start, job))?
+            }
+            Self::Double(array) => {
+                let values = contiguous2("similarity", array)?;
+                run(py, job, || neighbours::top::<Double>(values, r, c, top_n, row_start, job))?
+            }
+        })
+    }
+}

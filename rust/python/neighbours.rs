@@ -1,0 +1,213 @@
+//! `phi` and the neighbours by occurrence and by meaning.
+
+use numpy::{PyArray2, PyUntypedArrayMethods};
+use pyo3::prelude::*;
+
+use super::arguments::{Ranks, job, windows};
+use super::arrays::{
+    Ranked, contiguous2, features, lists, matrix, matrix_of, refused, square_counts,
+};
+use super::histogram::PyHistogram;
+use super::interruptible::{read, run};
+use super::occurrences::PyOccurrences;
+use crate::cooccurrence::validate::Bytes;
+use crate::{Measure, neighbours};
+
+/// Correlate the occurrences of each pair of features.
+///
+/// ``(n c_ij - c_i c_j) / sqrt(c_i (n - c_i) c_j (n - c_j))`` with an exact numerator, cut to
+/// [-1, 1]; 0 where a feature never or always occurs.
+///
+/// Parameters
+/// ----------
+/// counts : ndarray of shape (F, F), uint32 or int32
+///     Windows in which both features occur.
+/// n_windows : int
+///     Windows counted.
+///
+/// Returns
+/// -------
+/// phi : ndarray of shape (F, F), float64
+///     Exactly symmetric.
+///
+/// Raises
+/// ------
+/// InvalidInputError
+///     For counts that :meth:`Histogram.from_counts` refuses.
+/// MemoryLimitError
+///     If ``8 * F**2`` bytes exceed the limit.
+///
+/// References
+/// ----------
+/// .. [1] Yule, "On the methods of measuring association between two attributes", Journal of the
+///    Royal Statistical Society 75 (1912): the coefficient of a table of two by two.
+///
+/// Examples
+/// --------
+/// >>> import numpy as np
+/// >>> phi(np.array([[2, 0], [0, 2]], dtype=np.uint32), n_windows=4)
+/// array([[ 1., -1.],
+///        [-1.,  1.]])
+#[pyfunction]
+#[pyo3(signature = (counts, n_windows, memory_limit=None, *, n_threads=None))]
+pub(super) fn phi<'py>(
+    py: Python<'py>,
+    counts: &Bound<'_, PyAny>,
+    n_windows: &Bound<'_, PyAny>,
+    memory_limit: Option<&Bound<'_, PyAny>>,
+    n_threads: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    let job = job(memory_limit, n_threads)?;
+    let n_windows = windows(n_windows)?;
+    let (n, counts) = square_counts(counts)?;
+    let phi = run(py, &job, || crate::measures::phi(counts.bytes(), n, n_windows, &job))?;
+    matrix_of(py, phi, n, n)
+}
+
+/// Rank the features that occur most alike each feature.
+///
+/// Parameters
+/// ----------
+/// source : Occurrences or Histogram
+///     What was counted.
+/// top_n : int
+///     Neighbours wanted, at least 1.
+/// measure : {"phi"}
+///     What to rank by.
+/// rows : ndarray of shape (R,), int64 or uint32, optional
+///     Features whose neighbours are wanted, in any order. All by default.
+/// candidates : ndarray of shape (C,), int64 or uint32, optional
+///     Features that may appear, a set. All by default.
+///
+/// Returns
+/// -------
+/// indices : ndarray of shape (R, w), uint32
+///     Neighbours by falling float64 measure, ties by rising index; the row's own feature never.
+///     ``w = min(top_n, C)``, or ``C - 1`` for ``C`` where some row is a candidate.
+/// values : ndarray of shape (R, w), float32
+///     The measure, rounded.
+///
+/// Raises
+/// ------
+/// InvalidInputError
+///     If ``top_n`` is below 1, a feature does not exist, the measure is unknown, or the counts
+///     are found contradictory, see :meth:`Histogram.from_counts`.
+/// MemoryLimitError
+///     If the lists exceed the limit.
+///
+/// Notes
+/// -----
+/// No array of features x features is held: tiles of pairs are counted, ranked and thrown away.
+/// Beyond the lists, ranking all features holds 1.5 ``w`` candidates of 12 bytes a row.
+///
+/// References
+/// ----------
+/// .. [1] Mercorio et al., "SFAL: Semantic-Functional Alignment Scores for Distributional Evaluation of
+///    Auto-Interpretability in Sparse Autoencoders", EMNLP 2025 Industry Track,
+///    2025.emnlp-industry.39.
+///
+/// Examples
+/// --------
+/// >>> import numpy as np
+/// >>> windows = Occurrences(3)
+/// >>> indptr, features = np.array([0, 2, 4, 5]), np.array([0, 1, 0, 1, 2], dtype=np.uint32)
+/// >>> windows.extend(indptr, features)
+/// >>> functional_neighbours(windows, top_n=1)[0].tolist()
+/// [[1], [0], [0]]
+#[pyfunction]
+#[pyo3(signature = (source, top_n=Ranks(1023), measure="phi", rows=None, candidates=None, *, n_threads=None, memory_limit=None), text_signature = "(source, top_n=1023, measure=\"phi\", rows=None, candidates=None, *, n_threads=None, memory_limit=None)")]
+#[allow(clippy::too_many_arguments)]
+pub(super) fn functional_neighbours<'py>(
+    py: Python<'py>,
+    source: &Bound<'_, PyAny>,
+    top_n: Ranks,
+    measure: &str,
+    rows: Option<&Bound<'_, PyAny>>,
+    candidates: Option<&Bound<'_, PyAny>>,
+    n_threads: Option<&Bound<'_, PyAny>>,
+    memory_limit: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Ranked<'py>> {
+    let job = job(memory_limit, n_threads)?;
+    let measure = Measure::from_name(measure)?;
+    let (rows, candidates) =
+        (features("rows", rows, &job)?, features("candidates", candidates, &job)?);
+    let (rows, candidates) = (rows.as_deref(), candidates.as_deref());
+    let ranked = if let Ok(occurrences) = source.cast::<PyOccurrences>() {
+        let occurrences = occurrences.get();
+        run(py, &job, || {
+            let occurrences = occurrences.snapshot();
+            neighbours::functional(&occurrences, top_n.0, measure, rows, candidates, &job)
+        })?
+    } else if let Ok(histogram) = source.cast::<PyHistogram>() {
+        let histogram = histogram.get();
+        run(py, &job, || {
+            let histogram = read(&histogram.0);
+            neighbours::functional_from_counts(&histogram, top_n.0, measure, rows, candidates, &job)
+        })?
+    } else {
+        return Err(refused("source", source, "an Occurrences or a Histogram"));
+    };
+    lists(py, ranked)
+}
+
+/// Rank the features whose embeddings have the largest cosine with each feature's own.
+///
+/// Vectors are normalised with a float64 norm; the zero vector stays, and has cosine 0 with all.
+/// Equal vectors have equal cosines with every other, to the last bit.
+///
+/// Parameters
+/// ----------
+/// embeddings : ndarray of shape (F, D), float32
+///     One vector a feature, of any length.
+/// top_n, rows, candidates
+///     As in :func:`functional_neighbours`.
+///
+/// Returns
+/// -------
+/// indices : ndarray of shape (R, w), uint32
+/// values : ndarray of shape (R, w), float32
+///     As in :func:`functional_neighbours`.
+///
+/// Raises
+/// ------
+/// InvalidInputError
+///     As :func:`functional_neighbours`, and for NaN or infinity.
+/// MemoryLimitError
+///     If the lists or the vectors exceed the limit.
+///
+/// References
+/// ----------
+/// .. [1] Mercorio et al., "SFAL: Semantic-Functional Alignment Scores for Distributional Evaluation of
+///    Auto-Interpretability in Sparse Autoencoders", EMNLP 2025 Industry Track,
+///    2025.emnlp-industry.39.
+///
+/// Examples
+/// --------
+/// >>> import numpy as np
+/// >>> vectors = np.array([[1, 0], [2, 1], [0, 3]], dtype=np.float32)
+/// >>> semantic_neighbours(vectors, top_n=1)[0].tolist()
+/// [[1], [0], [1]]
+#[pyfunction]
+#[pyo3(signature = (embeddings, top_n=Ranks(1023), rows=None, candidates=None, *, n_threads=None, memory_limit=None), text_signature = "(embeddings, top_n=1023, rows=None, candidates=None, *, n_threads=None, memory_limit=None)")]
+pub(super) fn semantic_neighbours<'py>(
+    py: Python<'py>,
+    embeddings: &Bound<'_, PyAny>,
+    top_n: Ranks,
+    rows: Option<&Bound<'_, PyAny>>,
+    candidates: Option<&Bound<'_, PyAny>>,
+    n_threads: Option<&Bound<'_, PyAny>>,
+    memory_limit: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Ranked<'py>> {
+    let job = job(memory_limit, n_threads)?;
+    let (rows, candidates) =
+        (features("rows", rows, &job)?, features("candidates", candidates, &job)?);
+    let embeddings = matrix::<f32>("embeddings", embeddings)?;
+    let shape = embeddings.shape();
+    let (n_features, dim) = (shape[0], shape[1]);
+    let vectors = contiguous2("embeddings", &embeddings)?;
+    let (rows, candidates) = (rows.as_deref(), candidates.as_deref());
+    let ranked = run(py, &job, || {
+        neighbours::semantic(vectors, n_features, dim, top_n.0, rows, candidates, &job)
+    })?;
+    lists(py, ranked)
+}

@@ -1,0 +1,128 @@
+"""Files are whole under their name, or not there."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from sfal.errors import ArtifactError, DownloadError, InvalidInputError
+from sfal.io.atomic import (
+    atomic_path,
+    read_json,
+    remove_temporaries,
+    remove_unfinished,
+    sha256_file,
+    write_json,
+)
+from sfal.store.layout import embeddings_path, histogram_name, source_dir
+
+
+def test_a_file_appears_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "file.txt"
+    with atomic_path(path) as temporary:
+        temporary.write_text("whole")
+        assert not path.exists()
+    assert path.read_text() == "whole"
+    assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("x"), KeyboardInterrupt(), DownloadError("x")])
+def test_an_error_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, error: BaseException
+) -> None:
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(type(error)), atomic_path(path) as temporary:  # noqa: PT012
+        temporary.write_text("half")
+        raise error
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(errno.ENOSPC, "disk is full"), (errno.EROFS, "read-only"), (errno.EACCES, "--data-dir")],
+)
+def test_a_disk_that_cannot_be_written_is_named(tmp_path: Path, number: int, said: str) -> None:
+    with pytest.raises(ArtifactError, match=said) as error, atomic_path(tmp_path / "f"):
+        raise OSError(number, "refused by the system")
+    assert str(tmp_path / "f") in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_temporaries_of_killed_processes_are_removed(tmp_path: Path) -> None:
+    (tmp_path / ".tmp-99-part").write_text("half")
+    (tmp_path / "part").write_text("whole")
+    remove_temporaries(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["part"]
+
+
+def test_json_is_read_back_and_damage_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    write_json(path, {"n": 1, "text": "ü"})
+    assert read_json(path) == {"n": 1, "text": "ü"}
+    for text in ["{", "[" * 100_000, "\xff"]:
+        path.write_bytes(text.encode("latin-1"))
+        with pytest.raises(ArtifactError, match="damaged"):
+            read_json(path)
+    with pytest.raises(ArtifactError, match="cannot read"):
+        read_json(tmp_path / "none.json")
+
+
+def test_hash_of_the_empty_file_is_the_known_one(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"")
+    assert sha256_file(tmp_path / "f").startswith("e3b0c44298fc1c149afbf4c8996fb924")
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "a/../b", "/etc", "a//b", "", "a/.b", "a\0b", "-x", "a b"]
+)
+def test_names_that_leave_the_data_tree_are_refused(name: str) -> None:
+    with pytest.raises(InvalidInputError, match="folder name"):
+        source_dir(Path("data"), name)
+    with pytest.raises(InvalidInputError, match="folder name"):
+        embeddings_path(Path("data"), name, "mixed")
+
+
+def test_a_run_of_its_own_lies_below_its_source() -> None:
+    assert source_dir(Path("d"), "m/0-s__l0-9", "k128") == Path("d/m/0-s__l0-9/runs/k128")
+    with pytest.raises(InvalidInputError, match="no / in it"):
+        source_dir(Path("d"), "m/s", "a/b")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (
+            ("monology/pile-uncopyrighted", "google/gemma-2-2b", "layer_0/width_16k/average_l0_105",
+             "res", 10_000, 256),
+            "monology_google_gemma-2-2b_layer_0_width_16k_average_l0_105_docs10k_keq256",
+        ),
+        (
+            ("monology/pile-uncopyrighted", "google/gemma-2-2b", "layer_0/width_16k/average_l0_119",
+             "mlp", 60, 64),
+            "monology_google_gemma-2-2b_mlp_layer_0_width_16k_average_l0_119_docs60_keq64",
+        ),
+        (
+            ("cerebras/SlimPajama-627B", "meta-llama/Llama-3.1-8B",
+             "Llama3_1-8B-Base-L0R-8x/checkpoints/final.safetensors", "res", 1_500, 256),
+            "cerebras_meta-llama_Llama-3.1-8B_Llama3_1-8B-Base-L0R-8x_checkpoints"
+            "_final.safetensors_docs1500_keq256",
+        ),
+    ],
+)  # fmt: skip
+def test_histograms_are_named_as_published(arguments: tuple[object, ...], name: str) -> None:
+    assert histogram_name(*arguments) == name + "_cooccurrences.npz"  # type: ignore[arg-type]
+
+
+def test_what_threads_still_write_can_be_removed_when_the_process_ends_at_once(
+    tmp_path: Path,
+) -> None:
+    with atomic_path(tmp_path / "whole.txt") as temporary:
+        temporary.write_text("whole")
+    unfinished = atomic_path(tmp_path / "never.txt")
+    unfinished.__enter__().write_text("half")
+    remove_unfinished()
+    assert [path.name for path in tmp_path.iterdir()] == ["whole.txt"]
+    assert not unfinished.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert [path.name for path in tmp_path.iterdir()] == ["whole.txt"]

@@ -1,0 +1,1 @@
+"""The recipe that makes the miniature: `python -m tools.demo`."""
