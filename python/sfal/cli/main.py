@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from sfal.cli.hints import told
 from sfal.cli.interrupt import EXIT_CODE, CtrlC, Interrupted
 from sfal.errors import SfalError
 from sfal.io.atomic import remove_unfinished
@@ -142,7 +143,9 @@ def _shown(error: BaseException) -> click.ClickException:
         return click.ClickException(
             "out of memory; a smaller --batch-tokens or fewer layers at a time need less"
         )
-    if isinstance(error, SfalError | OSError):
+    if isinstance(error, SfalError):
+        return click.ClickException(told(error))
+    if isinstance(error, OSError):
         return click.ClickException(str(error))
     return click.ClickException(
         f"{type(error).__name__}: {error} (unexpected; --debug shows where)"

@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from sfal.cli.hints import told, use_data_dir
 from sfal.errors import SfalError
 from sfal.store.layout import DEFAULT_DATA_DIR
 
@@ -159,6 +160,7 @@ def command(name: str, **attributes: Any) -> Callable[[Callable[..., Any]], clic
             if threads is not None:
                 # Read when the Rust core's and OpenMP's pools are first made.
                 os.environ["RAYON_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
+            use_data_dir(data_dir)
             return function(Common(data_dir, device, threads, debug), **options)
 
         made = click.command(name, cls=SfalCommand, **attributes)(run)
@@ -176,6 +178,6 @@ _COMMON_NAMES = frozenset({"data_dir", "config", "device", "threads", "debug"})
 def fail_for(errors: Sequence[SfalError]) -> None:
     """Say what was refused while the rest was done, the last of it by raising it."""
     for error in errors[:-1]:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {told(error)}", err=True)
     if errors:
         raise errors[-1]
