@@ -1,7 +1,8 @@
 //! The kernels alone, on one thread, for each instruction set of this CPU.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use sfal::occurrences::bits::{BLOCK_WINDOWS, Block, count_tile};
+use sfal::cooccurrence::tile::count_tile;
+use sfal::occurrences::bits::{BLOCK_WINDOWS, Block};
 use sfal::simd::Isa;
 use sfal::simd::gemm::{COLS, DEPTH, ROWS, multiply};
 use sfal::simd::threshold::{CHUNK, above_f32};

@@ -83,10 +83,14 @@ pub enum Error {
         n_windows: u64,
     },
     /// More windows than 32-bit counts can hold.
-    #[error("{got} windows are more than the {max} that 32-bit counts hold: count the shards apart", max = crate::occurrences::bits::MAX_WINDOWS)]
+    #[error(
+        "{got} windows are more than the {max} that 32-bit counts hold: count the shards apart"
+    )]
     TooManyWindows {
         /// Windows there would be.
         got: u64,
+        /// The limit.
+        max: u64,
     },
     /// The call would need more memory than it may take.
     #[error("{what} would take {bytes} bytes ({:.1} GiB), but the limit is {limit} bytes ({:.1} GiB): {instead}",

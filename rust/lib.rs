@@ -8,19 +8,22 @@
 //! to one pair or one row, and ties go to the smaller feature index.
 //!
 //! ```
-//! use sfal::{Job, Measure, Occurrences, neighbours};
+//! use sfal::{Context, Measure, Occurrences, neighbours};
 //!
 //! let mut windows = Occurrences::new(3)?;
-//! windows.extend(&[0, 2, 4, 5], &[0, 1, 0, 1, 2], &Job::default())?;
-//! let top = neighbours::functional(&windows, 1, Measure::Phi, None, None, &Job::default())?;
+//! windows.extend(&[0, 2, 4, 5], &[0, 1, 0, 1, 2], &Context::default())?;
+//! let top = neighbours::functional(&windows, 1, Measure::Phi, None, None, &Context::default())?;
 //! assert_eq!(top.indices, [1, 0, 0]);
 //! # Ok::<(), sfal::Error>(())
 //! ```
 
+mod alloc;
 pub mod context;
 pub mod cooccurrence;
 mod error;
+pub mod limits;
 pub mod measures;
+pub mod memory;
 pub mod metrics;
 pub mod neighbours;
 pub mod occurrences;
@@ -28,7 +31,7 @@ pub mod occurrences;
 mod python;
 pub mod simd;
 
-pub use context::Job;
+pub use context::Context;
 pub use cooccurrence::histogram::Histogram;
 pub use cooccurrence::validate::Bytes;
 pub use error::{Error, Result};

@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::context::{Job, zeros};
+use crate::alloc::zeros;
+use crate::context::Context;
 use crate::cooccurrence::check_dense;
 use crate::cooccurrence::validate::{Rules, copy_row, get};
 use crate::error::{Error, Result};
-use crate::occurrences::bits::MAX_WINDOWS;
+use crate::limits::check_windows;
 use crate::simd::{Isa, per_isa};
 
 /// A measure of association between two features.
@@ -124,18 +125,23 @@ impl Measure {
 ///
 /// # Errors
 /// [`Error::Contradiction`] for counts that no windows can have; [`Error::Memory`].
-pub fn phi(counts: &[u8], n_features: usize, n_windows: u64, job: &Job) -> Result<Vec<f64>> {
+pub fn phi(
+    counts: &[u8],
+    n_features: usize,
+    n_windows: u64,
+    context: &Context,
+) -> Result<Vec<f64>> {
     check_windows(n_windows)?;
-    check_dense(n_features, 8, job)?;
-    job.run(|| {
-        Rules::new(counts, n_features, n_windows)?.check_all(job)?;
+    check_dense(n_features, 8, context)?;
+    context.run(|| {
+        Rules::new(counts, n_features, n_windows)?.check_all(context)?;
         let count = |i| u64::from(get(counts, n_features, i, i));
         let margins = Margins::new((0..n_features).map(count), n_windows);
         let mut out = zeros(n_features * n_features);
         out.par_chunks_mut(n_features.max(1)).enumerate().try_for_each_init(
             || vec![0; n_features],
             |both, (i, row)| {
-                job.proceed()?;
+                context.proceed()?;
                 copy_row(counts, n_features, i, 0, both);
                 let all = (0..n_features, &margins);
                 Measure::Phi.row(n_windows, (i, &margins), all, both, row);
@@ -144,12 +150,4 @@ pub fn phi(counts: &[u8], n_features: usize, n_windows: u64, job: &Job) -> Resul
         )?;
         Ok(out)
     })
-}
-
-/// Refuse a number of windows that 32-bit counts cannot hold.
-pub(crate) fn check_windows(n_windows: u64) -> Result<()> {
-    if n_windows > MAX_WINDOWS {
-        return Err(Error::TooManyWindows { got: n_windows });
-    }
-    Ok(())
 }

@@ -1,9 +1,11 @@
 //! Each instruction set of this CPU, forced, against plain loops.
 
 use proptest::prelude::*;
-use sfal::occurrences::bits::{Block, LINE_WINDOWS, count_tile, mirror};
+use sfal::cooccurrence::tile::{count_tile, mirror};
+use sfal::occurrences::bits::Block;
 use sfal::simd::Isa;
 use sfal::simd::gemm::{COLS, ROWS, multiply};
+use sfal::simd::line::LINE_WINDOWS;
 use sfal::simd::threshold::{CHUNK, above_f32, above_f64};
 
 const SIDE: usize = 16;

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
-use crate::context::{Job, zeros};
+use crate::alloc::zeros;
+use crate::context::Context;
 use crate::cooccurrence::validate::{Bytes, Rules, as_bytes, copy_row, get};
 use crate::cooccurrence::{add_pairs, check_dense};
 use crate::error::{Error, Result};
-use crate::measures::check_windows;
+use crate::limits::check_windows;
 use crate::occurrences::Occurrences;
 
 #[derive(Clone)]
@@ -43,9 +44,9 @@ impl Histogram {
     ///
     /// # Errors
     /// [`Error::Argument`] for no feature, [`Error::Memory`] where 4 F² bytes exceed the limit.
-    pub fn new(n_features: usize, job: &Job) -> Result<Self> {
+    pub fn new(n_features: usize, context: &Context) -> Result<Self> {
         Occurrences::new(n_features)?;
-        check_dense(n_features, 4, job)?;
+        check_dense(n_features, 4, context)?;
         Ok(Self {
             n_features,
             n_windows: 0,
@@ -62,10 +63,10 @@ impl Histogram {
         counts: Arc<dyn Bytes>,
         n_features: usize,
         n_windows: u64,
-        job: &Job,
+        context: &Context,
     ) -> Result<Self> {
         let histogram = Self::from_counts_deferred(counts, n_features, n_windows)?;
-        histogram.check(job)?;
+        histogram.check(context)?;
         Ok(histogram)
     }
 
@@ -90,9 +91,9 @@ impl Histogram {
     ///
     /// # Errors
     /// [`Error::Contradiction`] for counts that no windows can have; [`Error::Interrupted`].
-    pub fn check(&self, job: &Job) -> Result<()> {
+    pub fn check(&self, context: &Context) -> Result<()> {
         if let Some(rules) = self.unchecked()? {
-            job.run(|| rules.check_all(job))?;
+            context.run(|| rules.check_all(context))?;
             self.passed();
         }
         Ok(())
@@ -140,11 +141,11 @@ impl Histogram {
     ///
     /// # Errors
     /// [`Error::Memory`]; [`Error::Contradiction`] as [`Histogram::check`].
-    pub fn to_dense(&self, job: &Job) -> Result<Vec<u32>> {
-        check_dense(self.n_features, 4, job)?;
-        self.check(job)?;
+    pub fn to_dense(&self, context: &Context) -> Result<Vec<u32>> {
+        check_dense(self.n_features, 4, context)?;
+        self.check(context)?;
         let mut out = zeros(self.n_features * self.n_features);
-        job.run(|| {
+        context.run(|| {
             out.par_chunks_mut(self.n_features)
                 .enumerate()
                 .for_each(|(row, out)| self.copy_row(row, 0, out));
@@ -158,13 +159,13 @@ impl Histogram {
     /// # Errors
     /// [`Error::Mismatch`], [`Error::TooManyWindows`], [`Error::Memory`]; [`Error::Contradiction`]
     /// as [`Histogram::check`]; nothing is added then.
-    pub fn update(&mut self, occurrences: &Occurrences, job: &Job) -> Result<()> {
+    pub fn update(&mut self, occurrences: &Occurrences, context: &Context) -> Result<()> {
         let n_windows = self.joined(occurrences.n_features(), occurrences.n_windows() as u64)?;
         let n = self.n_features;
-        job.proceed()?;
-        let counts = self.owned(job)?;
+        context.proceed()?;
+        let counts = self.owned(context)?;
         // From here on not interruptible: a count half done would be no count.
-        job.run(|| add_pairs(counts, n, occurrences, &Job::default()))?;
+        context.run(|| add_pairs(counts, n, occurrences, &Context::default()))?;
         self.n_windows = n_windows;
         Ok(())
     }
@@ -174,12 +175,12 @@ impl Histogram {
     /// # Errors
     /// [`Error::Mismatch`], [`Error::TooManyWindows`], [`Error::Memory`]; [`Error::Contradiction`]
     /// as [`Histogram::check`]; nothing is added then.
-    pub fn merge(&mut self, other: &Self, job: &Job) -> Result<()> {
+    pub fn merge(&mut self, other: &Self, context: &Context) -> Result<()> {
         let n_windows = self.joined(other.n_features, other.n_windows)?;
         let n = self.n_features;
-        other.check(job)?;
-        let counts = self.owned(job)?;
-        job.run(|| {
+        other.check(context)?;
+        let counts = self.owned(context)?;
+        context.run(|| {
             counts.par_chunks_mut(n).enumerate().for_each(|(row, sums)| {
                 for (column, sum) in sums.iter_mut().enumerate() {
                     *sum += other.get(row, column);
@@ -206,14 +207,14 @@ impl Histogram {
     }
 
     /// The counts for writing; those of somebody else, or shared, are copied first.
-    fn owned(&mut self, job: &Job) -> Result<&mut Vec<u32>> {
+    fn owned(&mut self, context: &Context) -> Result<&mut Vec<u32>> {
         if let Counts::Borrowed(_) = self.counts {
-            self.counts = Counts::Owned(Arc::new(self.to_dense(job)?));
+            self.counts = Counts::Owned(Arc::new(self.to_dense(context)?));
         }
         match &mut self.counts {
             Counts::Owned(counts) => {
                 if Arc::get_mut(counts).is_none() {
-                    check_dense(self.n_features, 4, job)?;
+                    check_dense(self.n_features, 4, context)?;
                 }
                 Ok(Arc::make_mut(counts))
             }

@@ -2,15 +2,17 @@
 
 pub mod histogram;
 pub mod sparse;
+pub mod tile;
 pub mod validate;
 
 use rayon::prelude::*;
 
-use crate::context::Job;
+use crate::alloc::zeros;
+use crate::context::Context;
 use crate::cooccurrence::sparse::{ByFeature, ByWindow, Counts};
+use crate::cooccurrence::tile::{count_tile, mirror};
 use crate::error::Result;
 use crate::occurrences::Occurrences;
-use crate::occurrences::bits::{count_tile, mirror};
 use crate::simd::Isa;
 
 /// Features a side of the tiles that counting walks: 400 KB of bits a block, read once
@@ -19,10 +21,23 @@ const TILE: usize = 192;
 const FROM_BITS: &str =
     "rank neighbours from the occurrences, which holds no F x F array, or raise memory_limit";
 
+impl Occurrences {
+    /// Windows in which both features of each pair occur: F × F, symmetric, row-major.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where the result exceeds the limit.
+    pub fn histogram(&self, context: &Context) -> Result<Vec<u32>> {
+        check_dense(self.n_features(), 4, context)?;
+        let mut counts = zeros(self.n_features() * self.n_features());
+        context.run(|| add_pairs(&mut counts, self.n_features(), self, context))?;
+        Ok(counts)
+    }
+}
+
 /// Refuse an F × F result of `item` bytes a number beyond the memory limit.
-pub(crate) fn check_dense(n_features: usize, item: u128, job: &Job) -> Result<()> {
+pub(crate) fn check_dense(n_features: usize, item: u128, context: &Context) -> Result<()> {
     let bytes = item * n_features as u128 * n_features as u128;
-    job.check_memory("an F x F array", bytes, FROM_BITS)
+    context.check_memory("an F x F array", bytes, FROM_BITS)
 }
 
 /// Add to `counts` the windows in which both features of each pair occur.
@@ -30,13 +45,13 @@ pub(crate) fn add_pairs(
     counts: &mut [u32],
     n: usize,
     occurrences: &Occurrences,
-    job: &Job,
+    context: &Context,
 ) -> Result<()> {
     let margins = occurrences.counts();
     let pairs = n as f64 * n as f64 / 2.0;
     if sparse::pays(&margins, &margins, pairs, occurrences.n_windows()) {
-        sparse::check_memory(&margins, occurrences.n_windows(), job)?;
-        return add_pairs_sparse(counts, n, occurrences, job);
+        sparse::check_memory(&margins, occurrences.n_windows(), context)?;
+        return add_pairs_sparse(counts, n, occurrences, context);
     }
     let isa = Isa::active();
     let cells = Cells { first: counts.as_mut_ptr(), n };
@@ -44,7 +59,7 @@ pub(crate) fn add_pairs(
     let n_strips = n.div_ceil(TILE);
     let tiles: Vec<_> = (0..n_strips).flat_map(|a| (a..n_strips).map(move |b| (a, b))).collect();
     tiles.into_par_iter().try_for_each_init(Vec::new, |tile, (a, b)| {
-        job.proceed()?;
+        context.proceed()?;
         let (rows, cols) = (span(a), span(b));
         tile.clear();
         tile.resize(TILE * TILE, 0);
@@ -73,12 +88,12 @@ fn add_pairs_sparse(
     counts: &mut [u32],
     n: usize,
     occurrences: &Occurrences,
-    job: &Job,
+    context: &Context,
 ) -> Result<()> {
     let by_feature = ByFeature::new(occurrences);
     let by_window = ByWindow::new(&by_feature, occurrences.n_windows());
     counts.par_chunks_mut(n).enumerate().try_for_each_init(Counts::new, |scratch, (i, row)| {
-        job.proceed()?;
+        context.proceed()?;
         by_window.count(by_feature.windows(i), scratch, row);
         Ok(())
     })

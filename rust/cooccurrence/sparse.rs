@@ -14,10 +14,11 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::context::Job;
+use crate::context::Context;
 use crate::error::Result;
 use crate::occurrences::Occurrences;
-use crate::occurrences::bits::{BLOCK_WINDOWS, for_each_one};
+use crate::occurrences::bits::BLOCK_WINDOWS;
+use crate::simd::line::for_each_window;
 use crate::simd::{Isa, prefetch};
 
 /// Features a panel: as many as 16 bits can tell apart.
@@ -51,7 +52,7 @@ pub(crate) fn windows(occurrences: &Occurrences, feature: usize) -> Vec<u32> {
     let mut windows = Vec::new();
     for (b, block) in occurrences.blocks().iter().enumerate() {
         let used = &block.row(feature)[..block.n_lines()];
-        for_each_one(used, |w| windows.push((b * BLOCK_WINDOWS + w) as u32));
+        for_each_window(used, |w| windows.push((b * BLOCK_WINDOWS + w) as u32));
     }
     windows
 }
@@ -151,14 +152,14 @@ impl Counts {
 }
 
 /// Refuse lists beyond the memory limit: those of features that occur `counts` times.
-pub(crate) fn check_memory(counts: &[u64], n_windows: usize, job: &Job) -> Result<()> {
+pub(crate) fn check_memory(counts: &[u64], n_windows: usize, context: &Context) -> Result<()> {
     let occurrences = counts.iter().map(|&c| u128::from(c)).sum::<u128>();
     // A sample of features may be a panel of its own.
     let bounds = size_of::<usize>() * (n_windows + 1) * (counts.len().div_ceil(PANEL) + 1);
     let screen = 2 * size_of::<f32>() * counts.len();
     let lists = occurrences * (size_of::<u32>() + size_of::<u16>()) as u128;
     let bytes = lists + (bounds + screen) as u128;
-    job.check_memory("the windows of each feature", bytes, "count fewer windows at a time")
+    context.check_memory("the windows of each feature", bytes, "count fewer windows at a time")
 }
 
 /// Whether counting by increments beats the dense kernel for these rows and columns, given how

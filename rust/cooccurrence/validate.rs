@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::context::Job;
+use crate::context::Context;
 use crate::error::{Error, Result};
 
 /// Features a side of the tiles that checking walks: both it and its mirror image in L2.
@@ -98,12 +98,12 @@ impl<'a> Rules<'a> {
     }
 
     /// Check all tiles, in a pass of its own.
-    pub(crate) fn check_all(&self, job: &Job) -> Result<()> {
+    pub(crate) fn check_all(&self, context: &Context) -> Result<()> {
         let span = |start: usize| start..(start + CHECKED).min(self.n);
         let starts: Vec<usize> = (0..self.n).step_by(CHECKED).collect();
         starts.into_par_iter().try_for_each_init(Vec::new, |scratch, top| {
             for left in (top..self.n).step_by(CHECKED) {
-                job.proceed()?;
+                context.proceed()?;
                 self.check(span(top), span(left), scratch)?;
             }
             Ok(())

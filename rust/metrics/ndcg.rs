@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
-use crate::context::Job;
+use crate::context::Context;
 use crate::error::{Error, Result};
 
 /// Gains and discounts by rank.
@@ -87,25 +87,25 @@ pub fn ranked(
     n_rows: usize,
     top_n: usize,
     base: f64,
-    job: &Job,
+    context: &Context,
 ) -> Result<Vec<f64>> {
     if n_rows == 0 {
         Scale::new(top_n, base, 0)?;
         return Ok(Vec::new());
     }
-    job.check_memory("the scores", 8 * n_rows as u128, "score fewer rows at a time")?;
+    context.check_memory("the scores", 8 * n_rows as u128, "score fewer rows at a time")?;
     let (width_f, width_s) = (functional.len() / n_rows, semantic.len() / n_rows);
     let scale = Scale::new(top_n, base, width_f.max(width_s))?;
     let row_of = |lists, width, row| list(lists, width, row, top_n);
     let ideal = scale.ideal(width_s.min(top_n));
-    job.run(|| {
+    context.run(|| {
         let most = semantic.par_iter().max().map_or(0, |&feature| feature as usize);
         (0..n_rows)
             .into_par_iter()
             .map_init(
                 || Gains::new(most),
                 |gain_of, row| {
-                    job.proceed()?;
+                    context.proceed()?;
                     let semantic = row_of(semantic, width_s, row);
                     gain_of.set(semantic, &scale.gains);
                     let dcg: f64 = row_of(functional, width_f, row)

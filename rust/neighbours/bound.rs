@@ -5,10 +5,9 @@
 //! eight bytes of its margins, in place of a root and a division on sixteen.
 
 use crate::measures::Margins;
+use crate::simd::threshold::CHUNK;
 use crate::simd::{Isa, per_isa};
 
-/// Features a mask covers.
-pub(crate) const CHUNK: usize = 64;
 /// Share by which the line is lowered: more than single precision can err, in six operations.
 const SLACK: f64 = 1.0 / (1 << 18) as f64;
 

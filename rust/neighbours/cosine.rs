@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::context::zeros;
+use crate::alloc::zeros;
 use crate::error::Result;
 use crate::neighbours::topk::Single;
 use crate::neighbours::traversal::Tiles;

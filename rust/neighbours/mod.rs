@@ -10,7 +10,7 @@ mod traversal;
 
 use rayon::prelude::*;
 
-use crate::context::Job;
+use crate::context::Context;
 use crate::cooccurrence::histogram::Histogram;
 use crate::cooccurrence::sparse;
 use crate::error::{Error, Result};
@@ -41,7 +41,7 @@ impl Plan {
         top_n: usize,
         rows: Option<&[u32]>,
         candidates: Option<&[u32]>,
-        job: &Job,
+        context: &Context,
     ) -> Result<Self> {
         if top_n == 0 {
             return Err(Error::argument("top_n", top_n, "at least 1"));
@@ -50,7 +50,7 @@ impl Plan {
         let listed = |features: Option<&[u32]>| features.map_or(n_features, <[u32]>::len) as u128;
         let bytes = 8 * n_features as u128 + 24 * (listed(rows) + listed(candidates));
         if bytes >= 1 << 20 {
-            job.check_memory("the features themselves", bytes, FEWER)?;
+            context.check_memory("the features themselves", bytes, FEWER)?;
         }
         let all = || (0..n_features as u32).collect::<Vec<_>>();
         for (name, features) in [("rows", rows), ("candidates", candidates)] {
@@ -68,7 +68,7 @@ impl Plan {
         let among = rows.iter().any(|row| candidates.binary_search(row).is_ok());
         let width = top_n.min(candidates.len() - usize::from(among));
         let bytes = rows.len() as u128 * width as u128 * 8;
-        job.check_memory("the neighbour lists", bytes, FEWER)?;
+        context.check_memory("the neighbour lists", bytes, FEWER)?;
         Ok(Self { all: everything, rows, candidates, width })
     }
 
@@ -82,12 +82,12 @@ fn walk<E: Entry, T: Tiles<E>>(
     tiles: &T,
     zero: E::Value,
     plan: &Plan,
-    job: &Job,
+    context: &Context,
 ) -> Result<Neighbours> {
     if plan.all && plan.width > 0 {
-        return symmetric(tiles, zero, plan.among(), job);
+        return symmetric(tiles, zero, plan.among(), context);
     }
-    rectangular(tiles, zero, plan.among(), job)
+    rectangular(tiles, zero, plan.among(), context)
 }
 
 /// Neighbours by occurrence, of `rows` among `candidates` (`None`: all features).
@@ -101,14 +101,14 @@ pub fn functional(
     measure: Measure,
     rows: Option<&[u32]>,
     candidates: Option<&[u32]>,
-    job: &Job,
+    context: &Context,
 ) -> Result<Neighbours> {
-    let plan = Plan::new(occurrences.n_features(), top_n, rows, candidates, job)?;
-    job.run(|| {
+    let plan = Plan::new(occurrences.n_features(), top_n, rows, candidates, context)?;
+    context.run(|| {
         let counts = occurrences.counts();
         let part = |wanted: Option<&[u32]>, features: &[u32]| match wanted {
             None => Ok(occurrences.clone()),
-            Some(_) => occurrences.features(features, job),
+            Some(_) => occurrences.features(features, context),
         };
         let chosen = |features: &[u32]| -> Vec<u64> {
             features.iter().map(|&f| counts[f as usize]).collect()
@@ -120,7 +120,7 @@ pub fn functional(
         let n_windows = occurrences.n_windows();
         let is_rare = sparse::pays(&row_counts, &col_counts, pairs, n_windows);
         if is_rare {
-            sparse::check_memory(&col_counts, n_windows, job)?;
+            sparse::check_memory(&col_counts, n_windows, context)?;
         }
         let n_windows = n_windows as u64;
         let row_margins = &Margins::new(row_counts.into_iter(), n_windows);
@@ -128,13 +128,13 @@ pub fn functional(
         let (rows, cols) = (&row_set, &col_set);
         let tiles = BitTiles { measure, n_windows, rows, cols, row_margins, col_margins };
         if is_rare {
-            return pruned::neighbours(&tiles, plan.among(), job);
+            return pruned::neighbours(&tiles, plan.among(), context);
         }
         if plan.all {
             let bytes = symmetric_bytes::<Double>(plan.rows.len(), plan.width);
-            job.check_memory("the candidates of all rows", bytes, FEWER)?;
+            context.check_memory("the candidates of all rows", bytes, FEWER)?;
         }
-        walk::<Double, _>(&tiles, 0.0, &plan, job)
+        walk::<Double, _>(&tiles, 0.0, &plan, context)
     })
 }
 
@@ -148,19 +148,19 @@ pub fn functional_from_counts(
     measure: Measure,
     rows: Option<&[u32]>,
     candidates: Option<&[u32]>,
-    job: &Job,
+    context: &Context,
 ) -> Result<Neighbours> {
-    let plan = Plan::new(counts.n_features(), top_n, rows, candidates, job)?;
+    let plan = Plan::new(counts.n_features(), top_n, rows, candidates, context)?;
     if plan.all {
         let bytes = symmetric_bytes::<Double>(plan.rows.len(), plan.width);
-        job.check_memory("the candidates of all rows", bytes, FEWER)?;
+        context.check_memory("the candidates of all rows", bytes, FEWER)?;
     }
     let margins = |features: &[u32]| {
         let count = |&f: &u32| u64::from(counts.get(f as usize, f as usize));
         Margins::new(features.iter().map(count), counts.n_windows())
     };
     if !plan.all {
-        counts.check(job)?;
+        counts.check(context)?;
     }
     let tiles = CountTiles {
         measure,
@@ -171,7 +171,7 @@ pub fn functional_from_counts(
         row_margins: &margins(&plan.rows),
         col_margins: &margins(&plan.candidates),
     };
-    let found = job.run(|| walk::<Double, _>(&tiles, 0.0, &plan, job))?;
+    let found = context.run(|| walk::<Double, _>(&tiles, 0.0, &plan, context))?;
     counts.passed();
     Ok(found)
 }
@@ -187,16 +187,16 @@ pub fn semantic(
     top_n: usize,
     rows: Option<&[u32]>,
     candidates: Option<&[u32]>,
-    job: &Job,
+    context: &Context,
 ) -> Result<Neighbours> {
     Occurrences::new(n_features)?;
-    let plan = Plan::new(n_features, top_n, rows, candidates, job)?;
+    let plan = Plan::new(n_features, top_n, rows, candidates, context)?;
     let mut bytes = Cosines::bytes(dim, plan.rows.len(), plan.candidates.len());
     if plan.all {
         bytes += symmetric_bytes::<Single>(n_features, plan.width);
     }
-    job.check_memory("the unit vectors and the candidates of all rows", bytes, FEWER)?;
-    job.run(|| {
+    context.check_memory("the unit vectors and the candidates of all rows", bytes, FEWER)?;
+    context.run(|| {
         if let Some(at) = vectors.par_iter().position_first(|v| !v.is_finite()) {
             return Err(Error::NotFinite {
                 what: "embeddings",
@@ -206,7 +206,7 @@ pub fn semantic(
             });
         }
         let cosines = Cosines::new(vectors, dim, &plan.rows, &plan.candidates);
-        walk::<Single, _>(&cosines, 0.0, &plan, job)
+        walk::<Single, _>(&cosines, 0.0, &plan, context)
     })
 }
 
@@ -222,7 +222,7 @@ pub fn top<E: Entry>(
     n_features: usize,
     top_n: usize,
     row_start: usize,
-    job: &Job,
+    context: &Context,
 ) -> Result<Neighbours> {
     if top_n == 0 {
         return Err(Error::argument("top_n", top_n, "at least 1"));
@@ -235,17 +235,17 @@ pub fn top<E: Entry>(
         ));
     }
     let width = top_n.min(n_features.saturating_sub(1));
-    job.check_memory("the neighbour lists", n_rows as u128 * width as u128 * 8, FEWER)?;
+    context.check_memory("the neighbour lists", n_rows as u128 * width as u128 * 8, FEWER)?;
     let mut found = Neighbours::zeros(n_rows, width);
     // Rows without neighbours hold nothing that could be refused.
     if found.indices.is_empty() {
         return Ok(found);
     }
     let isa = Isa::active();
-    job.run(|| {
+    context.run(|| {
         let rows = found.strips(1).zip(similarity.par_chunks(n_features)).enumerate();
         rows.map_init(Vec::new, |best, (row, ((indices, values), similarity))| {
-            job.proceed()?;
+            context.proceed()?;
             let refuse = |column: usize| Error::NotFinite {
                 what: "similarity",
                 row,

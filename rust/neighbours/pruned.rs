@@ -12,15 +12,17 @@
 
 use rayon::prelude::*;
 
-use crate::context::Job;
+use crate::context::Context;
 use crate::cooccurrence::sparse::{self, ByFeature, ByWindow, Counts, Panel, RUN};
 use crate::error::Result;
-use crate::neighbours::bound::{CHUNK, Screen};
-use crate::neighbours::row_lists::{Neighbours, each_bit, write_list};
+use crate::neighbours::bound::Screen;
+use crate::neighbours::row_lists::{Neighbours, write_list};
 use crate::neighbours::tiles::BitTiles;
 use crate::neighbours::topk::{Double, Entry, TopN, best_of_row, rank_in_sample, room_for};
 use crate::neighbours::traversal::Among;
 use crate::simd::Isa;
+use crate::simd::line::for_each_bit;
+use crate::simd::threshold::CHUNK;
 
 /// Rows that pass a panel one after the other.
 const HEIGHT: usize = 16;
@@ -28,7 +30,11 @@ const HEIGHT: usize = 16;
 const SAMPLE: usize = 1024;
 
 /// Lists of the features `rows` among `candidates`.
-pub(crate) fn neighbours(tiles: &BitTiles<'_>, among: Among<'_>, job: &Job) -> Result<Neighbours> {
+pub(crate) fn neighbours(
+    tiles: &BitTiles<'_>,
+    among: Among<'_>,
+    context: &Context,
+) -> Result<Neighbours> {
     let by_feature = ByFeature::new(tiles.cols);
     let by_window = ByWindow::new(&by_feature, tiles.n_windows as usize);
     let sample = Sample::new(&by_feature, tiles, among.width);
@@ -44,7 +50,7 @@ pub(crate) fn neighbours(tiles: &BitTiles<'_>, among: Among<'_>, job: &Job) -> R
         || Scratch::new(among),
         |scratch, (s, (indices, values))| {
             let lists = indices.chunks_mut(among.width).zip(values.chunks_mut(among.width));
-            walk.rows(s * height, lists.collect(), scratch, job)
+            walk.rows(s * height, lists.collect(), scratch, context)
         },
     )?;
     Ok(found)
@@ -95,7 +101,7 @@ impl Walk<'_> {
         first: usize,
         lists: Vec<List<'_>>,
         scratch: &mut Scratch,
-        job: &Job,
+        context: &Context,
     ) -> Result<()> {
         let Scratch { counts, masks, room, best, .. } = scratch;
         let rows: Vec<_> = (first..first + lists.len()).map(|row| self.row(row)).collect();
@@ -108,7 +114,7 @@ impl Walk<'_> {
         let mut tops: Vec<_> = rows.iter().map(&mut start).collect();
         if let Some(Sample { screen, .. }) = &self.sample {
             for panel in self.by_window.panels() {
-                job.proceed()?;
+                context.proceed()?;
                 for (row, top) in rows.iter().zip(&mut tops) {
                     if let Some(top) = top {
                         self.pass(screen, panel, row, (counts, masks), top);
@@ -124,7 +130,7 @@ impl Walk<'_> {
             }
         }
         for (row, list) in left {
-            job.proceed()?;
+            context.proceed()?;
             if row.windows.is_empty() {
                 self.row_without_windows(row, list);
             } else {
@@ -156,7 +162,7 @@ impl Walk<'_> {
         let both = panel.tally(&row.windows, counts);
         screen.may_reach(self.isa, row.margins, top.bound(), start, both, masks);
         for (m, &mask) in masks.iter().enumerate() {
-            each_bit(mask, |bit| {
+            for_each_bit(mask, |bit| {
                 let k = m * CHUNK + bit;
                 let col = start + k;
                 if Some(col) != row.own {

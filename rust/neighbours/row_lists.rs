@@ -2,9 +2,10 @@
 
 use rayon::prelude::*;
 
-use crate::context::zeros;
+use crate::alloc::zeros;
 use crate::neighbours::topk::{Entry, TopN, room_for};
 use crate::simd::Isa;
+use crate::simd::line::for_each_bit;
 use crate::simd::threshold::CHUNK;
 
 /// Ranked neighbours, `width` a row, row-major.
@@ -86,7 +87,7 @@ impl<'a, E: Entry> Strip<'a, E> {
     ) {
         for (c, chunk) in values.as_chunks::<CHUNK>().0.iter().enumerate() {
             let (mask, _) = E::above(isa, chunk, &[self.bounds[row]; CHUNK]);
-            each_bit(mask & within(c, n_cols), |k| {
+            for_each_bit(mask & within(c, n_cols), |k| {
                 if let Some(feature) = feature(c * CHUNK + k) {
                     self.push(row, E::new(chunk[k], feature));
                 }
@@ -106,7 +107,7 @@ impl<'a, E: Entry> Strip<'a, E> {
             let mut bounds = [E::LOWEST; CHUNK];
             bounds.copy_from_slice(&self.bounds[c * CHUNK..][..CHUNK]);
             let (mask, _) = E::above(isa, chunk, &bounds);
-            each_bit(mask & within(c, n_rows), |k| {
+            for_each_bit(mask & within(c, n_rows), |k| {
                 self.push(c * CHUNK + k, E::new(chunk[k], feature));
             });
         }
@@ -132,13 +133,4 @@ impl<'a, E: Entry> Strip<'a, E> {
 fn within(c: usize, n: usize) -> u64 {
     let left = n.saturating_sub(c * CHUNK);
     if left >= CHUNK { u64::MAX } else { (1 << left) - 1 }
-}
-
-/// Visit the positions of a mask's ones, rising.
-#[inline]
-pub(crate) fn each_bit(mut mask: u64, mut visit: impl FnMut(usize)) {
-    while mask != 0 {
-        visit(mask.trailing_zeros() as usize);
-        mask &= mask - 1;
-    }
 }

@@ -4,14 +4,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::cooccurrence::histogram::Histogram;
+use crate::cooccurrence::tile::{count_tile, mirror};
 use crate::cooccurrence::validate::Rules;
 use crate::error::Result;
 use crate::measures::{Margins, Measure};
 use crate::neighbours::topk::Double;
 use crate::neighbours::traversal::Tiles;
 use crate::occurrences::Occurrences;
-use crate::occurrences::bits::{REGISTER_TILE, count_tile, mirror};
 use crate::simd::Isa;
+use crate::simd::popcount::REGISTER_TILE;
 
 /// A measure of pairs whose counts come from bits.
 pub(crate) struct BitTiles<'a> {

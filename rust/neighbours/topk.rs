@@ -1,6 +1,7 @@
 //! The best few of many, in a total order: larger value first, then smaller feature index.
 
 use crate::simd::Isa;
+use crate::simd::line::for_each_bit;
 use crate::simd::threshold::{CHUNK, above_f32, above_f64};
 
 /// A candidate that compares as it ranks: the better one is the smaller.
@@ -274,11 +275,7 @@ fn reaching<E: Entry>(
                 return Err(c * CHUNK + k);
             }
         }
-        while mask != 0 {
-            let k = mask.trailing_zeros() as usize;
-            out.push(E::new(chunk[k], (c * CHUNK + k) as u32));
-            mask &= mask - 1;
-        }
+        for_each_bit(mask, |k| out.push(E::new(chunk[k], (c * CHUNK + k) as u32)));
     }
     for (&value, column) in tail.iter().zip(values.len() - tail.len()..) {
         if Some(column) == own {

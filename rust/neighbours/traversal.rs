@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use crate::context::{Job, filled};
+use crate::alloc::filled;
+use crate::context::Context;
 use crate::error::Result;
 use crate::neighbours::row_lists::{Neighbours, Strip};
 use crate::neighbours::topk::{Entry, TopN, room_for};
@@ -56,7 +57,7 @@ pub(crate) fn symmetric<E: Entry, T: Tiles<E>>(
     tiles: &T,
     zero: E::Value,
     among: Among<'_>,
-    job: &Job,
+    context: &Context,
 ) -> Result<Neighbours> {
     let (isa, side) = (Isa::active(), T::SIDE);
     let (n, width) = (among.rows.len(), among.width);
@@ -72,7 +73,7 @@ pub(crate) fn symmetric<E: Entry, T: Tiles<E>>(
     (0..n_strips * (n_strips + 1) / 2).into_par_iter().try_for_each_init(
         || (Vec::new(), vec![zero; side * side]),
         |(counts, tile), k| {
-            job.proceed()?;
+            context.proceed()?;
             let (a, b) = pair(k, n_strips);
             let (rows, cols) = (span(a), span(b));
             tiles.fill(rows.clone(), cols.clone(), counts, tile)?;
@@ -101,7 +102,7 @@ pub(crate) fn symmetric<E: Entry, T: Tiles<E>>(
         strip.write(s * side, indices, values)
     });
     let short = short.collect();
-    redo(tiles, zero, among, short, &mut found, job)?;
+    redo(tiles, zero, among, short, &mut found, context)?;
     Ok(found)
 }
 
@@ -110,7 +111,7 @@ pub(crate) fn rectangular<E: Entry, T: Tiles<E>>(
     tiles: &T,
     zero: E::Value,
     among: Among<'_>,
-    job: &Job,
+    context: &Context,
 ) -> Result<Neighbours> {
     let (n_rows, width) = (among.rows.len(), among.width);
     // Few rows still keep all threads busy.
@@ -125,7 +126,7 @@ pub(crate) fn rectangular<E: Entry, T: Tiles<E>>(
         || Scratch::new(zero, T::SIDE),
         |scratch, (s, (indices, values))| {
             let span = s * height..((s + 1) * height).min(n_rows);
-            let strip = shown(tiles, span.clone(), among, true, scratch, job)?;
+            let strip = shown(tiles, span.clone(), among, true, scratch, context)?;
             let missing = strip.write(span.start, indices, values);
             short.lock().unwrap_or_else(PoisonError::into_inner).extend(missing);
             Ok(())
@@ -133,7 +134,7 @@ pub(crate) fn rectangular<E: Entry, T: Tiles<E>>(
     )?;
     let mut short = short.into_inner().unwrap_or_else(PoisonError::into_inner);
     short.sort_unstable();
-    redo(tiles, zero, among, short, &mut found, job)?;
+    redo(tiles, zero, among, short, &mut found, context)?;
     Ok(found)
 }
 
@@ -144,7 +145,7 @@ fn redo<E: Entry, T: Tiles<E>>(
     among: Among<'_>,
     short: Vec<usize>,
     found: &mut Neighbours,
-    job: &Job,
+    context: &Context,
 ) -> Result<()> {
     let mut starts: Vec<usize> = short.iter().map(|row| row / T::ROW_STEP * T::ROW_STEP).collect();
     starts.dedup();
@@ -155,7 +156,7 @@ fn redo<E: Entry, T: Tiles<E>>(
             |scratch, &start| {
                 let span = start..(start + T::ROW_STEP).min(among.rows.len());
                 let mut group = Neighbours::zeros(span.len(), among.width);
-                let strip = shown(tiles, span, among, false, scratch, job)?;
+                let strip = shown(tiles, span, among, false, scratch, context)?;
                 strip.write(start, &mut group.indices, &mut group.values);
                 Ok(group)
             },
@@ -193,7 +194,7 @@ fn shown<'a, E: Entry, T: Tiles<E>>(
     among: Among<'_>,
     guess: bool,
     scratch: &'a mut Scratch<E>,
-    job: &Job,
+    context: &Context,
 ) -> Result<Strip<'a, E>> {
     let (isa, side) = (Isa::active(), T::SIDE);
     let Among { rows, candidates, width } = among;
@@ -205,7 +206,7 @@ fn shown<'a, E: Entry, T: Tiles<E>>(
     let n_tiles = candidates.len().div_ceil(side);
     let own_tile = span.start / side;
     for k in 0..n_tiles {
-        job.proceed()?;
+        context.proceed()?;
         let left = (own_tile + spread(k, n_tiles)) % n_tiles * side;
         let cols = left..(left + side).min(candidates.len());
         tiles.fill(span.clone(), cols.clone(), counts, tile)?;

@@ -6,23 +6,16 @@
 
 use std::ops::Range;
 
-use crate::context::filled;
-use crate::simd::Isa;
-use crate::simd::popcount::count_rows;
+use rayon::prelude::*;
 
-/// Most windows there can be: counts are 32 bits wide.
-pub const MAX_WINDOWS: u64 = u32::MAX as u64;
+use crate::alloc::filled;
+use crate::context::Context;
+use crate::error::Result;
+use crate::simd::line::{LINE_WINDOWS, Line};
+use crate::simd::popcount::REGISTER_TILE;
+
 /// Windows in a full block: 2 KiB of bits a feature, so that 4 + 4 features fit the L1 cache.
 pub const BLOCK_WINDOWS: usize = 16_384;
-/// Windows in a line.
-pub const LINE_WINDOWS: usize = 512;
-/// Features of a register tile; blocks are padded to a multiple of it.
-pub const REGISTER_TILE: usize = 4;
-
-/// Bits of one feature in 512 consecutive windows: a cache line, a 512-bit register.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[repr(C, align(64))]
-pub struct Line(pub [u64; 8]);
 
 /// Up to [`BLOCK_WINDOWS`] windows of all features.
 #[derive(Debug, Clone)]
@@ -98,6 +91,29 @@ impl Block {
         &mut self.lines[feature * self.stride..][..self.stride]
     }
 
+    /// Lines of consecutive features, [`Block::stride`] for each.
+    pub fn rows(&self, features: Range<usize>) -> &[Line] {
+        &self.lines[features.start * self.stride..features.end * self.stride]
+    }
+
+    /// Run `work` in parallel on the lines of each of the first `n_features` features.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`](crate::Error::Interrupted) once the context is stopped.
+    pub(crate) fn for_each_row(
+        &mut self,
+        n_features: usize,
+        context: &Context,
+        work: impl Fn(usize, &mut [Line]) + Sync,
+    ) -> Result<()> {
+        let rows = self.lines.par_chunks_mut(self.stride).take(n_features).with_min_len(16);
+        rows.enumerate().try_for_each(|(feature, row)| {
+            context.proceed()?;
+            work(feature, row);
+            Ok(())
+        })
+    }
+
     /// All lines, in rows of [`Block::stride`].
     pub fn lines_mut(&mut self) -> &mut [Line] {
         &mut self.lines
@@ -115,20 +131,6 @@ impl Block {
     }
 }
 
-/// Call `visit` for each window, in rising order, whose bit is set in a row of lines.
-#[inline]
-pub fn for_each_one(row: &[Line], mut visit: impl FnMut(usize)) {
-    for (l, line) in row.iter().enumerate() {
-        for (w, &word) in line.0.iter().enumerate() {
-            let mut rest = word;
-            while rest != 0 {
-                visit(l * LINE_WINDOWS + w * 64 + rest.trailing_zeros() as usize);
-                rest &= rest - 1;
-            }
-        }
-    }
-}
-
 /// An odd number of lines, so that the rows of many features spread over all cache sets; room
 /// doubles, so that growing by small batches copies each bit twice at most.
 fn stride_for(n_windows: usize) -> usize {
@@ -138,38 +140,4 @@ fn stride_for(n_windows: usize) -> usize {
 
 fn padded(n_features: usize) -> usize {
     n_features.next_multiple_of(REGISTER_TILE)
-}
-
-/// Add to `out` the windows in which both of each pair of features occur.
-///
-/// `out` is row-major, `width` from row to row; it needs room for both ranges rounded up to
-/// [`REGISTER_TILE`], of which both must start at a multiple. The blocks must cover the same
-/// windows. Where block and range are the same on both sides, only register tiles on and above the
-/// diagonal are counted: [`mirror`] does the rest.
-pub fn count_tile(
-    isa: Isa,
-    (a, rows): (&Block, Range<usize>),
-    (b, cols): (&Block, Range<usize>),
-    out: &mut [u32],
-    width: usize,
-) {
-    const T: usize = REGISTER_TILE;
-    let n_lines = a.n_lines();
-    let diagonal = std::ptr::eq(a, b) && rows == cols;
-    let end = cols.end.next_multiple_of(T) * b.stride;
-    for i in (0..rows.len()).step_by(T) {
-        let x: [&[Line]; T] = std::array::from_fn(|k| &a.row(rows.start + i + k)[..n_lines]);
-        let first = if diagonal { i } else { 0 };
-        let y = &b.lines[(cols.start + first) * b.stride..end];
-        count_rows(isa, x, y, b.stride, &mut out[i * width + first..], width);
-    }
-}
-
-/// Copy what stands above the diagonal of an `n` × `n` tile to below it.
-pub fn mirror(tile: &mut [u32], n: usize, width: usize) {
-    for i in 0..n {
-        for j in 0..i {
-            tile[i * width + j] = tile[j * width + i];
-        }
-    }
 }

@@ -6,16 +6,16 @@ use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 
 use super::arrays::{refused, shown};
-use crate::Job;
+use crate::context::Context;
 use crate::error::Error;
 
-pub(super) fn job(
+pub(super) fn context(
     memory_limit: Option<&Bound<'_, PyAny>>,
     n_threads: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Job> {
-    let mut job = Job::default();
+) -> PyResult<Context> {
+    let mut context = Context::default();
     if let Some(limit) = memory_limit {
-        job.memory_limit = Some(size("memory_limit", limit, 0, "a number of bytes")? as u64);
+        context.memory_limit = Some(size("memory_limit", limit, 0, "a number of bytes")? as u64);
     }
     if let Some(n) = n_threads {
         let expected = "from 1 to 1024";
@@ -23,9 +23,9 @@ pub(super) fn job(
         if n > 1024 {
             return Err(Error::argument("n_threads", n, expected).into());
         }
-        job.n_threads = NonZeroUsize::new(n).map(NonZeroUsize::get);
+        context.n_threads = NonZeroUsize::new(n).map(NonZeroUsize::get);
     }
-    Ok(job)
+    Ok(context)
 }
 
 /// An integer of at least `least`; anything else, however large, is refused by name.

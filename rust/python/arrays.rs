@@ -9,7 +9,7 @@ use numpy::{
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
 
-use crate::Job;
+use crate::context::Context;
 use crate::cooccurrence::validate::Bytes;
 use crate::error::Error;
 use crate::neighbours::Neighbours;
@@ -64,12 +64,13 @@ pub(super) fn square_counts(array: &Bound<'_, PyAny>) -> PyResult<(usize, ArrayB
 pub(super) fn features(
     name: &'static str,
     array: Option<&Bound<'_, PyAny>>,
-    job: &Job,
+    context: &Context,
 ) -> PyResult<Option<Vec<u32>>> {
     let Some(array) = array else {
         return Ok(None);
     };
-    let check = |n: usize| job.check_memory(name, 12 * n as u128, "name fewer features at a time");
+    let check =
+        |n: usize| context.check_memory(name, 12 * n as u128, "name fewer features at a time");
     if let Ok(features) = array.cast::<PyArray1<u32>>() {
         check(features.len())?;
         return Ok(Some(features.readonly().as_array().to_vec()));

@@ -8,13 +8,13 @@ use std::time::Duration;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use crate::Job;
+use crate::context::Context;
 
 /// Compute without the interpreter, and ask it ten times a second whether Ctrl-C was pressed.
 pub(super) fn run<T: Send>(
     py: Python<'_>,
-    job: &Job,
-    work: impl FnOnce() -> crate::Result<T> + Send,
+    context: &Context,
+    work: impl FnOnce() -> crate::error::Result<T> + Send,
 ) -> PyResult<T> {
     py.detach(|| {
         thread::scope(|scope| {
@@ -29,7 +29,7 @@ pub(super) fn run<T: Send>(
                         #[allow(clippy::redundant_closure_for_method_calls)]
                         let signals = Python::attach(|py| py.check_signals());
                         if let Err(pressed) = signals {
-                            job.stop();
+                            context.stop();
                             break Some(pressed);
                         }
                     }

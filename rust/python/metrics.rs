@@ -5,13 +5,14 @@ use numpy::{
 };
 use pyo3::prelude::*;
 
-use super::arguments::{Ranks, Row, job, size};
+use super::arguments::{Ranks, Row, context, size};
 use super::arrays::{Ranked, contiguous2, lists, refused, same_rows, shown};
 use super::interruptible::run;
+use crate::context::Context;
 use crate::error::Error;
-use crate::neighbours::Neighbours;
+use crate::metrics::ndcg as ndcg_core;
 use crate::neighbours::topk::{Double, Single};
-use crate::{Job, ndcg as ndcg_core, neighbours};
+use crate::neighbours::{self, Neighbours};
 
 /// Rank the largest of each row of similarities.
 ///
@@ -52,11 +53,11 @@ pub(super) fn top_neighbours<'py>(
     n_threads: Option<&Bound<'_, PyAny>>,
     memory_limit: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Ranked<'py>> {
-    let job = job(memory_limit, n_threads)?;
+    let context = context(memory_limit, n_threads)?;
     let Some(similarity) = Similarity::extract(similarity) else {
         return Err(refused("similarity", similarity, "a 2-D float32 or float64 array"));
     };
-    lists(py, similarity.top(py, top_n.0, row_start.0, &job)?)
+    lists(py, similarity.top(py, top_n.0, row_start.0, &context)?)
 }
 
 /// Score how well the functional order predicts the semantic one.
@@ -109,13 +110,14 @@ pub(super) fn ndcg<'py>(
     n_threads: Option<&Bound<'_, PyAny>>,
     memory_limit: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
-    let job = job(memory_limit, n_threads)?;
+    let context = context(memory_limit, n_threads)?;
     if let (Ok(f), Ok(s)) = (functional.cast::<PyArray2<u32>>(), semantic.cast::<PyArray2<u32>>()) {
         let (f, s) = (f.readonly(), s.readonly());
         same_rows(f.shape()[0], s.shape()[0])?;
         let n_rows = f.shape()[0];
         let (f, s) = (contiguous2("functional", &f)?, contiguous2("semantic", &s)?);
-        let scores = run(py, &job, || ndcg_core::ranked(f, s, n_rows, top_n.0, base, &job))?;
+        let scores =
+            run(py, &context, || ndcg_core::ranked(f, s, n_rows, top_n.0, base, &context))?;
         return Ok(scores.into_pyarray(py));
     }
     let similarities = (Similarity::extract(functional), Similarity::extract(semantic));
@@ -130,9 +132,9 @@ pub(super) fn ndcg<'py>(
     }
     same_rows(f.shape().0, s.shape().0)?;
     let n_rows = f.shape().0;
-    let (f, s) = (f.top(py, top_n.0, 0, &job)?, s.top(py, top_n.0, 0, &job)?);
+    let (f, s) = (f.top(py, top_n.0, 0, &context)?, s.top(py, top_n.0, 0, &context)?);
     let scores =
-        py.detach(|| ndcg_core::ranked(&f.indices, &s.indices, n_rows, top_n.0, base, &job))?;
+        py.detach(|| ndcg_core::ranked(&f.indices, &s.indices, n_rows, top_n.0, base, &context))?;
     Ok(scores.into_pyarray(py))
 }
 
@@ -207,17 +209,21 @@ impl<'py> Similarity<'py> {
         py: Python<'_>,
         top_n: usize,
         row_start: usize,
-        job: &Job,
+        context: &Context,
     ) -> PyResult<Neighbours> {
         let (r, c) = self.shape();
         Ok(match self {
             Self::Single(array) => {
                 let values = contiguous2("similarity", array)?;
-                run(py, job, || neighbours::top::<Single>(values, r, c, top_n, row_start, job))?
+                run(py, context, || {
+                    neighbours::top::<Single>(values, r, c, top_n, row_start, context)
+                })?
             }
             Self::Double(array) => {
                 let values = contiguous2("similarity", array)?;
-                run(py, job, || neighbours::top::<Double>(values, r, c, top_n, row_start, job))?
+                run(py, context, || {
+                    neighbours::top::<Double>(values, r, c, top_n, row_start, context)
+                })?
             }
         })
     }

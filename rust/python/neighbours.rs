@@ -3,7 +3,7 @@
 use numpy::{PyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
-use super::arguments::{Ranks, job, windows};
+use super::arguments::{Ranks, context, windows};
 use super::arrays::{
     Ranked, contiguous2, features, lists, matrix, matrix_of, refused, square_counts,
 };
@@ -11,7 +11,8 @@ use super::histogram::PyHistogram;
 use super::interruptible::{read, run};
 use super::occurrences::PyOccurrences;
 use crate::cooccurrence::validate::Bytes;
-use crate::{Measure, neighbours};
+use crate::measures::{self, Measure};
+use crate::neighbours;
 
 /// Correlate the occurrences of each pair of features.
 ///
@@ -57,10 +58,10 @@ pub(super) fn phi<'py>(
     memory_limit: Option<&Bound<'_, PyAny>>,
     n_threads: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-    let job = job(memory_limit, n_threads)?;
+    let context = context(memory_limit, n_threads)?;
     let n_windows = windows(n_windows)?;
     let (n, counts) = square_counts(counts)?;
-    let phi = run(py, &job, || crate::measures::phi(counts.bytes(), n, n_windows, &job))?;
+    let phi = run(py, &context, || measures::phi(counts.bytes(), n, n_windows, &context))?;
     matrix_of(py, phi, n, n)
 }
 
@@ -127,22 +128,24 @@ pub(super) fn functional_neighbours<'py>(
     n_threads: Option<&Bound<'_, PyAny>>,
     memory_limit: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Ranked<'py>> {
-    let job = job(memory_limit, n_threads)?;
+    let context = context(memory_limit, n_threads)?;
     let measure = Measure::from_name(measure)?;
     let (rows, candidates) =
-        (features("rows", rows, &job)?, features("candidates", candidates, &job)?);
+        (features("rows", rows, &context)?, features("candidates", candidates, &context)?);
     let (rows, candidates) = (rows.as_deref(), candidates.as_deref());
     let ranked = if let Ok(occurrences) = source.cast::<PyOccurrences>() {
         let occurrences = occurrences.get();
-        run(py, &job, || {
+        run(py, &context, || {
             let occurrences = occurrences.snapshot();
-            neighbours::functional(&occurrences, top_n.0, measure, rows, candidates, &job)
+            neighbours::functional(&occurrences, top_n.0, measure, rows, candidates, &context)
         })?
     } else if let Ok(histogram) = source.cast::<PyHistogram>() {
         let histogram = histogram.get();
-        run(py, &job, || {
+        run(py, &context, || {
             let histogram = read(&histogram.0);
-            neighbours::functional_from_counts(&histogram, top_n.0, measure, rows, candidates, &job)
+            neighbours::functional_from_counts(
+                &histogram, top_n.0, measure, rows, candidates, &context,
+            )
         })?
     } else {
         return Err(refused("source", source, "an Occurrences or a Histogram"));
@@ -198,16 +201,16 @@ pub(super) fn semantic_neighbours<'py>(
     n_threads: Option<&Bound<'_, PyAny>>,
     memory_limit: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Ranked<'py>> {
-    let job = job(memory_limit, n_threads)?;
+    let context = context(memory_limit, n_threads)?;
     let (rows, candidates) =
-        (features("rows", rows, &job)?, features("candidates", candidates, &job)?);
+        (features("rows", rows, &context)?, features("candidates", candidates, &context)?);
     let embeddings = matrix::<f32>("embeddings", embeddings)?;
     let shape = embeddings.shape();
     let (n_features, dim) = (shape[0], shape[1]);
     let vectors = contiguous2("embeddings", &embeddings)?;
     let (rows, candidates) = (rows.as_deref(), candidates.as_deref());
-    let ranked = run(py, &job, || {
-        neighbours::semantic(vectors, n_features, dim, top_n.0, rows, candidates, &job)
+    let ranked = run(py, &context, || {
+        neighbours::semantic(vectors, n_features, dim, top_n.0, rows, candidates, &context)
     })?;
     lists(py, ranked)
 }

@@ -5,10 +5,11 @@ use std::sync::RwLock;
 use numpy::{IntoPyArray, PyArray1, PyArray2};
 use pyo3::prelude::*;
 
-use super::arguments::{job, size};
+use super::arguments::{context, size};
 use super::arrays::{contiguous, matrix_of, vector};
 use super::interruptible::{read, run, write};
-use crate::Job;
+use crate::context::Context;
+use crate::occurrences;
 
 /// Entries up to which a batch is appended in a millisecond or so.
 const SMALL: usize = 1 << 17;
@@ -40,15 +41,15 @@ const SMALL: usize = 1 << 17;
 /// >>> windows.counts()
 /// array([1, 0, 2], dtype=uint64)
 #[pyclass(frozen, name = "Occurrences", module = "sfal._core")]
-pub(super) struct PyOccurrences(RwLock<crate::Occurrences>);
+pub(super) struct PyOccurrences(RwLock<occurrences::Occurrences>);
 
 impl PyOccurrences {
-    fn wrap(occurrences: crate::Occurrences) -> Self {
+    fn wrap(occurrences: occurrences::Occurrences) -> Self {
         Self(RwLock::new(occurrences))
     }
 
     /// A clone that shares the bits, so that no lock is held while computing.
-    pub(super) fn snapshot(&self) -> crate::Occurrences {
+    pub(super) fn snapshot(&self) -> occurrences::Occurrences {
         read(&self.0).clone()
     }
 }
@@ -58,7 +59,7 @@ impl PyOccurrences {
     #[new]
     fn new(n_features: &Bound<'_, PyAny>) -> PyResult<Self> {
         let n_features = size("n_features", n_features, 1, "from 1 to 4294967296")?;
-        Ok(Self::wrap(crate::Occurrences::new(n_features)?))
+        Ok(Self::wrap(occurrences::Occurrences::new(n_features)?))
     }
 
     /// Width of the SAE.
@@ -97,13 +98,13 @@ impl PyOccurrences {
         let indptr = vector::<i64>("indptr", indptr)?;
         let indices = vector::<u32>("indices", indices)?;
         let (indptr, indices) = (contiguous("indptr", &indptr)?, contiguous("indices", &indices)?);
-        let job = Job::default();
-        let extend = || write(&self.0).extend(indptr, indices, &job);
+        let context = Context::default();
+        let extend = || write(&self.0).extend(indptr, indices, &context);
         // A thread to listen for Ctrl-C costs more than a small batch.
         if indices.len() < SMALL {
             return Ok(py.detach(extend)?);
         }
-        run(py, &job, extend)
+        run(py, &context, extend)
     }
 
     /// Append all windows of ``other``, in its order; with itself, double.
@@ -115,12 +116,12 @@ impl PyOccurrences {
     /// MemoryLimitError
     ///     If the bits would not fit.
     fn merge(&self, py: Python<'_>, other: &Self) -> PyResult<()> {
-        let job = Job::default();
-        run(py, &job, || {
+        let context = Context::default();
+        run(py, &context, || {
             // The snapshot is taken before the lock, so that a set merges with itself, and two
             // sets with each other at once.
             let other = other.snapshot();
-            write(&self.0).merge(&other, &job)
+            write(&self.0).merge(&other, &context)
         })
     }
 
@@ -151,10 +152,10 @@ impl PyOccurrences {
         memory_limit: Option<&Bound<'_, PyAny>>,
         n_threads: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Bound<'py, PyArray2<u32>>> {
-        let job = job(memory_limit, n_threads)?;
+        let context = context(memory_limit, n_threads)?;
         let occurrences = py.detach(|| self.snapshot());
         let n = occurrences.n_features();
-        let counts = run(py, &job, || occurrences.histogram(&job))?;
+        let counts = run(py, &context, || occurrences.histogram(&context))?;
         matrix_of(py, counts, n, n)
     }
 
@@ -177,8 +178,8 @@ impl PyOccurrences {
     fn coarsen(&self, py: Python<'_>, starts: &Bound<'_, PyAny>) -> PyResult<Self> {
         let starts = vector::<i64>("starts", starts)?;
         let starts = contiguous("starts", &starts)?;
-        let job = Job::default();
-        run(py, &job, || self.snapshot().coarsen(starts, &job)).map(Self::wrap)
+        let context = Context::default();
+        run(py, &context, || self.snapshot().coarsen(starts, &context)).map(Self::wrap)
     }
 
     /// Take the windows named, in that order, repeats allowed.
@@ -200,8 +201,8 @@ impl PyOccurrences {
     fn select(&self, py: Python<'_>, windows: &Bound<'_, PyAny>) -> PyResult<Self> {
         let windows = vector::<i64>("windows", windows)?;
         let windows = contiguous("windows", &windows)?;
-        let job = Job::default();
-        run(py, &job, || self.snapshot().select(windows, &job)).map(Self::wrap)
+        let context = Context::default();
+        run(py, &context, || self.snapshot().select(windows, &context)).map(Self::wrap)
     }
 
     /// Read the windows from ``start`` to before ``stop`` back, as :meth:`extend` takes them.
@@ -224,8 +225,8 @@ impl PyOccurrences {
     ) -> PyResult<(Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<u32>>)> {
         let start = size("start", start, 0, "from 0 to n_windows")?;
         let stop = size("stop", stop, 0, "from 0 to n_windows")?;
-        let job = Job::default();
-        let (indptr, indices) = run(py, &job, || self.snapshot().rows(start, stop, &job))?;
+        let context = Context::default();
+        let (indptr, indices) = run(py, &context, || self.snapshot().rows(start, stop, &context))?;
         Ok((indptr.into_pyarray(py), indices.into_pyarray(py)))
     }
 

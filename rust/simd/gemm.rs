@@ -4,7 +4,7 @@
 //! and whichever of the two vectors is the row: a·b is b·a to the last bit, equal vectors have
 //! equal products, and a block of rows has the bits of the whole.
 
-use super::per_isa;
+use crate::simd::per_isa;
 
 /// Rows of a register tile.
 pub const ROWS: usize = 12;

@@ -9,6 +9,7 @@
 use std::sync::OnceLock;
 
 pub mod gemm;
+pub mod line;
 pub mod popcount;
 pub mod threshold;
 

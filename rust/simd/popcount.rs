@@ -8,8 +8,12 @@
 //! number of instructions; six-bit table look-ups (`vpermb`), 12 % better on paper for a layout
 //! that nothing else can read; 64-bit scalar popcounts for AVX2, 0.21 against 0.37 Tbit/s.
 
-use super::per_isa;
-use crate::occurrences::bits::{Line, REGISTER_TILE as T};
+use crate::simd::line::Line;
+use crate::simd::per_isa;
+
+/// Features per side of a register tile.
+pub const REGISTER_TILE: usize = 4;
+const T: usize = REGISTER_TILE;
 
 /// Features of a register tile.
 type Rows<'a> = [&'a [Line]; T];

@@ -1,6 +1,6 @@
 //! Which of many values reach a bound: the filter before any selection.
 
-use super::per_isa;
+use crate::simd::per_isa;
 
 /// Values a mask covers.
 pub const CHUNK: usize = 64;

@@ -71,9 +71,9 @@ fn lists_are_the_best_even_where_the_first_tiles_deceive() {
     let among = Among { rows: &all, candidates: &all, width };
     for sign in [-1.0, 1.0] {
         let tiles = Ordered::new(n, sign);
-        let job = Job::default();
-        let found = symmetric::<Single, _>(&tiles, 0.0, among, &job).unwrap();
-        assert_eq!(found, rectangular::<Single, _>(&tiles, 0.0, among, &job).unwrap());
+        let context = Context::default();
+        let found = symmetric::<Single, _>(&tiles, 0.0, among, &context).unwrap();
+        assert_eq!(found, rectangular::<Single, _>(&tiles, 0.0, among, &context).unwrap());
         for (i, list) in found.indices.chunks(width).enumerate().step_by(11) {
             let mut others: Vec<usize> = (0..n).filter(|&j| j != i).collect();
             others
