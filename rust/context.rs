@@ -5,29 +5,29 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::error::{Error, Result};
 use crate::memory::available_memory;
 
-/// Threads, memory limit and interrupt of one call. The default is rayon's global pool and the
-/// memory that is free.
+/// Threads, memory limit and interruption of one call. By default a call runs on rayon's global
+/// pool and may allocate 80 % of the available memory.
 #[derive(Debug, Default)]
 pub struct Context {
     /// Threads to run on; `None` is rayon's global pool (`RAYON_NUM_THREADS`).
     pub n_threads: Option<usize>,
-    /// Bytes the call may allocate; `None` is 80 % of what is free.
+    /// Bytes that the call may allocate; `None` is 80 % of the available memory.
     pub memory_limit: Option<u64>,
     stop: AtomicBool,
 }
 
 impl Context {
-    /// A context on `n_threads` threads.
+    /// Make a context with `n_threads` threads.
     pub fn with_threads(n_threads: usize) -> Self {
         Self { n_threads: Some(n_threads), ..Self::default() }
     }
 
-    /// Ask the call to end at its next tile.
+    /// Ask the call to stop at its next tile.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the call may go on.
+    /// Return an error if the call was asked to stop.
     ///
     /// # Errors
     /// [`Error::Interrupted`] after [`Context::stop`].
@@ -38,10 +38,10 @@ impl Context {
         Ok(())
     }
 
-    /// Run `work` on this context's threads.
+    /// Run `work` on the threads of this context.
     ///
     /// # Errors
-    /// [`Error::Threads`] when the system gives no threads, else what `work` returns.
+    /// [`Error::Threads`] if the threads cannot be started, otherwise the error of `work`.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         let Some(n_threads) = self.n_threads else {
             return work();
@@ -53,10 +53,10 @@ impl Context {
         pool.install(work)
     }
 
-    /// Refuse `bytes` beyond the limit.
+    /// Refuse an allocation that exceeds the limit.
     ///
     /// # Errors
-    /// [`Error::Memory`], which names the bytes, the limit and `instead`.
+    /// [`Error::Memory`], with the bytes, the limit and what to do instead.
     pub fn check_memory(
         &self,
         what: &'static str,
@@ -65,7 +65,7 @@ impl Context {
     ) -> Result<()> {
         let limit = match self.memory_limit {
             Some(limit) => limit,
-            // Reading /proc costs more than a small allocation could.
+            // Reading /proc costs more than a small allocation.
             None if bytes < 1 << 20 => return Ok(()),
             None => available_memory() / 5 * 4,
         };

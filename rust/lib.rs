@@ -1,8 +1,9 @@
 //! Counting, correlation and ranking kernels of SFAL.
 //!
-//! [`Occurrences`] holds which feature fires in which window, one bit each. Everything else is a
-//! view of those bits: the [`Histogram`] of co-occurrences, the [`measures`] on it, each feature's
-//! functional neighbours, and beside them the semantic ones; [`ndcg`] compares the two.
+//! [`Occurrences`] records which feature occurs in which window, one bit each. From these bits come
+//! the [`Histogram`] of co-occurrences, the [`measures`] of association, and the functional
+//! [`neighbours`] of each feature; semantic neighbours come from embeddings. [`ndcg`] compares the
+//! two.
 //!
 //! Results are the same bits on any number of threads: counts are integers, every float belongs
 //! to one pair or one row, and ties go to the smaller feature index.

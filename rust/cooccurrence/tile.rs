@@ -7,12 +7,12 @@ use crate::simd::Isa;
 use crate::simd::line::Line;
 use crate::simd::popcount::{REGISTER_TILE, count_rows};
 
-/// Add to `out` the windows in which both of each pair of features occur.
+/// Add to `out` the number of windows in which both features of each pair occur.
 ///
-/// `out` is row-major, `width` from row to row; it needs room for both ranges rounded up to
-/// [`REGISTER_TILE`], of which both must start at a multiple. The blocks must cover the same
-/// windows. Where block and range are the same on both sides, only register tiles on and above the
-/// diagonal are counted: [`mirror`] does the rest.
+/// `out` is row-major with rows `width` apart, and has space for both ranges rounded up to a
+/// multiple of [`REGISTER_TILE`]. Both ranges start at such a multiple, and both blocks cover the
+/// same windows. Where block and range are the same on both sides, only the register tiles on and
+/// above the diagonal are counted; [`mirror`] fills in the rest.
 pub fn count_tile(
     isa: Isa,
     (a, rows): (&Block, Range<usize>),
@@ -32,7 +32,7 @@ pub fn count_tile(
     }
 }
 
-/// Copy what stands above the diagonal of an `n` × `n` tile to below it.
+/// Copy the upper triangle of an `n` × `n` tile to the lower one.
 pub fn mirror(tile: &mut [u32], n: usize, width: usize) {
     for i in 0..n {
         for j in 0..i {

@@ -1,8 +1,8 @@
-//! Bit-packed features × windows, and counting pairs in it.
+//! Blocks of windows, one bit per feature and window.
 //!
-//! Windows come in blocks of [`BLOCK_WINDOWS`]; within a block each feature has its bits in one
-//! run of 64-byte lines. So appending touches the last block alone, a tile of features is one
-//! contiguous piece of memory a block, and a block of a tile fits the first-level cache.
+//! Windows are stored in blocks of [`BLOCK_WINDOWS`]; within a block, the bits of each feature are
+//! consecutive 64-byte lines. So appending touches only the last block, a tile of features is
+//! contiguous within a block, and one block of a register tile fits the L1 cache.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::simd::line::{LINE_WINDOWS, Line};
 use crate::simd::popcount::REGISTER_TILE;
 
-/// Windows in a full block: 2 KiB of bits a feature, so that 4 + 4 features fit the L1 cache.
+/// Windows in a full block: 2 KiB of bits per feature, so that 4 + 4 features fit the L1 cache.
 pub const BLOCK_WINDOWS: usize = 16_384;
 
 /// Up to [`BLOCK_WINDOWS`] windows of all features.
@@ -26,29 +26,29 @@ pub struct Block {
 }
 
 impl Block {
-    /// A block of zeros with room for `n_windows` windows of `n_features` features.
+    /// Make a block of zeros for `n_windows` windows of `n_features` features.
     pub fn zeros(n_features: usize, n_windows: usize) -> Self {
         let stride = stride_for(n_windows);
         Self { lines: filled(padded(n_features) * stride, Line::default()), stride, n_windows }
     }
 
-    /// Bytes that [`Block::zeros`] allocates.
+    /// Return the bytes that [`Block::zeros`] allocates.
     pub fn bytes(n_features: usize, n_windows: usize) -> u128 {
         64 * padded(n_features) as u128 * stride_for(n_windows) as u128
     }
 
-    /// Windows in use.
+    /// Return the number of windows in use.
     pub fn n_windows(&self) -> usize {
         self.n_windows
     }
 
-    /// Windows there is room for.
+    /// Return the number of windows that fit without reallocation.
     pub fn capacity(&self) -> usize {
         let lines = if self.stride > 1 { self.stride - 1 } else { 1 };
         lines * LINE_WINDOWS
     }
 
-    /// Use `n_windows` windows, moving to a larger block when there is no room.
+    /// Grow to `n_windows` windows, in a larger allocation if necessary.
     pub fn resize(&mut self, n_features: usize, n_windows: usize) {
         if n_windows > self.capacity() {
             let mut larger = Self::zeros(n_features, n_windows);
@@ -61,7 +61,7 @@ impl Block {
         self.n_windows = n_windows;
     }
 
-    /// Forget all windows from `n_windows` on.
+    /// Clear all windows from `n_windows` on.
     pub fn truncate(&mut self, n_windows: usize) {
         let (first, bit) = (n_windows / LINE_WINDOWS, n_windows % LINE_WINDOWS);
         for row in self.lines.chunks_mut(self.stride) {
@@ -76,22 +76,22 @@ impl Block {
         self.n_windows = n_windows;
     }
 
-    /// Lines a feature has in use.
+    /// Return the number of lines in use per feature.
     pub fn n_lines(&self) -> usize {
         self.n_windows.div_ceil(LINE_WINDOWS)
     }
 
-    /// Lines of one feature.
+    /// Return the lines of one feature.
     pub fn row(&self, feature: usize) -> &[Line] {
         &self.lines[feature * self.stride..][..self.stride]
     }
 
-    /// Lines of one feature.
+    /// Return the lines of one feature for writing.
     pub fn row_mut(&mut self, feature: usize) -> &mut [Line] {
         &mut self.lines[feature * self.stride..][..self.stride]
     }
 
-    /// Lines of consecutive features, [`Block::stride`] for each.
+    /// Return the lines of consecutive features, [`Block::stride`] lines for each.
     pub fn rows(&self, features: Range<usize>) -> &[Line] {
         &self.lines[features.start * self.stride..features.end * self.stride]
     }
@@ -114,25 +114,25 @@ impl Block {
         })
     }
 
-    /// All lines, in rows of [`Block::stride`].
+    /// Return all lines, [`Block::stride`] for each feature.
     pub fn lines_mut(&mut self) -> &mut [Line] {
         &mut self.lines
     }
 
-    /// Lines from one feature to the next.
+    /// Return the number of lines from one feature to the next.
     pub fn stride(&self) -> usize {
         self.stride
     }
 
-    /// Mark `feature` in `window`.
+    /// Record that `feature` occurs in `window`.
     pub fn set(&mut self, feature: usize, window: usize) {
         let line = &mut self.lines[feature * self.stride + window / LINE_WINDOWS];
         line.0[window / 64 % 8] |= 1 << (window % 64);
     }
 }
 
-/// An odd number of lines, so that the rows of many features spread over all cache sets; room
-/// doubles, so that growing by small batches copies each bit twice at most.
+/// Return the lines per feature: an odd number, so that the rows of many features use all cache
+/// sets. The capacity doubles, so that growing by small batches copies each bit at most twice.
 fn stride_for(n_windows: usize) -> usize {
     let lines = n_windows.div_ceil(LINE_WINDOWS).max(1).next_power_of_two();
     if lines > 1 { lines + 1 } else { 1 }

@@ -1,4 +1,4 @@
-//! Which feature fires in which window: append, merge, count, read back.
+//! Which feature occurs in which window: append, count, read back.
 
 pub mod bits;
 mod csr;
@@ -19,8 +19,8 @@ const SMALLER: &str = "count fewer features or windows at a time, or raise memor
 
 /// Occurrences of features in windows, one bit each.
 ///
-/// A clone shares all blocks, and costs the next append no more than a copy of the last one: a
-/// reader can take a clone and let the writer go on.
+/// A clone shares all blocks, and makes the next append copy at most the last block: a reader can
+/// take a clone while the writer goes on.
 #[derive(Debug, Clone)]
 pub struct Occurrences {
     n_features: usize,
@@ -29,10 +29,10 @@ pub struct Occurrences {
 }
 
 impl Occurrences {
-    /// No windows yet.
+    /// Make a set of no windows.
     ///
     /// # Errors
-    /// [`Error::Argument`] unless there is a feature, and each has a 32-bit index.
+    /// [`Error::Argument`] unless there are from 1 to 2³² features.
     pub fn new(n_features: usize) -> Result<Self> {
         if n_features == 0 || n_features as u64 > 1 << 32 {
             return Err(Error::argument("n_features", n_features, "from 1 to 4294967296"));
@@ -40,27 +40,27 @@ impl Occurrences {
         Ok(Self { n_features, n_windows: 0, blocks: Vec::new() })
     }
 
-    /// Features there are.
+    /// Return the number of features.
     pub fn n_features(&self) -> usize {
         self.n_features
     }
 
-    /// Windows seen.
+    /// Return the number of windows.
     pub fn n_windows(&self) -> usize {
         self.n_windows
     }
 
-    /// The bits, block by block; all but the last are full.
+    /// Return the bits, block by block; all blocks but the last are full.
     pub fn blocks(&self) -> &[Arc<Block>] {
         &self.blocks
     }
 
-    /// Append windows, given as the sorted features of each.
+    /// Append windows, given by the sorted features of each.
     ///
     /// # Errors
     /// [`Error::Argument`], [`Error::Mismatch`], [`Error::FeatureOutOfRange`] or
-    /// [`Error::Unsorted`] for what is no CSR batch; [`Error::TooManyWindows`]; [`Error::Memory`];
-    /// [`Error::Interrupted`]. Nothing is appended then.
+    /// [`Error::Unsorted`] for an invalid CSR batch; [`Error::TooManyWindows`]; [`Error::Memory`];
+    /// [`Error::Interrupted`]. After an error, nothing is appended.
     ///
     /// # Complexity
     /// O(entries).
@@ -80,7 +80,7 @@ impl Occurrences {
         })
     }
 
-    /// Windows in which each feature occurs.
+    /// Count the windows in which each feature occurs.
     pub fn counts(&self) -> Vec<u64> {
         (0..self.n_features)
             .into_par_iter()
@@ -92,7 +92,7 @@ impl Occurrences {
             .collect()
     }
 
-    /// The windows `start..stop` as a CSR batch.
+    /// Return the windows `start..stop` as a CSR batch.
     ///
     /// # Errors
     /// [`Error::Argument`] unless `start <= stop <= n_windows`; [`Error::Memory`];
@@ -110,7 +110,7 @@ impl Occurrences {
             return Err(Error::argument("start", start, format!("at most stop = {stop}")));
         }
         let mut indptr = vec![0_i64; stop - start + 1];
-        self.visit(start, stop, context, |window, _| indptr[window + 1] += 1)?;
+        self.for_each_occurrence(start, stop, context, |window, _| indptr[window + 1] += 1)?;
         for i in 1..indptr.len() {
             indptr[i] += indptr[i - 1];
         }
@@ -118,15 +118,16 @@ impl Occurrences {
         let n = indptr[stop - start] as usize;
         context.check_memory("the features of all windows", 4 * n as u128, FEWER)?;
         let mut indices = vec![0_u32; n];
-        self.visit(start, stop, context, |window, feature| {
+        self.for_each_occurrence(start, stop, context, |window, feature| {
             indices[next[window] as usize] = feature as u32;
             next[window] += 1;
         })?;
         Ok((indptr, indices))
     }
 
-    /// Call `visit(window - start, feature)` for each occurrence, features ascending in a window.
-    fn visit(
+    /// Call `visit(window - start, feature)` for each occurrence, with features ascending within a
+    /// window.
+    fn for_each_occurrence(
         &self,
         start: usize,
         stop: usize,
@@ -155,18 +156,19 @@ impl Occurrences {
         Ok(())
     }
 
-    /// Append `n_new` windows, block by block as `fill` sets them; on an error there are as many
-    /// as before.
+    /// Append `n_new` windows, which `fill` sets block by block; an error restores the former
+    /// windows.
     fn append(
         &mut self,
         n_new: usize,
         context: &Context,
-        mut fill: impl FnMut(&At, usize, &mut Block) -> Result<()> + Send,
+        mut fill: impl FnMut(&Offsets, usize, &mut Block) -> Result<()> + Send,
     ) -> Result<()> {
         let first = self.n_windows;
         self.grow(n_new, context)?;
         let filled = context.run(|| {
-            self.tail(first, n_new).try_for_each(|(at, here, block)| fill(&at, here, block))
+            self.blocks_between(first, n_new)
+                .try_for_each(|(at, here, block)| fill(&at, here, block))
         });
         if filled.is_err() {
             self.truncate(first);
@@ -174,7 +176,7 @@ impl Occurrences {
         filled
     }
 
-    /// Forget all windows from `n_windows` on.
+    /// Remove all windows from `n_windows` on.
     fn truncate(&mut self, n_windows: usize) {
         self.blocks.truncate(n_windows.div_ceil(BLOCK_WINDOWS));
         if let Some(block) = self.blocks.last_mut() {
@@ -183,7 +185,7 @@ impl Occurrences {
         self.n_windows = n_windows;
     }
 
-    /// Make room for `n_new` more windows, all empty.
+    /// Append `n_new` empty windows.
     pub(crate) fn grow(&mut self, n_new: usize, context: &Context) -> Result<()> {
         let total = self.n_windows as u64 + n_new as u64;
         check_windows(total)?;
@@ -206,24 +208,25 @@ impl Occurrences {
         Ok(())
     }
 
-    /// The blocks that hold windows `first..first + n`, with where each begins and how many it has.
-    pub(crate) fn tail(
+    /// Iterate over the blocks that hold the windows `first..first + n`: where the windows of each
+    /// begin, how many there are, and the block.
+    pub(crate) fn blocks_between(
         &mut self,
         first: usize,
         n: usize,
-    ) -> impl Iterator<Item = (At, usize, &mut Block)> {
+    ) -> impl Iterator<Item = (Offsets, usize, &mut Block)> {
         let skip = first / BLOCK_WINDOWS;
         self.blocks.iter_mut().enumerate().skip(skip).filter_map(move |(b, block)| {
             let from = first.max(b * BLOCK_WINDOWS);
             let to = (first + n).min((b + 1) * BLOCK_WINDOWS);
-            let at = At { source: from - first, target: from - b * BLOCK_WINDOWS };
+            let at = Offsets { source: from - first, target: from - b * BLOCK_WINDOWS };
             (from < to).then(|| (at, to - from, Arc::make_mut(block)))
         })
     }
 }
 
-/// Where a stretch of windows begins: in the batch appended, and in the block it goes to.
-pub(crate) struct At {
+/// Where a run of windows begins: in the batch, and in the block it is written to.
+pub(crate) struct Offsets {
     pub(crate) source: usize,
     pub(crate) target: usize,
 }

@@ -1,4 +1,4 @@
-//! Sets made from a set: windows joined, windows chosen, features chosen.
+//! Combining and deriving sets: merge, join windows, select windows, select features.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use crate::occurrences::bits::{BLOCK_WINDOWS, Block};
 use crate::simd::line::{LINE_WINDOWS, for_each_window};
 
 impl Occurrences {
-    /// Append all windows of `other` after one's own.
+    /// Append all windows of `other`.
     ///
     /// # Errors
     /// [`Error::Mismatch`] for another number of features, [`Error::TooManyWindows`],
-    /// [`Error::Memory`], [`Error::Interrupted`]. Nothing is appended then.
+    /// [`Error::Memory`], [`Error::Interrupted`]. After an error, nothing is appended.
     pub fn merge(&mut self, other: &Self, context: &Context) -> Result<()> {
         if other.n_features != self.n_features {
             return Err(Error::Mismatch {
@@ -29,18 +29,18 @@ impl Occurrences {
         })
     }
 
-    /// Join consecutive windows: each new window is the OR of `starts[i]..starts[i + 1]`, the last
-    /// one of all that is left.
+    /// Join runs of consecutive windows: each new window is the OR of `starts[i]..starts[i + 1]`;
+    /// the last run extends to the end.
     ///
     /// # Errors
-    /// [`Error::Argument`] unless `starts` strictly rises from 0 within the windows.
+    /// [`Error::Argument`] unless `starts` strictly increases from 0 within the windows.
     pub fn coarsen(&self, starts: &[i64], context: &Context) -> Result<Self> {
         check_starts(starts, self.n_windows())?;
         let mut joined = Self::new(self.n_features())?;
         joined.grow(starts.len(), context)?;
         let end = |run: usize| starts.get(run).map_or(self.n_windows(), |&s| s as usize);
         context.run(|| {
-            for (at, here, block) in joined.tail(0, starts.len()) {
+            for (at, here, block) in joined.blocks_between(0, starts.len()) {
                 let span = end(at.source)..end(at.source + here);
                 let mut run_of = Vec::with_capacity(span.len());
                 for run in 0..here {
@@ -67,7 +67,7 @@ impl Occurrences {
         })
     }
 
-    /// The windows named, in that order, repeats allowed.
+    /// Select windows in the order given; repeats are allowed.
     ///
     /// # Errors
     /// [`Error::Argument`] for a window that does not exist; [`Error::TooManyWindows`];
@@ -83,7 +83,7 @@ impl Occurrences {
         let mut chosen = Self::new(self.n_features())?;
         chosen.grow(windows.len(), context)?;
         context.run(|| {
-            for (at, here, block) in chosen.tail(0, windows.len()) {
+            for (at, here, block) in chosen.blocks_between(0, windows.len()) {
                 let windows = &windows[at.source..at.source + here];
                 block.for_each_row(self.n_features(), context, |feature, row| {
                     let sources: Vec<_> = self.blocks.iter().map(|b| b.row(feature)).collect();
@@ -103,7 +103,7 @@ impl Occurrences {
         })
     }
 
-    /// The features named, in that order, as a set of their own.
+    /// Select features in the order given.
     ///
     /// # Errors
     /// [`Error::Memory`].
@@ -126,7 +126,7 @@ fn check_starts(starts: &[i64], n_windows: usize) -> Result<()> {
         if n_windows == 0 {
             return Ok(());
         }
-        return Err(Error::argument("starts", "empty", "rising from 0"));
+        return Err(Error::argument("starts", "empty", "increasing from 0"));
     };
     if starts[0] != 0 {
         return Err(Error::argument("starts[0]", starts[0], "0"));
@@ -135,7 +135,7 @@ fn check_starts(starts: &[i64], n_windows: usize) -> Result<()> {
         return Err(Error::argument(
             "starts",
             format!("{} after {} at position {}", starts[i + 1], starts[i], i + 1),
-            "strictly rising",
+            "strictly increasing",
         ));
     }
     if last as u64 >= n_windows as u64 {
@@ -144,7 +144,7 @@ fn check_starts(starts: &[i64], n_windows: usize) -> Result<()> {
     Ok(())
 }
 
-/// OR the windows `span` of `source` into `target` from its window `start` on.
+/// OR the windows `span` of `source` into `target`, from its window `start` on.
 fn copy_windows(
     source: &Occurrences,
     span: Range<usize>,
@@ -163,7 +163,7 @@ fn copy_windows(
             let row = source.blocks[block].row(feature);
             row.get(within / LINE_WINDOWS).map_or(0, |line| line.0[within / 64 % 8])
         };
-        // 64 source windows from `window` on.
+        // The 64 source windows from `window` on.
         let read = |window: usize| {
             let (w, shift) = (window / 64, window % 64);
             let low = word(w) >> shift;

@@ -1,4 +1,4 @@
-//! Numbers as arguments, or refused by name.
+//! Numbers as arguments; invalid ones are refused by name.
 
 use std::num::NonZeroUsize;
 
@@ -9,6 +9,7 @@ use super::arrays::{refused, shown};
 use crate::context::Context;
 use crate::error::Error;
 
+/// Make the context of a call from its two optional arguments.
 pub(super) fn context(
     memory_limit: Option<&Bound<'_, PyAny>>,
     n_threads: Option<&Bound<'_, PyAny>>,
@@ -28,7 +29,7 @@ pub(super) fn context(
     Ok(context)
 }
 
-/// An integer of at least `least`; anything else, however large, is refused by name.
+/// Extract an integer of at least `least`; anything else, however large, is refused by name.
 pub(super) fn size(
     name: &'static str,
     value: &Bound<'_, PyAny>,
@@ -47,6 +48,7 @@ pub(super) fn size(
     usize::try_from(number).map_err(|_| refuse())
 }
 
+/// Extract `n_windows`.
 pub(super) fn windows(value: &Bound<'_, PyAny>) -> PyResult<u64> {
     Ok(size("n_windows", value, 0, "from 0 to 4294967295")? as u64)
 }
@@ -71,6 +73,6 @@ impl<'py> FromPyObject<'_, 'py> for Row {
     type Error = PyErr;
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        size("row_start", &value, 0, "the number of a feature").map(Self)
+        size("row_start", &value, 0, "the index of a feature").map(Self)
     }
 }

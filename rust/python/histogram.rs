@@ -1,4 +1,4 @@
-//! `Histogram` as Python sees it.
+//! The Python class `Histogram`.
 
 use std::cmp::Ordering;
 use std::ptr;
@@ -21,7 +21,7 @@ use crate::cooccurrence::histogram;
 /// n_features : int
 ///     Width of the SAE.
 /// memory_limit : int, optional
-///     Most bytes to allocate.
+///     Bytes that the call may allocate.
 ///
 /// Raises
 /// ------
@@ -52,25 +52,25 @@ impl PyHistogram {
         Ok(Self(RwLock::new(histogram)))
     }
 
-    /// Take counts that exist, without a copy.
+    /// Take over existing counts without copying them.
     ///
     /// Parameters
     /// ----------
     /// counts : ndarray of shape (F, F), uint32 or int32
-    ///     C-contiguous; may be read-only, memory-mapped, or unaligned. Kept, so it must not be
+    ///     C-contiguous; may be read-only, memory-mapped, or unaligned. It is kept and must not be
     ///     modified afterwards.
     /// n_windows : int
-    ///     Windows counted.
+    ///     Number of windows counted.
     /// deferred : bool
-    ///     Look at the diagonal only, and leave the rest to the first call that reads it:
-    ///     :func:`functional_neighbours` of all features checks each tile as it passes, which
+    ///     Check only the diagonal now, and leave the rest to the first call that reads it:
+    ///     :func:`functional_neighbours` of all features checks each tile as it reads it, which
     ///     saves a pass over a large file.
     ///
     /// Raises
     /// ------
     /// InvalidInputError
-    ///     If the counts are negative, asymmetric, above the windows of either feature, or above
-    ///     ``n_windows``; the message names the place.
+    ///     If the counts are negative, asymmetric, above the count of either feature, or above
+    ///     ``n_windows``; the message names the position.
     #[staticmethod]
     #[pyo3(signature = (counts, n_windows, *, deferred=false))]
     fn from_counts(
@@ -98,20 +98,20 @@ impl PyHistogram {
         py.detach(|| read(&self.0).n_features())
     }
 
-    /// Windows counted so far.
+    /// Number of windows counted so far.
     #[getter]
     fn n_windows(&self, py: Python<'_>) -> u64 {
         py.detach(|| read(&self.0).n_windows())
     }
 
-    /// Add the windows of ``occurrences``; once it counts, Ctrl-C waits until it is done.
+    /// Add the windows of ``occurrences``; Ctrl-C takes effect when counting ends.
     ///
     /// Raises
     /// ------
     /// InvalidInputError
     ///     If the numbers of features differ.
     /// MemoryLimitError
-    ///     If counts that were taken over have to be copied first, and do not fit.
+    ///     If counts that were taken over must be copied first, and the copy exceeds the limit.
     fn update(&self, py: Python<'_>, occurrences: &PyOccurrences) -> PyResult<()> {
         let context = Context::default();
         run(py, &context, || {
@@ -120,7 +120,7 @@ impl PyHistogram {
         })
     }
 
-    /// Add the counts of ``other``; with itself, double.
+    /// Add the counts of ``other``; merging with itself doubles the counts.
     ///
     /// Raises
     /// ------
@@ -129,8 +129,8 @@ impl PyHistogram {
     fn merge(&self, py: Python<'_>, other: &Self) -> PyResult<()> {
         let context = Context::default();
         run(py, &context, || {
-            // Two locks at once are taken in the order of their addresses: a and b may merge with
-            // each other on two threads.
+            // Both locks are taken in the order of their addresses, so that two threads can merge
+            // two histograms with each other without a deadlock.
             match ptr::from_ref(self).cmp(&ptr::from_ref(other)) {
                 Ordering::Equal => {
                     let copy = read(&self.0).clone();
@@ -149,7 +149,7 @@ impl PyHistogram {
         })
     }
 
-    /// Read the windows in which each feature occurs: the diagonal.
+    /// Return the number of windows in which each feature occurs: the diagonal.
     ///
     /// Returns
     /// -------

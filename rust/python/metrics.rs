@@ -1,4 +1,4 @@
-//! `top_neighbours`, `ndcg` and `chance`: the best of each row, and what its order is worth.
+//! `top_neighbours`, `ndcg` and `chance`.
 
 use numpy::{
     IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2, PyUntypedArrayMethods,
@@ -19,16 +19,16 @@ use crate::neighbours::{self, Neighbours};
 /// Parameters
 /// ----------
 /// similarity : ndarray of shape (R, F), float32 or float64
-///     Row ``r`` belongs to feature ``row_start + r``, whose similarity with itself is never read.
+///     Row ``r`` belongs to feature ``row_start + r``, whose similarity to itself is never read.
 /// top_n : int
-///     Neighbours wanted, at least 1.
+///     Number of neighbours per row, at least 1.
 /// row_start : int
 ///     Feature of the first row.
 ///
 /// Returns
 /// -------
 /// indices : ndarray of shape (R, min(top_n, F - 1)), uint32
-///     By falling value, ties by rising index.
+///     By descending value, ties by ascending index.
 /// values : ndarray of the same shape, float32
 ///
 /// Raises
@@ -62,16 +62,16 @@ pub(super) fn top_neighbours<'py>(
 
 /// Score how well the functional order predicts the semantic one.
 ///
-/// Rank ``r`` of the semantic list is worth ``base**(top_n - r) - 1``; the functional list
-/// collects these with discounts ``1 / log2(r + 2)``, over what the semantic list itself collects.
+/// Rank ``r`` of the semantic list has the gain ``base**(top_n - r) - 1``. The sum of these gains
+/// in functional order, with discounts ``1 / log2(r + 2)``, is divided by that in semantic order.
 ///
 /// Parameters
 /// ----------
 /// functional, semantic : ndarray of shape (F, F), float, or (R, any), uint32
-///     Similarities, whose ``top_n`` largest a row are taken, or lists that are ranked already and
-///     are cut to ``top_n``. Both of the same kind.
+///     Similarities, of which the ``top_n`` largest per row are taken, or ranked lists, which are
+///     cut to ``top_n``. Both must be of the same kind.
 /// top_n : int
-///     Depth of both lists, at least 1.
+///     Length of both lists, at least 1.
 /// base : float
 ///     Base of the gains, above 1.
 ///
@@ -83,7 +83,7 @@ pub(super) fn top_neighbours<'py>(
 /// Raises
 /// ------
 /// InvalidInputError
-///     For shapes that do not agree, NaN or infinity off a diagonal, gains beyond float64.
+///     For shapes that do not agree, NaN or infinity off a diagonal, or gains beyond float64.
 ///
 /// References
 /// ----------
@@ -138,20 +138,21 @@ pub(super) fn ndcg<'py>(
     Ok(scores.into_pyarray(py))
 }
 
-/// Expect the NDCG of a uniformly random functional order.
+/// Return the expected NDCG of a uniformly random functional order.
 ///
-/// Each rank then collects the mean gain of a candidate, whatever the semantic list: no sampling
-/// is needed. Alignment beyond chance is ``(ndcg - chance) / (1 - chance)``.
+/// At each rank, the expected gain is the mean gain of a candidate, whatever the semantic list, so
+/// no sampling is needed. Alignment beyond chance is ``(ndcg - chance) / (1 - chance)``.
 ///
 /// Parameters
 /// ----------
 /// n_candidates : int
-///     Features that may stand in the list: all but the row's own.
+///     Number of features that may appear in the list: all but the row's own.
 ///
 /// Returns
 /// -------
 /// chance : float
-///     Mean gain of a candidate times the sum of discounts, over the ideal; NaN for no candidate.
+///     Mean gain of a candidate times the sum of discounts, divided by the ideal DCG; NaN without
+///     candidates.
 ///
 /// Examples
 /// --------
@@ -166,7 +167,7 @@ pub(super) fn chance(n_candidates: &Bound<'_, PyAny>, top_n: Ranks, base: f64) -
     Ok(ndcg_core::chance(n, top_n.0, base)?)
 }
 
-/// Why two arrays are neither both similarities nor both ranked lists.
+/// Explain why two arrays are neither both similarities nor both ranked lists.
 fn no_pair(functional: &Bound<'_, PyAny>, semantic: &Bound<'_, PyAny>) -> PyErr {
     let known = |array: &Bound<'_, PyAny>| {
         Similarity::extract(array).is_some() || array.cast::<PyArray2<u32>>().is_ok()

@@ -1,9 +1,9 @@
-//! The unit that the bit kernels work on: a cache line of windows.
+//! The unit of the bit kernels: one cache line of windows.
 
 /// Windows in a line.
 pub const LINE_WINDOWS: usize = 512;
 
-/// Bits of one feature in 512 consecutive windows: a cache line, a 512-bit register.
+/// The bits of one feature in 512 consecutive windows: a cache line and a 512-bit register.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(C, align(64))]
 pub struct Line(pub [u64; 8]);
