@@ -5,7 +5,7 @@ python := env("PYTHON", "python")
 _list:
     @just --list --unsorted
 
-# Build the extension into the current environment, for work on it
+# Build the extension into the current environment, for development
 develop:
     maturin develop --release
 
@@ -18,7 +18,7 @@ test-rust:
 test-python *args:
     {{python}} -m pytest -q {{args}}
 
-# The hand-written stub describes the module that was built
+# Check the hand-written stub against the compiled module
 stubs:
     {{python}} -m mypy.stubtest sfal._core
 
@@ -36,11 +36,11 @@ lint:
 fuzz seconds="60":
     SFAL_FUZZ_SECONDS={{seconds}} {{python}} -m pytest -q tests/fuzz --timeout 7200
 
-# The same for the Rust core, by cargo-fuzz on a nightly compiler; targets: windows, counts
+# Fuzz the Rust core with cargo-fuzz on a nightly compiler; targets: windows, counts
 fuzz-core target="windows" seconds="240":
     cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}} -max_len=4096
 
-# The Rust tests under AddressSanitizer, on a nightly compiler for Linux
+# Run the Rust tests under AddressSanitizer, on a nightly compiler for Linux
 sanitize:
     RUSTFLAGS=-Zsanitizer=address cargo +nightly test --target x86_64-unknown-linux-gnu --target-dir target/sanitized --lib --tests
 
@@ -50,6 +50,6 @@ fix:
     {{python}} -m ruff format .
     {{python}} -m ruff check --fix .
 
-# Kernel benchmarks; the Python ones are listed in benches/README.md
+# Run the kernel benchmarks; benches/README.md lists the Python ones
 bench *args:
     cargo bench {{args}}

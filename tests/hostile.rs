@@ -1,4 +1,4 @@
-//! Values that nobody should give: refused, or answered as loops would, and never a panic.
+//! Hostile values: refused, or answered correctly, and never a panic.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use sfal::neighbours::topk::{Double, Single};
 use sfal::{Bytes, Context, Histogram, Measure, Occurrences, ndcg, neighbours};
 
-/// Counts at any offset in memory.
+/// Counts at an offset in memory, possibly unaligned.
 struct At(Vec<u8>, usize);
 
 impl At {
@@ -70,7 +70,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn counts_are_taken_where_windows_can_have_them(
+    fn possible_counts_are_accepted_and_others_refused(
         (n, counts) in counts(),
         n_windows in prop_oneof![0..9_u64, Just(u64::from(u32::MAX)), any::<u64>()],
         offset in 0..4_usize,
@@ -82,10 +82,10 @@ proptest! {
         prop_assert_eq!(phi.is_ok(), good);
         let checked = Histogram::from_counts(bytes.clone(), n, n_windows, &context);
         prop_assert_eq!(checked.is_ok(), good);
-        // Counts that are looked at late are refused by whatever reads them first.
-        if let Ok(later) = Histogram::from_counts_deferred(bytes, n, n_windows) {
+        // Deferred counts are refused by the first call that reads them.
+        if let Ok(deferred) = Histogram::from_counts_deferred(bytes, n, n_windows) {
             let top = neighbours::functional_from_counts(
-                &later, 3, Measure::Phi, None, None, &context,
+                &deferred, 3, Measure::Phi, None, None, &context,
             );
             prop_assert_eq!(top.is_ok(), good);
         }
@@ -147,7 +147,7 @@ proptest! {
     }
 
     #[test]
-    fn windows_are_chosen_where_they_exist(
+    fn existing_windows_are_selected_and_others_refused(
         n_windows in 1..64_usize,
         chosen in prop::collection::vec(index(), 0..40),
     ) {
@@ -166,7 +166,7 @@ proptest! {
     }
 
     #[test]
-    fn features_are_picked_where_they_exist(picked in prop::collection::vec(0..8_u32, 0..12)) {
+    fn existing_features_are_ranked_and_others_refused(picked in prop::collection::vec(0..8_u32, 0..12)) {
         let set = set(40);
         let there = picked.iter().all(|&feature| feature < 5);
         for (rows, candidates) in [(Some(&picked[..]), None), (None, Some(&picked[..]))] {

@@ -1,4 +1,4 @@
-//! The crate against loops that any reader can believe.
+//! The crate against simple loops.
 
 use proptest::prelude::*;
 use sfal::{Context, Histogram, Measure, Occurrences, neighbours};
@@ -63,7 +63,7 @@ proptest! {
     }
 
     #[test]
-    fn runs_of_one_and_all_windows_in_order_change_nothing(windows in windows()) {
+    fn joining_single_windows_or_selecting_all_changes_nothing(windows in windows()) {
         let all: Vec<i64> = (0..windows.len() as i64).collect();
         let set = occurrences(&windows);
         for same in [set.coarsen(&all, &Context::default()), set.select(&all, &Context::default())] {
@@ -72,7 +72,7 @@ proptest! {
     }
 
     #[test]
-    fn neighbours_fall_in_phi_and_then_rise_in_index(windows in windows(), top_n in 1..12_usize) {
+    fn neighbours_descend_in_phi_and_ascend_in_index(windows in windows(), top_n in 1..12_usize) {
         let set = occurrences(&windows);
         let top = neighbours::functional(&set, top_n, Measure::Phi, None, None, &Context::default());
         let top = top.unwrap();

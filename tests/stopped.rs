@@ -1,11 +1,11 @@
-//! A call that is stopped half-way changes nothing.
+//! An interrupted call changes nothing.
 
 use proptest::prelude::*;
 use sfal::occurrences::bits::{BLOCK_WINDOWS, Block};
 use sfal::simd::line::for_each_window;
 use sfal::{Context, Error, Histogram, Occurrences};
 
-/// `n` windows, each with feature 0 or 1 and every third with feature 2.
+/// Make `n` windows, each with feature 0 or 1 and every third with feature 2.
 fn batch(n: usize) -> (Vec<i64>, Vec<u32>) {
     let (mut indptr, mut indices) = (vec![0], Vec::new());
     for window in 0..n {
@@ -30,7 +30,7 @@ fn stopped() -> Context {
 }
 
 #[test]
-fn windows_half_appended_leave_no_trace() {
+fn partly_appended_windows_leave_no_trace() {
     for before in [0, 700, BLOCK_WINDOWS - 5, BLOCK_WINDOWS] {
         let (more, reference) = (batch(BLOCK_WINDOWS + 300), counted(before));
         let mut set = counted(before);
@@ -39,7 +39,7 @@ fn windows_half_appended_leave_no_trace() {
         assert_eq!(set.merge(&counted(900), &stopped()), Err(Error::Interrupted));
         let all = |set: &Occurrences| set.rows(0, set.n_windows(), &Context::default()).unwrap();
         assert_eq!(all(&set), all(&reference));
-        // What comes next finds clean bits.
+        // Later windows find the bits cleared.
         set.extend(&more.0, &more.1, &Context::default()).unwrap();
         let mut whole = reference;
         whole.extend(&more.0, &more.1, &Context::default()).unwrap();
@@ -65,7 +65,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_block_cut_short_keeps_what_is_before(n in 1..3_000_usize, share in 0.0..1.0) {
+    fn a_truncated_block_keeps_its_first_windows(n in 1..3_000_usize, share in 0.0..1.0) {
         let mut block = Block::zeros(3, n);
         for window in 0..n {
             block.set(window % 3, window);

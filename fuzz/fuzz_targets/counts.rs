@@ -1,4 +1,4 @@
-//! Any bytes as counts of pairs, as similarities, as vectors and as ranked lists.
+//! Arbitrary bytes as counts of pairs, as similarities, as vectors and as ranked lists.
 #![no_main]
 
 use std::sync::Arc;
@@ -23,9 +23,9 @@ fuzz_target!(|data: &[u8]| {
         let counts = Arc::new(Counts(rest[..start + 4 * n * n].to_vec(), start));
         let n_windows = u64::from(*n_windows);
         let good = Histogram::from_counts(counts.clone(), n, n_windows, &context).is_ok();
-        if let Ok(later) = Histogram::from_counts_deferred(counts.clone(), n, n_windows) {
+        if let Ok(deferred) = Histogram::from_counts_deferred(counts.clone(), n, n_windows) {
             let top = neighbours::functional_from_counts(
-                &later, top_n.max(1), Measure::Phi, None, None, &context,
+                &deferred, top_n.max(1), Measure::Phi, None, None, &context,
             );
             assert_eq!(top.is_ok(), good);
         }

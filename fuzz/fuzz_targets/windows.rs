@@ -1,4 +1,4 @@
-//! Any bytes as a batch of windows, and as what is asked of it.
+//! Arbitrary bytes as a batch of windows, and as arguments of calls on it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
