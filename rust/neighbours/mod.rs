@@ -77,7 +77,7 @@ impl Plan {
     }
 }
 
-/// Rank all pairs of features by symmetric tiles, and some of them by rectangular ones.
+/// Traverse symmetric tiles where all features are ranked among all, otherwise rectangular ones.
 fn traverse<E: Entry, T: Tiles<E>>(
     tiles: &T,
     zero: E::Value,

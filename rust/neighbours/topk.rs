@@ -132,8 +132,7 @@ impl<'a, E: Entry> TopN<'a, E> {
     /// Make a list for `total` candidates, the first of which serve as a sample of all.
     ///
     /// Quantiles of the sample bound the rest early. Where the sample is not representative, the
-    /// list ends up [`TopN::is_incomplete`] and must be
-    /// computed again with [`TopN::new`].
+    /// list ends up [`TopN::is_incomplete`] and must be computed again with [`TopN::new`].
     pub fn with_sampled_bound(n: usize, total: usize, buffer: &'a mut [E]) -> Self {
         let mut list = Self::new(n, buffer);
         let kept = rank_in_sample(n, n, total, 3.0);

@@ -90,6 +90,11 @@ macro_rules! per_isa {
         $(#[$doc])*
         #[inline]
         pub fn $name(isa: $crate::simd::Isa, $($arg: $ty),*) $(-> $ret)? {
+            // Not inlined: in a larger function the loop is not always vectorised.
+            #[inline(never)]
+            fn portable($($arg: $ty),*) $(-> $ret)? {
+                $portable($($arg),*)
+            }
             #[cfg(target_arch = "aarch64")]
             #[target_feature(enable = "neon")]
             fn neon($($arg: $ty),*) $(-> $ret)? {
@@ -108,7 +113,7 @@ macro_rules! per_isa {
                 $avx512($($arg),*)
             }
             match isa.0 {
-                $crate::simd::Set::Portable => $portable($($arg),*),
+                $crate::simd::Set::Portable => portable($($arg),*),
                 // SAFETY: an `Isa` is only made for a set that this CPU supports.
                 #[cfg(target_arch = "aarch64")]
                 $crate::simd::Set::Neon => unsafe { neon($($arg),*) },
