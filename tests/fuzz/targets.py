@@ -29,7 +29,7 @@ from sfal.store.explanations import (
 )
 from sfal.store.manifest import Manifest, occurrences_dir, require_same
 from sfal.store.parts import read_occurrences
-from sfal.store.published.histogram import open_histogram
+from sfal.store.published.histogram import inspect_histogram
 from sfal.store.published.layout import read_pickled_embeddings
 from sfal.store.verify import verify_run
 
@@ -38,7 +38,8 @@ N_FEATURES = 12
 
 def histogram(folder):
     for path in sorted(folder.glob("*.npz")):
-        kept = _core.Histogram.from_counts(*open_histogram(path))
+        file = inspect_histogram(path)
+        kept = _core.Histogram.from_counts(file.load(), file.n_windows)
         _core.functional_neighbours(kept, 3)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sfal.errors import ArtifactError, MemoryLimitError
 from sfal.io.atomic import read_json
-from sfal.store.published.npz_header import available_memory
+from sfal.io.memory import available_memory
 
 _DAMAGED = (ValueError, EOFError, SyntaxError, TokenError, zlib.error, zipfile.BadZipFile)
 """What damage to an array's header or content ends in."""
