@@ -33,7 +33,7 @@ def test_the_vectors_are_scored_with_those_features_unexplained(model):
 
 @pytest.mark.parametrize("texts", [[], [None, ""]])
 def test_no_text_at_all_is_refused(texts, model):
-    with pytest.raises(InvalidInputError, match="none to embed"):
+    with pytest.raises(InvalidInputError, match="texts is empty"):
         sfal.embed_texts(texts, model)
 
 

@@ -118,14 +118,14 @@ def test_the_vectors_given_stay_as_they_are():
 @pytest.mark.parametrize(
     ("vectors", "explained", "message"),
     [
-        (np.ones((2, 2)), None, r"embeddings: shape \(2, 2\).*3 features"),
+        (np.ones((2, 2)), None, r"embeddings has shape \(2, 2\).*3 features"),
         (np.ones(3), None, r"shape \(3,\)"),
         (np.array([["a"]] * 3), None, "dtype"),
-        ([[1], [1, 2], [3]], None, "embeddings: .*inhomogeneous"),
+        ([[1], [1, 2], [3]], None, "embeddings cannot .*inhomogeneous"),
         (np.array([[1], [np.nan], [1]]), None, "NaN|finite"),
         (np.array([[1], [1e300], [1]]), None, "NaN|finite"),
-        (np.ones((3, 2)), [True], r"explained: shape \(1,\)"),
-        (np.ones((3, 2)), [1, 0, 1], "explained: .*True or False"),
+        (np.ones((3, 2)), [True], r"explained has shape \(1,\)"),
+        (np.ones((3, 2)), [1, 0, 1], "explained has .*True or False"),
     ],
 )
 def test_what_does_not_fit_the_features_is_refused(vectors, explained, message):
@@ -135,7 +135,7 @@ def test_what_does_not_fit_the_features_is_refused(vectors, explained, message):
 
 @pytest.mark.parametrize("given", [np.zeros((4, 3)), scipy.sparse.eye(3).tocsr(), None])
 def test_activations_in_place_of_occurrences_are_refused_with_the_way(given):
-    with pytest.raises(InvalidInputError, match=r"occurrences: .*sfal\.count_features"):
+    with pytest.raises(InvalidInputError, match=r"occurrences is .*sfal\.count_features"):
         sfal.score_features(given, np.eye(3))
 
 

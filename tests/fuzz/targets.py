@@ -29,8 +29,8 @@ from sfal.store.explanations import (
 )
 from sfal.store.manifest import Manifest, occurrences_dir, require_same
 from sfal.store.parts import read_occurrences
+from sfal.store.published.embeddings import read_pickled_embeddings
 from sfal.store.published.histogram import inspect_histogram
-from sfal.store.published.layout import read_pickled_embeddings
 from sfal.store.verify import verify_run
 
 N_FEATURES = 12
@@ -49,7 +49,7 @@ def sae(folder):
 
 def pickled(folder):
     for path in sorted(folder.glob("*.pkl")):
-        read_pickled_embeddings(path, N_FEATURES)
+        read_pickled_embeddings(path, "oai_token-act-pair_gpt-4o-mini")
 
 
 def vectors(folder):

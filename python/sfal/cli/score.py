@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
+from sfal.cli.hints import told
 from sfal.cli.options import INTEGERS, MANY, Common, command
 
 
 @command("score")
-@click.option("--model", help="gemma, llama, or a model's id; default: all that is on disk.")
+@click.option("--model", help="gemma, llama, or a model's id; default: everything on disk.")
 @click.option("--layers", type=INTEGERS, default=(), help="Layers, such as 0 8 17 or 0-5.")
 @click.option("--source", "sources", type=MANY, default=(), help="Sources by name.")
 @click.option("--embeddings", type=MANY, default=(), help="Embedders; default: all found.")
@@ -27,9 +28,17 @@ from sfal.cli.options import INTEGERS, MANY, Common, command
     help="Draw the scores; needs matplotlib (`pip install '.[plot]'`).",
 )
 @click.option(
-    "--top-n", type=click.IntRange(1), default=1023, show_default=True, help="Neighbours a feature."
+    "--top-n",
+    type=click.IntRange(1),
+    default=1023,
+    show_default=True,
+    help="Neighbours per feature.",
 )
-@click.option("--n-windows", type=click.IntRange(1), help="Windows, for an .npz that lacks them.")
+@click.option(
+    "--n-windows",
+    type=click.IntRange(1),
+    help="Number of windows, for an .npz that does not state it.",
+)
 @click.option("--run", help="Name of a further run of the same sources.")
 def score(
     common: Common,
@@ -44,11 +53,11 @@ def score(
     n_windows: int | None,
     run: str | None,
 ) -> None:
-    """Compare the functional and the semantic neighbourhood of every feature.
+    """Compare the functional and the semantic neighbourhoods of every feature.
 
     Reads the counts of `sfal cooc`, or a histogram, and the embeddings of
     `sfal embeddings`, or published ones. Writes scores.parquet into each
-    source's folder and one CSV.
+    source's folder, and one CSV.
 
     \b
     sfal score --model gemma --layers 0 8 17
@@ -56,8 +65,8 @@ def score(
     from sfal.report.plot import check_plot, plot_scores
     from sfal.report.text import summary
     from sfal.scoring.driver import score_selection
-    from sfal.scoring.score import ScoreSettings
     from sfal.scoring.selection import Selection
+    from sfal.scoring.settings import ScoreSettings
 
     if plot is not None:
         check_plot(plot)
@@ -68,9 +77,9 @@ def score(
     click.echo(summary(outcome.scores))
     click.echo(f"Scores: {output}")
     for note in outcome.notes:
-        click.echo(f"Note: {note}", err=True)
-    for message in outcome.refused:
-        click.echo(f"Error: {message}", err=True)
+        click.echo(f"Note: {told(note)}", err=True)
+    for error in outcome.refused:
+        click.echo(f"Error: {told(error)}", err=True)
     if plot is not None:
         plot_scores(outcome.scores, plot)
         click.echo(f"Plot: {plot}")

@@ -89,7 +89,7 @@ class Frame:
             return np.array([_whole(fv.scalar(v)) for v in values], dtype=np.int64)
 
     def vectors(
-        self, name: str, rows: npt.NDArray[np.int64] | None = None, n_rows: int | None = None
+        self, name: str, rows: npt.NDArray[np.int64] | None = None
     ) -> npt.NDArray[np.float32]:
         """Read a column of vectors, lists of floats or arrays, as one matrix.
 
@@ -98,13 +98,11 @@ class Frame:
         name : str
             Name of the column.
         rows : ndarray of shape (self.n_rows,), int64, optional
-            Row of the matrix for each vector; the order of the frame by default.
-        n_rows : int, optional
-            Rows of the matrix; those without a vector are zero.
+            Row of the matrix for each vector, a permutation; default: the order of the frame.
 
         Returns
         -------
-        ndarray of shape (n_rows, dimension), float32
+        matrix : ndarray of shape (self.n_rows, dimension), float32
 
         Raises
         ------
@@ -121,7 +119,7 @@ class Frame:
             # A few shared objects must not multiply beyond what the file can hold.
             if self.n_rows * width * 4 > max(1 << 26, 4 * self._size):
                 raise Refused(f"{self.n_rows:,} vectors of {width:,} in {self._size:,} bytes")
-            matrix = np.zeros((self.n_rows if n_rows is None else n_rows, width), np.float32)
+            matrix = np.empty((self.n_rows, width), np.float32)
             targets = range(self.n_rows) if rows is None else rows.tolist()
             with np.errstate(over="ignore"):  # beyond float32: infinite, which scoring refuses
                 for i, (target, cell) in enumerate(zip(targets, column, strict=True)):
