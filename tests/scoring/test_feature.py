@@ -1,4 +1,4 @@
-"""One feature is shown with the numbers that scoring gives it."""
+"""A feature is shown with the numbers that scoring gives it."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_a_feature_has_the_score_that_its_source_gives_it(tmp_path):
         assert (view.windows, view.n_windows) == (int(scores.windows[feature]), 40)
 
 
-def test_both_lists_are_in_order_and_say_the_place_in_the_other(tmp_path):
+def test_both_lists_are_in_order_and_give_the_place_in_the_other(tmp_path):
     _, fired, vectors = write_source(tmp_path)
     view = view_feature(select(tmp_path), 4, shown=5, settings=ScoreSettings(top_n=6))
     functional, phi = _core.functional_neighbours(occurrences(fired), 6, rows=np.array([4]))
@@ -55,7 +55,7 @@ def test_both_lists_are_in_order_and_say_the_place_in_the_other(tmp_path):
     assert None in [n.other_rank for n in view.functional]
 
 
-def test_a_feature_that_does_not_exist_is_refused_with_those_that_do(tmp_path):
+def test_an_unknown_feature_is_refused_with_the_valid_range(tmp_path):
     write_source(tmp_path)
     with pytest.raises(InvalidInputError, match="no feature 12; it has 0 to 11"):
         view_feature(select(tmp_path), 12)
@@ -87,9 +87,7 @@ def test_a_feature_without_a_score_says_why(tmp_path):
         (3, None, "Unknown: it has no explanation."),
     ],
 )
-def test_a_sentence_stands_for_a_neighbourhood_that_would_be_ties(
-    tmp_path, feature, functional, semantic
-):
+def test_a_sentence_replaces_a_neighbourhood_of_ties(tmp_path, feature, functional, semantic):
     write_source(tmp_path)
     view = view_feature(select(tmp_path), feature)
     lists = "\n".join(feature_text(view, 100)).split("fires with it (phi)")[1]

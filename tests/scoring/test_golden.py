@@ -48,7 +48,7 @@ def test_scores_equal_the_oracle_or_lie_within_the_bounds_of_ties(golden):
     assert equal >= 1155  # of 1,167; in the others float32 cosines that nearly tie swap places
 
 
-def test_scores_of_the_published_script_lie_where_ties_allow_up_to_its_float32(golden):
+def test_published_scores_lie_within_the_bounds_of_ties_and_float32(golden):
     _, scores = golden
     rows = golden_expected()
     scored = np.flatnonzero(scores.embeddings[0].status == 0)

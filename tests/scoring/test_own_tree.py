@@ -18,7 +18,7 @@ from sfal.scoring.selection import Selection
 ALL = Selection()
 
 
-def test_scores_from_occurrences_equal_the_loops(tmp_path):
+def test_scores_from_occurrences_equal_plain_loops(tmp_path):
     _, fired, vectors = write_our_source(tmp_path)
     (scores,) = score_selection(tmp_path, Selection(model="gemma")).scores
     np.testing.assert_allclose(
@@ -28,7 +28,7 @@ def test_scores_from_occurrences_equal_the_loops(tmp_path):
     assert scores.explanations[2] == "sense of 2"
 
 
-def test_occurrences_go_before_a_histogram(tmp_path):
+def test_occurrences_take_precedence_over_a_histogram(tmp_path):
     folder, fired, _ = write_our_source(tmp_path)
     (before,) = score_selection(tmp_path, ALL).scores
     write_npz(folder, histogram(~fired), 40)
@@ -47,14 +47,14 @@ def test_a_histogram_gives_the_same_bits_as_its_occurrences(tmp_path):
     np.testing.assert_array_equal(scores.embeddings[0].ndcg, before.embeddings[0].ndcg)
 
 
-def test_a_run_that_is_still_going_on_is_scored_as_far_as_it_is_and_says_so(tmp_path):
+def test_an_incomplete_run_is_scored_and_reported_as_incomplete(tmp_path):
     folder, fired, _ = write_our_source(tmp_path)
     write_run(folder, fired, n_docs=1000)
     (scores,) = score_selection(tmp_path, ALL).scores
     assert scores.read == "occurrences of 40 windows, not yet complete"
 
 
-def test_a_run_without_a_window_has_no_data_yet(tmp_path):
+def test_a_run_without_windows_has_no_counts_yet(tmp_path):
     folder, _, _ = write_our_source(tmp_path)
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["parts"] = []
@@ -118,7 +118,7 @@ def test_explanations_that_cannot_be_read_do_not_stop_the_scores(tmp_path):
     assert any("explanations.parquet" in str(note) for note in outcome.notes)
 
 
-def test_two_sites_of_one_layer_are_told_apart_in_the_csv(tmp_path):
+def test_the_csv_distinguishes_two_sites_of_one_layer(tmp_path):
     write_our_source(tmp_path)
     write_our_source(tmp_path, "gemma-2-2b/0-gemmascope-mlp-16k", seed=1)
     output = tmp_path / "o.csv"

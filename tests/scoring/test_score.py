@@ -1,4 +1,4 @@
-"""Scores of tiny sources equal the definitions in plain loops; what is refused is named."""
+"""Scores of tiny sources equal the definitions in plain loops; refusals name the file."""
 
 import json
 
@@ -31,7 +31,7 @@ ALL = Selection()
 
 
 def expected(fired, vectors, top_n):
-    """The oracle: ndcg by loops, NaN where a feature has no score."""
+    """Return ndcg by loops, NaN where a feature has no score."""
     n = fired.shape[1]
     functional = reference.neighbours(reference.phi(histogram(fired), n), top_n)
     semantic = reference.neighbours(reference.cosine(vectors), top_n)
@@ -42,7 +42,7 @@ def expected(fired, vectors, top_n):
 
 
 @pytest.mark.parametrize("top_n", [1, 5, 11, 1023])
-def test_scores_equal_the_loops(tmp_path, top_n):
+def test_scores_equal_plain_loops(tmp_path, top_n):
     _, fired, vectors = write_source(tmp_path)
     (scores,) = score_selection(tmp_path, ALL, ScoreSettings(top_n=top_n)).scores
     (one,) = scores.embeddings
@@ -115,7 +115,7 @@ def test_a_zero_vector_explains_nothing(tmp_path):
     assert STATUSES[scores.embeddings[0].status[5]] == "unexplained"
 
 
-def test_several_embeddings_of_a_source_share_rows_and_each_has_its_columns(tmp_path):
+def test_embeddings_of_a_source_share_rows_and_have_their_own_columns(tmp_path):
     folder, fired, _ = write_source(tmp_path)
     other = np.random.default_rng(9).standard_normal((12, 3)).astype(np.float32)
     write_pickle(folder, range(12), other, embedder="local/mine")
@@ -142,7 +142,7 @@ def test_several_embeddings_of_a_source_share_rows_and_each_has_its_columns(tmp_
     assert [row["windows"] for row in rows] == [str(n) for n in fired.sum(axis=1)]
 
 
-def test_two_explainers_of_one_embedder_have_columns_of_their_own(tmp_path):
+def test_two_explainers_of_one_embedder_have_separate_columns(tmp_path):
     folder, _, vectors = write_source(tmp_path)
     stem = "np_acts-logits-general_gemini-2.5-flash-lite"
     write_pickle(folder, range(12), vectors + 1, stem=stem)
@@ -186,7 +186,7 @@ def test_the_same_scores_are_the_same_bytes(tmp_path):
     assert (folder / "scores.parquet").read_bytes() == parquet
 
 
-def test_one_source_that_is_refused_does_not_keep_the_others_back(tmp_path):
+def test_a_refused_source_does_not_stop_the_others(tmp_path):
     write_source(tmp_path, layer=0)
     folder, _, _ = write_source(tmp_path, layer=8)
     (npz,) = folder.glob("*.npz")
@@ -198,7 +198,7 @@ def test_one_source_that_is_refused_does_not_keep_the_others_back(tmp_path):
     assert npz.name in str(error)
 
 
-def test_one_set_of_embeddings_that_is_refused_does_not_keep_the_others_back(tmp_path):
+def test_a_refused_set_of_embeddings_does_not_stop_the_others(tmp_path):
     folder, _, _ = write_source(tmp_path)
     bad = folder / "Evil" / "m" / "oai_token-act-pair_gpt-4o-mini_embeddings.pkl"
     bad.parent.mkdir(parents=True)
@@ -210,7 +210,7 @@ def test_one_set_of_embeddings_that_is_refused_does_not_keep_the_others_back(tmp
     assert "os.system" in str(error)
 
 
-def test_where_nothing_can_be_scored_every_reason_is_given(tmp_path):
+def test_if_nothing_can_be_scored_every_reason_is_given(tmp_path):
     for layer in (0, 8):
         folder, _, _ = write_source(tmp_path, layer=layer)
         (npz,) = folder.glob("*.npz")
@@ -221,7 +221,7 @@ def test_where_nothing_can_be_scored_every_reason_is_given(tmp_path):
     assert str(caught.value).count("not a readable .npz file") == 2
 
 
-def test_a_source_none_of_whose_embeddings_can_be_read_gives_every_reason(tmp_path):
+def test_if_no_embeddings_can_be_read_every_reason_is_given(tmp_path):
     folder, _, _ = write_source(tmp_path)
     for embedder in (EMBEDDER, "Evil/m"):
         bad = folder / embedder / "oai_token-act-pair_gpt-4o-mini_embeddings.pkl"
@@ -248,7 +248,7 @@ def test_counts_that_contradict_the_number_of_windows_are_refused_by_name(tmp_pa
 
 
 @pytest.mark.parametrize(("i", "j", "value"), [(2, 3, 39), (3, 2, -1), (2, 3, 0), (4, 4, 41)])
-def test_counts_that_no_windows_can_have_are_refused_by_name(tmp_path, i, j, value):
+def test_impossible_counts_are_refused_by_name(tmp_path, i, j, value):
     folder, fired, _ = write_source(tmp_path)
     counts = histogram(fired)
     counts[i, j] = value
@@ -323,7 +323,7 @@ def test_a_feature_that_occurs_twice_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("field", [{"top_n": 0}, {"n_windows": 0}, {"top_n": -5}])
-def test_settings_that_cannot_be_are_refused(field):
+def test_settings_below_1_are_refused(field):
     with pytest.raises(InvalidInputError, match="at least 1"):
         ScoreSettings(**field)
 

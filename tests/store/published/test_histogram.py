@@ -1,4 +1,4 @@
-"""Histograms in .npz files: every way to store them, and everything that is refused."""
+"""Histograms in .npz files: every way to store them, and what is refused."""
 
 import struct
 import tracemalloc
@@ -46,7 +46,7 @@ def test_counts_are_the_same_however_they_are_stored(tmp_path, counts, save, dty
     np.testing.assert_array_equal(found, counts)
 
 
-def test_counts_in_many_pieces_are_put_together_exactly(tmp_path, counts, monkeypatch):
+def test_counts_read_in_many_pieces_are_exact(tmp_path, counts, monkeypatch):
     monkeypatch.setattr(histogram_module, "_CHUNK", 101)
     for dtype in ("<i4", ">i8"):
         path = tmp_path / "x_cooccurrences.npz"
@@ -105,7 +105,7 @@ def test_a_number_of_windows_that_contradicts_the_file_is_refused(tmp_path, coun
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8", "i2", "u1", "?", "c8", "U3", "M8[s]"])
-def test_item_types_that_are_no_counts_are_refused(tmp_path, counts, dtype):
+def test_item_types_other_than_counts_are_refused(tmp_path, counts, dtype):
     path = tmp_path / "a.npz"
     np.savez(path, histogram=counts.astype(dtype), n_chunks=N_WINDOWS)
     with pytest.raises(ArtifactError, match=r"a\.npz: the histogram holds .*int32"):
@@ -124,7 +124,7 @@ def test_arrays_of_objects_are_refused_unread(tmp_path, counts):
 
 
 @pytest.mark.parametrize("shape", [(37,), (36, 37), (2, 2, 2), (0, 0), ()])
-def test_shapes_that_are_no_squares_are_refused(tmp_path, shape):
+def test_shapes_other_than_squares_are_refused(tmp_path, shape):
     path = tmp_path / "a.npz"
     np.savez(path, histogram=np.zeros(shape, np.int32), n_chunks=N_WINDOWS)
     with pytest.raises(ArtifactError, match="square"):
@@ -132,7 +132,7 @@ def test_shapes_that_are_no_squares_are_refused(tmp_path, shape):
 
 
 @pytest.mark.parametrize("n_chunks", [0, -3, 2.5, [1, 2], "many", [], 1 + 2j])
-def test_numbers_of_windows_that_are_none_are_refused(tmp_path, counts, n_chunks):
+def test_invalid_numbers_of_windows_are_refused(tmp_path, counts, n_chunks):
     path = tmp_path / "a.npz"
     np.savez(path, histogram=counts.astype(np.int32), n_chunks=n_chunks)
     with pytest.raises(ArtifactError, match="n_chunks"):
@@ -149,7 +149,7 @@ def test_64_bit_counts_that_do_not_fit_are_refused(tmp_path, counts, value, save
         read(path)
 
 
-def test_another_array_is_no_histogram(tmp_path, counts):
+def test_an_archive_of_other_arrays_is_refused(tmp_path, counts):
     path = tmp_path / "a.npz"
     np.savez(path, packed=counts, n_windows=3)
     with pytest.raises(ArtifactError, match="'histogram', it holds packed, n_windows"):
@@ -200,7 +200,7 @@ def test_declared_sizes_that_deflate_cannot_reach_are_refused(tmp_path):
 
 
 def test_more_than_was_declared_is_not_inflated(tmp_path, counts):
-    """The member inflates to more than its entry says: only what was declared is taken."""
+    """The member inflates to more than its entry says: only the declared bytes are taken."""
     path = tmp_path / "a.npz"
     content = header((37, 37)) + counts.astype("<i4").tobytes()
     write_members(path, content + bytes(50_000_000))
@@ -216,7 +216,7 @@ def test_more_than_was_declared_is_not_inflated(tmp_path, counts):
 
 
 @pytest.mark.parametrize("text", ["__import__('os').system('touch PWNED')", "(" * 9000, "{'descr'"])
-def test_a_header_that_is_no_description_is_not_evaluated(tmp_path, monkeypatch, text):
+def test_a_header_that_is_not_a_description_is_not_evaluated(tmp_path, monkeypatch, text):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "a.npz"
     raw = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode()
@@ -249,7 +249,7 @@ def test_a_file_cut_anywhere_is_refused(tmp_path, counts, save):
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_flipped_bytes_never_end_in_anything_but_an_error_of_ours(tmp_path, counts, save, tally):
+def test_flipped_bytes_end_in_an_error_of_ours_or_in_nothing(tmp_path, counts, save, tally):
     rng = np.random.default_rng(1)
     path = tmp_path / "a.npz"
     save(path, histogram=counts.astype(np.int32), n_chunks=N_WINDOWS)
@@ -282,7 +282,7 @@ def test_a_flipped_bit_among_compressed_counts_is_always_noticed(tmp_path, count
             read(path)
 
 
-def test_members_twice_encrypted_or_packed_otherwise_are_refused(tmp_path, counts):
+def test_duplicate_members_and_other_compressions_are_refused(tmp_path, counts):
     path = tmp_path / "a.npz"
     content = header((37, 37)) + counts.astype("<i4").tobytes()
     write_members(path, content, compression=zipfile.ZIP_BZIP2)
