@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import reference
 import sfal
 from scoring.builders import write_our_source
+from scoring.published_cases import histogram, write_npz, write_source
 from sfal.errors import ArtifactError, InvalidInputError
 
 
@@ -161,6 +162,16 @@ def test_a_top_n_of_0_is_refused(tmp_path):
         sfal.score_features(occurrences_of([{0}, {1}], 2), np.eye(2), top_n=0)
     with pytest.raises(InvalidInputError, match="top_n"):
         sfal.score(tmp_path, top_n=0)
+
+
+def test_a_histogram_without_windows_is_scored_with_their_number(tmp_path):
+    _, fired, _ = write_source(tmp_path)
+    folder = tmp_path / "gemmascope-res-16k" / "0-gemmascope-res-16k"
+    before = sfal.score(tmp_path)
+    write_npz(folder, histogram(fired), None)
+    with pytest.raises(InvalidInputError, match="give n_windows"):
+        sfal.score(tmp_path)
+    assert sfal.score(tmp_path, n_windows=40).equals(before)
 
 
 def test_an_empty_tree_is_refused(tmp_path):

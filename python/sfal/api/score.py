@@ -143,6 +143,7 @@ def score(
     explainers: Sequence[str] = (),
     run: str | None = None,
     top_n: int = 1023,
+    n_windows: int | None = None,
 ) -> "pa.Table":
     """Score the sources on disk, as ``sfal score`` does, and return one table.
 
@@ -163,6 +164,8 @@ def score(
         Name of a further run of the same sources.
     top_n : int
         Neighbours per feature that carry a gain, at least 1.
+    n_windows : int, optional
+        Number of windows, for an ``.npz`` that does not state it.
 
     Returns
     -------
@@ -180,7 +183,7 @@ def score(
     selection = Selection(
         model, tuple(layers), tuple(sources), tuple(embeddings), tuple(explainers), run
     )
-    outcome = score_selection(Path(data_dir), selection, ScoreSettings(top_n))
+    outcome = score_selection(Path(data_dir), selection, ScoreSettings(top_n, n_windows))
     for message in [*outcome.refused, *outcome.notes]:
         _log.warning("%s", message)
     tables = []

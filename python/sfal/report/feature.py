@@ -65,7 +65,7 @@ def _both_lists(view: FeatureView, width: int) -> list[str]:
         f"{'-' * side}-+-{'-' * side}",
         *side_by_side(_list(view.functional, side), _list(view.semantic, side), side),
         "",
-        f"#N: its place in the other list; *: among the first {_MATCH} there.",
+        f"#N: place in the other list; *: among the first {_MATCH} there.",
     ]
 
 
@@ -102,7 +102,7 @@ def _why_nothing_fires_with(view: FeatureView) -> str:
         return "Nothing: it fires in no window."
     if view.windows == view.n_windows:
         return "Nothing in particular: it fires in every window."
-    return "Nothing: every other feature fires in no window, or in all."
+    return "Nothing: every other feature fires in no window or in every window."
 
 
 def _why_nothing_means_the_same(view: FeatureView) -> str:

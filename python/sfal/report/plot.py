@@ -47,7 +47,7 @@ def check_plot(path: Path) -> None:
     """
     if path.suffix.lower() not in FORMATS:
         raise InvalidInputError(
-            f"cannot draw {path}", hint=f"the name of $plot must end in {' or '.join(FORMATS)}"
+            f"cannot draw {path}", hint=f"its name must end in {' or '.join(FORMATS)}"
         )
     try:
         import matplotlib.figure  # noqa: F401
