@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from scoring.published_cases import EMBEDDER, STEM, read_csv, write_golden, write_source
+from scoring.published_cases import (
+    EMBEDDER,
+    STEM,
+    histogram,
+    read_csv,
+    write_golden,
+    write_npz,
+    write_source,
+)
 from sfal.cli.main import sfal
 from sfal.io.atomic import write_error
 
@@ -97,6 +105,15 @@ def test_a_refused_source_gives_one_line_and_exit_code_1(tmp_path):
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error")]
     assert npz.name in line
     assert {row["layer"] for row in read_csv(output)} == {"0"}
+
+
+def test_hints_of_a_refused_source_name_flags(tmp_path):
+    write_source(tmp_path, layer=0)
+    folder, fired, _ = write_source(tmp_path, layer=8)
+    write_npz(folder, histogram(fired), None, layer=8)
+    result = run("--output", tmp_path / "o.csv", data_dir=tmp_path)
+    assert result.exit_code == 1
+    assert "does not state how many windows it counts; give --n-windows" in result.stderr
 
 
 def test_the_flags_of_the_published_script_are_understood(tmp_path):
