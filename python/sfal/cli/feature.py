@@ -1,4 +1,4 @@
-"""``sfal feature``: one feature with both of its neighbourhoods."""
+"""``sfal feature``: show one feature and its two neighbourhoods side by side."""
 
 import click
 
@@ -12,25 +12,15 @@ from sfal.cli.options import MANY, Common, command
 @click.option("--embeddings", type=MANY, default=(), help="Embedder; default: the first found.")
 @click.option("--explainer", type=MANY, default=(), help="Explainer; default: the first found.")
 @click.option(
-    "--shown",
-    type=click.IntRange(1),
-    default=15,
-    show_default=True,
-    help="Neighbours shown in each list.",
+    "--shown", type=click.IntRange(1), default=15, show_default=True, help="Neighbours to show."
 )
 @click.option(
-    "--top-n",
-    type=click.IntRange(1),
-    default=1023,
-    show_default=True,
-    help="Neighbours that carry a gain.",
+    "--top-n", type=click.IntRange(1), default=1023, help="Neighbours used for the score."
 )
 @click.option(
-    "--n-windows",
-    type=click.IntRange(1),
-    help="Number of windows, for an .npz that does not state it.",
+    "--n-windows", type=click.IntRange(1), help="Number of windows, if the .npz lacks it."
 )
-@click.option("--run", help="Name of a further run of the same source.")
+@click.option("--run", help="Name of another run of the same source.")
 def feature(
     common: Common,
     source: str,
@@ -42,7 +32,7 @@ def feature(
     n_windows: int | None,
     run: str | None,
 ) -> None:
-    """Show one feature with both of its neighbourhoods.
+    """Show one feature and its two neighbourhoods.
 
     \b
     sfal feature gemma-2-2b/0-gemmascope-res-16k 1234

@@ -1,4 +1,4 @@
-"""``sfal score``: stage 3."""
+"""``sfal score``: compare neighbourhoods (stage 3)."""
 
 from pathlib import Path
 
@@ -9,9 +9,16 @@ from sfal.cli.options import INTEGERS, MANY, Common, command
 
 
 @command("score")
-@click.option("--model", help="gemma, llama, or a model's id; default: everything on disk.")
-@click.option("--layers", type=INTEGERS, default=(), help="Layers, such as 0 8 17 or 0-5.")
-@click.option("--source", "sources", type=MANY, default=(), help="Sources by name.")
+@click.option("--model", help="gemma, llama or a model's id; default: all on disk.")
+@click.option(
+    "--layers",
+    type=INTEGERS,
+    default=(),
+    help="Layers, such as 0 8 17 or 0-5; default: all on disk.",
+)
+@click.option(
+    "--source", "sources", type=MANY, default=(), help="Sources by name; default: all on disk."
+)
 @click.option("--embeddings", type=MANY, default=(), help="Embedders; default: all found.")
 @click.option("--explainer", type=MANY, default=(), help="Explainers; default: all found.")
 @click.option(
@@ -19,7 +26,7 @@ from sfal.cli.options import INTEGERS, MANY, Common, command
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("scoring_results.csv"),
     show_default=True,
-    help="Wide CSV of all scores.",
+    help="CSV file for all scores.",
 )
 @click.option(
     "--plot",
@@ -35,11 +42,9 @@ from sfal.cli.options import INTEGERS, MANY, Common, command
     help="Neighbours per feature.",
 )
 @click.option(
-    "--n-windows",
-    type=click.IntRange(1),
-    help="Number of windows, for an .npz that does not state it.",
+    "--n-windows", type=click.IntRange(1), help="Number of windows, if the .npz lacks it."
 )
-@click.option("--run", help="Name of a further run of the same sources.")
+@click.option("--run", help="Name of another run of the same sources.")
 def score(
     common: Common,
     model: str | None,
@@ -53,11 +58,11 @@ def score(
     n_windows: int | None,
     run: str | None,
 ) -> None:
-    """Compare the functional and the semantic neighbourhoods of every feature.
+    """Compare the functional and the semantic neighbourhood of every feature.
 
-    Reads the counts of `sfal cooc`, or a histogram, and the embeddings of
-    `sfal embeddings`, or published ones. Writes scores.parquet into each
-    source's folder, and one CSV.
+    Reads the counts of `sfal cooc` or a published histogram, and the
+    embeddings of `sfal embeddings` or published ones. Writes scores.parquet
+    into each source's folder, and one CSV.
 
     \b
     sfal score --model gemma --layers 0 8 17

@@ -1,1 +1,1 @@
-"""Stage 3: compare the functional and the semantic neighbourhoods of every feature."""
+"""Stage 3: compare the functional and the semantic neighbourhood of every feature."""

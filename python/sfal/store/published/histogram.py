@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from sfal.errors import ArtifactError, CorruptError, MissingError, SfalError
 from sfal.io.atomic import atomic_path
+from sfal.io.npy import read_npy_header
 from sfal.store.published.npz_header import (
     HISTOGRAM,
     N_WINDOWS,
@@ -28,7 +29,6 @@ from sfal.store.published.npz_header import (
     data_start,
     member,
     read_n_windows,
-    read_npy_header,
 )
 
 Counts = npt.NDArray[np.uint32] | npt.NDArray[np.int32]

@@ -1,65 +1,22 @@
 """What an ``.npz`` declares, and whether its parts agree; nothing is evaluated or inflated whole."""
 
-import io
 import os
 import re
 import struct
 import zipfile
 from pathlib import Path
-from tokenize import TokenError
-from typing import IO, Any, NamedTuple
+from typing import IO
 
 import numpy as np
-from numpy.lib import format as npy
 
 from sfal.errors import ArtifactError, CorruptError, InvalidInputError, MemoryLimitError
 from sfal.io.memory import available_memory
+from sfal.io.npy import NpyHeader, read_npy_header
 
 HISTOGRAM, N_WINDOWS = "histogram.npy", "n_chunks.npy"
 """Names of the members."""
 
-_HEADER_LIMIT = 1 << 16
-_HEADER_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 _COUNTS = re.compile(r"[<>=][iu][48]")
-
-
-class NpyHeader(NamedTuple):
-    """Header of an array as ``numpy.save`` writes it."""
-
-    length: int
-    """Bytes before the data."""
-    shape: tuple[int, ...]
-    """Shape of the array, unchecked: the data may be of any length."""
-    fortran_order: bool
-    """Whether columns are contiguous."""
-    dtype: np.dtype[Any]
-    """Item type."""
-
-
-def read_npy_header(file: IO[bytes]) -> NpyHeader:
-    """Read the header of an array; at most 64 KiB are consumed.
-
-    Parameters
-    ----------
-    file : binary file
-        At the beginning of the array. Its position afterwards is unspecified.
-
-    Raises
-    ------
-    ValueError
-        If there is no header, or not one that numpy writes.
-    """
-    # A header may claim to be 4 GiB long, and numpy reads it before it objects.
-    content = io.BytesIO(file.read(_HEADER_LIMIT))
-    try:
-        version = npy.read_magic(content)
-        if version not in _HEADER_READERS:
-            raise ValueError(f"an array of format version {version}")
-        shape, fortran_order, dtype = _HEADER_READERS[version](content)
-    # The header is a Python literal; these are what parsing a forged one ends in.
-    except (SyntaxError, TokenError, TypeError, RecursionError, MemoryError, UserWarning) as e:
-        raise ValueError(f"an array whose header is not as numpy writes it: {e}") from e
-    return NpyHeader(content.tell(), shape, fortran_order, dtype)
 
 
 def member(archive: zipfile.ZipFile, name: str, path: Path) -> zipfile.ZipInfo:
@@ -164,11 +121,9 @@ def read_n_windows(archive: zipfile.ZipFile, path: Path, given: int | None) -> i
                 f"{path} does not state how many windows it counts", hint="give $n_windows"
             )
         return given
-    info = member(archive, N_WINDOWS, path)
-    with archive.open(info) as file:
-        content = file.read(_HEADER_LIMIT)
-    header = read_npy_header(io.BytesIO(content))
-    values = content[header.length :]
+    with archive.open(member(archive, N_WINDOWS, path)) as file:
+        header = read_npy_header(file)
+        values = file.read(header.dtype.itemsize + 1)
     if (
         _COUNTS.fullmatch(header.dtype.str) is None
         or set(header.shape) > {1}
