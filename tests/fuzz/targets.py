@@ -29,8 +29,8 @@ from sfal.store.explanations import (
 )
 from sfal.store.manifest import Manifest, occurrences_dir, require_same
 from sfal.store.parts import read_occurrences
-from sfal.store.published.histogram import open_histogram
-from sfal.store.published.layout import read_pickled_embeddings
+from sfal.store.published.embeddings import read_pickled_embeddings
+from sfal.store.published.histogram import inspect_histogram
 from sfal.store.verify import verify_run
 
 N_FEATURES = 12
@@ -38,7 +38,8 @@ N_FEATURES = 12
 
 def histogram(folder):
     for path in sorted(folder.glob("*.npz")):
-        kept = _core.Histogram.from_counts(*open_histogram(path))
+        file = inspect_histogram(path)
+        kept = _core.Histogram.from_counts(file.load(), file.n_windows)
         _core.functional_neighbours(kept, 3)
 
 
@@ -48,7 +49,7 @@ def sae(folder):
 
 def pickled(folder):
     for path in sorted(folder.glob("*.pkl")):
-        read_pickled_embeddings(path, N_FEATURES)
+        read_pickled_embeddings(path, "oai_token-act-pair_gpt-4o-mini")
 
 
 def vectors(folder):

@@ -12,7 +12,6 @@ import reference
 from collect import oracle
 from servers import exports, hub_content, s3
 from servers import hub as hub_server
-from sfal.store.published.histogram import open_histogram
 from sfal.terminal.units import size_text
 
 NAME = "gemma-2-2b/0-gemmascope-res-16k"
@@ -55,7 +54,8 @@ def test_run_does_all_stages_and_the_scores_are_those_of_plain_loops(world, tmp_
     done = sfal(world, tmp_path, "run", NAME, *COMMON)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "sfal-data" / NAME
-    counts, n_windows = open_histogram(next(folder.glob("*cooccurrences.npz")))
+    with np.load(next(folder.glob("*cooccurrences.npz"))) as file:
+        counts, n_windows = file["histogram"], int(file["n_chunks"])
     vectors = np.array([exports.vector(i) for i in range(hub_content.N_FEATURES)], dtype=np.float32)
     vectors[3] = 0
     expected = reference.ndcg(
