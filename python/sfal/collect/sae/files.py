@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sfal._core import available_memory
 from sfal.errors import ArtifactError, MemoryLimitError
 from sfal.io.atomic import read_json
-from sfal.io.memory import available_memory
 from sfal.io.npy import read_npy_header
 
 _DAMAGED = (ValueError, EOFError, SyntaxError, TokenError, zlib.error, zipfile.BadZipFile)

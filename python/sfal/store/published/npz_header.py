@@ -9,8 +9,8 @@ from typing import IO
 
 import numpy as np
 
+from sfal._core import available_memory
 from sfal.errors import ArtifactError, CorruptError, InvalidInputError, MemoryLimitError
-from sfal.io.memory import available_memory
 from sfal.io.npy import NpyHeader, read_npy_header
 
 HISTOGRAM, N_WINDOWS = "histogram.npy", "n_chunks.npy"
