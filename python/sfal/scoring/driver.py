@@ -53,7 +53,8 @@ def score_selection(
     settings = settings or ScoreSettings()
     selected = select_sources(data_dir, selection)
     scores: list[SourceScores] = []
-    refused, notes = list(selected.refused), [f"left out: {text}" for text in selected.skipped]
+    refused = [str(error) for error in selected.refused]
+    notes = [f"left out: {error}" for error in selected.skipped]
     table = WideTable()
     last: SfalError | None = None
     with progress(len(selected.sources), "scoring", "source") as bar:

@@ -3,18 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sfal.errors import ArtifactError, InvalidInputError
-from sfal.io.atomic import read_json
+from sfal.errors import InvalidInputError
 from sfal.scoring.inputs import open_counts, read_embeddings
 from sfal.scoring.metrics import beyond_chance
 from sfal.scoring.score import STATUSES, ScoreSettings, Status, is_live, statuses
 from sfal.scoring.selection import SourceInput
-from sfal.store.layout import MANIFEST
+from sfal.store.run_folder import RunFolder
 
 _NEURONPEDIA = "https://www.neuronpedia.org"
 
@@ -173,9 +171,6 @@ def _neighbours(
 
 def _page(source: SourceInput, feature: int) -> str | None:
     """The feature's page on Neuronpedia, if the source is known there."""
-    try:
-        manifest: Any = read_json(source.run_folder / MANIFEST)
-        known = manifest["source"]["neuronpedia_id"]
-    except (ArtifactError, KeyError, TypeError):
-        return None
-    return f"{_NEURONPEDIA}/{known}/{feature}" if isinstance(known, str) else None
+    manifest = RunFolder(source.run_folder).readable_manifest
+    known = None if manifest is None else manifest.source.neuronpedia_id
+    return None if known is None else f"{_NEURONPEDIA}/{known}/{feature}"
