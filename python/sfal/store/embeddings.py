@@ -62,7 +62,7 @@ def write_vectors(
     if vectors.ndim != 2 or features.shape != (len(vectors),) or vectors.shape[1] == 0:
         raise InvalidInputError(
             f"{path}: features of shape {features.shape} and vectors of shape {vectors.shape} "
-            "do not match"
+            "do not fit each other"
         )
     pieces = (
         (features[start : start + _ROWS], vectors[start : start + _ROWS])
