@@ -277,7 +277,7 @@ def test_a_corpus_that_ended_makes_a_run_complete(tmp_path):
 
 def test_fewer_documents_than_there_are_is_refused(tmp_path):
     whole(tmp_path, 30)
-    with pytest.raises(InvalidInputError, match="already holds 30 documents"):
+    with pytest.raises(InvalidInputError, match="holds 30 documents already"):
         run(tmp_path, 30).extend(10, None)
 
 

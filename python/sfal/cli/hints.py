@@ -19,6 +19,7 @@ _FLAGS = {
     "site": "--site",
     "source_name": "--source",
     "types": "--type",
+    "width": "--sae-features",
     "window_size": "--k",
 }
 """Options that are not spelled as the setting is."""

@@ -55,7 +55,7 @@ def extended(folder: Path, manifest: Manifest, n_docs: int, stop: int | None) ->
     parts = manifest.parts
     if parts and parts[-1].stop > manifest.end:
         raise InvalidInputError(
-            f"{folder} already holds {parts[-1].stop - manifest.start} documents, more "
+            f"{folder} holds {parts[-1].stop - manifest.start} documents already, more "
             "than requested",
             hint="request at least as many with $n_docs, or name a new run with $run_name(NAME) "
             "(a run with $examples needs another $data_dir instead)",
