@@ -13,6 +13,9 @@ from sfal.store.source_folder import SourceFolder
 _LISTED = 8
 """Sources that a message lists."""
 
+_COUNT = {"gemma": "$do_count_gemma", "llama": "$do_count_llama"}
+"""Actions that count the sources of a preset."""
+
 
 @dataclass(frozen=True)
 class EmbeddingsFile:
@@ -229,11 +232,11 @@ def _no_layer(layer: int, found: Sequence[_Candidate], selection: Selection) -> 
 
 
 def _hint_to_count(layer: int, found: Sequence[_Candidate], selection: Selection) -> str:
-    if selection.model in PRESETS:
-        return f"$do_count_{selection.model} with $layers({layer}) makes it"
-    for family in PRESETS:
+    if selection.model in _COUNT:
+        return f"{_COUNT[selection.model]} with $layers({layer}) makes it"
+    for family in _COUNT:
         if found and all(_is_of(candidate.source, family) for candidate in found):
-            return f"$do_count_{family} with $model(ID) and $layers({layer}) makes it"
+            return f"{_COUNT[family]} with $model(ID) and $layers({layer}) makes it"
     return "$do_count_sae, given the SAE of that layer, makes it"
 
 

@@ -86,12 +86,12 @@ def check_name(name: str, what: str) -> str:
     return name
 
 
-def source_dir(data_dir: Path, source_name: str, run: str | None = None) -> Path:
+def source_dir(root: Path, source_name: str, run: str | None = None) -> Path:
     """Return the folder of a source, or of one of its further runs.
 
     Parameters
     ----------
-    data_dir : Path
+    root : Path
         Root of the data tree.
     source_name : str
         Name of the source, such as ``gemma-2-2b/0-gemmascope-res-16k``.
@@ -103,7 +103,7 @@ def source_dir(data_dir: Path, source_name: str, run: str | None = None) -> Path
     InvalidInputError
         If a name would leave the data tree.
     """
-    folder = data_dir / check_name(source_name, "source")
+    folder = root / check_name(source_name, "source")
     return folder if run is None else run_dir(folder, run)
 
 

@@ -44,15 +44,15 @@ class SourceStatus:
         return not any(stage.hint for stage in self.stages)
 
 
-def inventory(data_dir: Path) -> Iterator[SourceStatus]:
+def inventory(root: Path) -> Iterator[SourceStatus]:
     """Describe every source of a data tree; reads manifests, no data.
 
     Parameters
     ----------
-    data_dir : Path
+    root : Path
         Root of our data tree, of the published one, or of both.
     """
-    return map(source_status, SourceFolder.all(data_dir))
+    return map(source_status, SourceFolder.all(root))
 
 
 def source_status(source: SourceFolder) -> SourceStatus:
