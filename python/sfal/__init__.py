@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sfal.api.score import score, score_features
     from sfal.collect.driver import collect
     from sfal.collect.settings import CollectSettings
-    from sfal.store.parts import read_occurrences
+    from sfal.store.occurrences import read_occurrences
 
     __version__: str
 
@@ -66,7 +66,7 @@ _MODULES = {
     "count_encoded": "sfal.api.count",
     "count_features": "sfal.api.count",
     "embed_texts": "sfal.api.embed",
-    "read_occurrences": "sfal.store.parts",
+    "read_occurrences": "sfal.store.occurrences",
     "score": "sfal.api.score",
     "score_features": "sfal.api.score",
 }

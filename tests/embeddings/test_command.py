@@ -152,7 +152,7 @@ def test_a_file_of_ones_own_is_taken_and_kept(bucket, tmp_path):
     [
         (("download", "--source", "a/b", "--model", "gemma"), "not both"),
         (("download", "--source", "a/b", "--sae-type", "mlp"), "give --source or --sae-type"),
-        (("download", "--source", "../x"), "not usable as a folder name"),
+        (("download", "--source", "../x"), "cannot be a folder name"),
         (("download", "--model", "gpt2"), "presets for gemma and llama"),
         (("download", "--model", "gemma", "--explanations", "x.csv"), "5 are meant"),
         (("all", "--embedding-model", "a", "b", "--embedding-name", "c"), "names one model"),

@@ -183,8 +183,8 @@ def test_a_folder_is_named_local_unless_told_otherwise(model):
     [
         ("./nothing", "no model lies there"),
         ("/nothing/here", "no model lies there"),
-        ("a/../b", "not usable as a folder name"),
-        ("", "not usable as a folder name"),
+        ("a/../b", "cannot be a folder name"),
+        ("", "cannot be a folder name"),
     ],
 )
 def test_what_names_no_model_is_refused(name, message):
@@ -195,7 +195,7 @@ def test_what_names_no_model_is_refused(name, message):
 def test_a_name_for_a_hub_model_is_refused(model):
     with pytest.raises(InvalidInputError, match="no folder here"):
         resolve_embedder("BAAI/bge-m3", "mine")
-    with pytest.raises(InvalidInputError, match="not usable"):
+    with pytest.raises(InvalidInputError, match="cannot be a folder name"):
         resolve_embedder(str(model), "../mine")
 
 

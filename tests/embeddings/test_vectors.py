@@ -183,5 +183,5 @@ def test_a_small_file_that_says_a_long_text_very_often_is_refused_in_little_memo
 
 
 def test_no_explanations_yet_says_what_to_do(tmp_path):
-    with pytest.raises(ArtifactError, match="sfal embeddings download"):
+    with pytest.raises(ArtifactError, match=r"sfal\.download_explanations"):
         store.read_explanations(tmp_path)

@@ -5,6 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 import tiny_embedders as models
+from sfal.cli.hints import told
 from sfal.cli.main import sfal
 from sfal.errors import ArtifactError, InvalidInputError, LockedError
 from sfal.explanations import from_examples as stage
@@ -20,6 +21,7 @@ from sfal.store.explanations import (
     write_explanations,
 )
 from sfal.store.manifest import Counts, Manifest, Part
+from sfal.store.records import SourceRecord
 from sfal.store.targets import named_source
 
 NAME = "lm/3-mine-res"
@@ -30,7 +32,7 @@ def gather(data_dir, name=NAME, tokens=TOKENS, documents=(10, 30)):
     """Examples of some features, and a manifest whose first ten documents are counted."""
     folder = data_dir / name
     part = Part("part-000000.parquet", "0" * 64, 0, 10, Counts(10, windows=30), "")
-    about = {"name": name, "neuronpedia_id": None}
+    about = SourceRecord(name)
     Manifest(source=about, n_features=8, settings={}, n_docs=10, parts=(part,)).save(folder)
     rows = [
         Example(feature, rank, 1.0, documents[0] + rank, 3, token, "a", "b")
@@ -79,7 +81,7 @@ def test_status_says_the_kind_and_what_to_do_before(tmp_path):
     assert "of 3 features: top-tokens by sfal" in run(tmp_path, "status").output
     (folder / "explanations.parquet").unlink()
     (folder / "examples.parquet").unlink()
-    assert "that counted it, with --examples 2000" in run(tmp_path, "status").output
+    assert "repeat `sfal cooc` with --examples 2000" in run(tmp_path, "status").output
 
 
 def test_again_changes_nothing_and_other_words_change_the_labels(tmp_path):
@@ -111,7 +113,7 @@ def test_missing_examples_name_the_command_and_the_other_sources_are_done(tmp_pa
     folder = gather(tmp_path)
     result = run(tmp_path, "explain", "lm/9-none-res", NAME)
     assert result.exit_code == 1
-    assert "--examples 2000" in str(result.exception)
+    assert "--examples 2000" in told(result.exception)
     assert 0 in rows(folder)
     assert not (tmp_path / "lm" / "9-none-res").exists()
 

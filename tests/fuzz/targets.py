@@ -19,6 +19,7 @@ from sfal.explanations.user_files import read_explanations_file
 from sfal.io import s3
 from sfal.io.atomic import sha256_file
 from sfal.sources.source import SaeRef
+from sfal.store.differences import require_same
 from sfal.store.embeddings import read_vectors, read_vectors_metadata
 from sfal.store.examples import iterate_examples, read_examples_metadata
 from sfal.store.explanations import (
@@ -27,8 +28,8 @@ from sfal.store.explanations import (
     explanations_sha256,
     read_explanations,
 )
-from sfal.store.manifest import Manifest, occurrences_dir, require_same
-from sfal.store.parts import read_occurrences
+from sfal.store.manifest import Manifest, occurrences_dir
+from sfal.store.occurrences import read_occurrences
 from sfal.store.published.embeddings import read_pickled_embeddings
 from sfal.store.published.histogram import inspect_histogram
 from sfal.store.verify import verify_run

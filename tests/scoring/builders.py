@@ -9,6 +9,7 @@ from sfal.store.explanations import explanations_sha256, make_table, write_expla
 from sfal.store.layout import embeddings_path
 from sfal.store.manifest import Counts, Manifest, Part
 from sfal.store.parts import Windows, write_part
+from sfal.store.records import SourceRecord
 
 EMBEDDER = "Qwen/Qwen3-Embedding-0.6B"
 TYPE, EXPLAINER = "oai_token-act-pair", "gpt-4o-mini"
@@ -34,7 +35,7 @@ def write_run(folder, fired, *, layer=0, n_parts=2, n_docs=None):
         sha256 = write_part(folder, name, written)
         parts.append(Part(name, sha256, int(first), int(stop), counts, "0" * 64))
     Manifest(
-        source={"name": folder.name, "model": "google/gemma-2-2b", "layer": layer},
+        source=SourceRecord(folder.name, model="google/gemma-2-2b", layer=layer),
         n_features=n_features,
         settings={"window_size": 256},
         n_docs=n_docs or n_windows,

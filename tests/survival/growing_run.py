@@ -9,6 +9,7 @@ from sfal.io import atomic
 from sfal.store import run_writer
 from sfal.store.manifest import Counts, Manifest
 from sfal.store.parts import Windows
+from sfal.store.records import SourceRecord
 
 F = 16
 BUFFER = 8
@@ -31,7 +32,7 @@ def main(folder):
     atomic.sync = lambda path: None
     # Every buffer is written at once, as if a minute had passed.
     run_writer.CHECKPOINT_SECONDS = 0.0
-    manifest = Manifest({"name": "m/s"}, F, {"window_size": 4}, n_docs=N_BUFFERS * BUFFER)
+    manifest = Manifest(SourceRecord("m/s"), F, {"window_size": 4}, n_docs=N_BUFFERS * BUFFER)
     run = run_writer.RunWriter(folder, manifest, BUFFER, part_windows=5 * BUFFER)
     for i in range(N_BUFFERS):
         found = windows(i * BUFFER, (i + 1) * BUFFER)

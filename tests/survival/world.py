@@ -16,6 +16,7 @@ from scoring import builders
 from servers import exports, hub_content
 from sfal.store.manifest import Counts, Manifest
 from sfal.store.parts import Windows
+from sfal.store.records import SourceRecord
 from sfal.store.run_writer import RunWriter
 
 N_DOCS = 300
@@ -159,7 +160,7 @@ def write_shards(folder, n_runs, n_parts, n_features=32):
         start, stop = i * n_parts, (i + 1) * n_parts
         shard = {"index": i + 1, "of": n_runs, "n_docs": n_docs}
         manifest = Manifest(
-            source={"name": MERGED, "model": "lm"},
+            source=SourceRecord(MERGED, model="lm"),
             n_features=n_features,
             settings={"window_size": 8, "shard": shard},
             n_docs=n_docs,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sfal.cli.cooc_options import corpus, shared
+from sfal.cli.hints import data_dir_words, in_flags
 from sfal.cli.options import INTEGERS, MANY, Common, command, fail_for
-from sfal.errors import InvalidInputError, SfalError
+from sfal.errors import InvalidInputError, SfalError, worded_hint
 
 if TYPE_CHECKING:
     from sfal.collect.driver import CollectResult
@@ -204,7 +205,7 @@ def count(
         from sfal.collect.dry_run.estimate import estimate
 
         lines, errors = estimate(sources, settings, common.data_dir)
-        click.echo("\n".join(lines))
+        click.echo("\n".join(worded_hint(line, in_flags) for line in lines))
         fail_for([*refused, *errors])
         return
     from sfal.collect.driver import collect
@@ -259,7 +260,7 @@ def _little_covered(result: "CollectResult") -> str | None:
     manifest = result.manifest
     if manifest is None or not manifest.n_windows or manifest.coverage >= _COVERED:
         return None
-    size = manifest.settings.get("window_size")
+    size = manifest.window_size
     return (
         f"only {manifest.coverage:.0%} of the tokens lie in a window, since most documents are "
         f"short beside --k {size}; take longer documents or a smaller --k, with --run NAME or in "
@@ -269,13 +270,12 @@ def _little_covered(result: "CollectResult") -> str | None:
 
 def _examples(result: "CollectResult", data_dir: Path) -> str:
     from sfal.store.examples import read_examples_metadata
-    from sfal.store.layout import data_dir_words
 
     told = read_examples_metadata(result.folder)
     first, stop = told["documents"]
     return (
         f"examples of {told['features']:,} features in documents {first} to {stop - 1}; "
-        f"next: sfal explain {result.source.name}{data_dir_words(data_dir)}"
+        f"next: sfal explain {result.source.name}{data_dir_words()}"
     )
 
 

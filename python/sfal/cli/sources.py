@@ -1,4 +1,4 @@
-"""``sfal sources``: what can be named."""
+"""``sfal sources``: list the SAEs that can be named."""
 
 import click
 
@@ -14,9 +14,9 @@ _MANY = 200
 def sources(common: Common, pattern: str, explained: bool) -> None:
     """List SAEs: SAELens release and id, Neuronpedia id, width, L0.
 
-    PATTERN is looked for in all of these, whatever the case; several words
-    must all be found. Those that Neuronpedia explains of the models of
-    `sfal cooc gemma` and `sfal cooc llama` come first.
+    PATTERN is searched for in all of these, ignoring case; all of its words
+    must occur. SAEs that Neuronpedia explains, of the models of `sfal cooc
+    gemma` and `sfal cooc llama`, come first.
 
     \b
     sfal sources "gemma-2-2b res-16k"

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from sfal.collect.settings import BUFFER_DOCUMENTS, CollectSettings
 from sfal.errors import SettingsMismatchError, SfalError
 from sfal.sources.source import Source
+from sfal.store.differences import require_same
 from sfal.store.layout import source_dir
-from sfal.store.manifest import Counts, Manifest, has_manifest, require_same
+from sfal.store.manifest import Counts, Manifest, has_manifest
 from sfal.store.parts import Windows, check_part
+from sfal.store.records import SaeRecord, SourceRecord
 from sfal.store.run_writer import RunWriter, extended
 
 if TYPE_CHECKING:
@@ -99,8 +101,8 @@ class Job:
     def _same_run(self) -> Manifest:
         """Manifest on disk, of the same inputs and settings."""
         manifest = Manifest.load(self.folder)
-        before = {**manifest.source, **manifest.settings}
-        asked = {**self.identity(), **self.settings.deciding()}
+        before = {**manifest.source.as_json(), **manifest.settings}
+        asked = {**self.identity().as_json(), **self.settings.deciding()}
         require_same(self.folder, "settings", before, asked, _OTHER_RUN)
         return manifest
 
@@ -160,26 +162,26 @@ class Job:
         before = {name: known.get(name) for name in found}
         require_same(self.folder, "inputs", before, found, _EXCHANGED)
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> SourceRecord:
         """What the source is, as the manifest keeps it; of local paths the last part."""
         source, sae = self.source, self.source.sae
         local = sae.kind == "local" and sae.path is not None
-        return {
-            "name": source.name,
-            "model": _last_part(source.model),
-            "site": source.site,
-            "layer": source.layer,
-            "hook_module": source.hook_module,
-            "neuronpedia_id": source.neuronpedia_id,
-            "prepend_bos": source.prepend_bos,
-            "sae": {
-                "kind": sae.kind,
-                "repo_id": sae.repo_id,
-                "path": Path(sae.path).resolve().name if local and sae.path else sae.path,
-                "release": sae.release,
-                "sae_id": sae.sae_id,
-            },
-        }
+        return SourceRecord(
+            name=source.name,
+            model=_last_part(source.model),
+            site=source.site,
+            layer=source.layer,
+            hook_module=source.hook_module,
+            neuronpedia_id=source.neuronpedia_id,
+            prepend_bos=source.prepend_bos,
+            sae=SaeRecord(
+                kind=sae.kind,
+                repo_id=sae.repo_id,
+                path=Path(sae.path).resolve().name if local and sae.path else sae.path,
+                release=sae.release,
+                sae_id=sae.sae_id,
+            ),
+        )
 
     def wants(self, first: int, stop: int) -> bool:
         """Whether documents are still to be counted."""

@@ -5,7 +5,7 @@ from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
-from sfal.errors import ArtifactError, CombinedError, MissingError, Note, SfalError
+from sfal.errors import ArtifactError, CombinedError, Note, SfalError
 from sfal.io.atomic import is_read_only
 from sfal.scoring.score import SourceScores, score_source
 from sfal.scoring.selection import Selection, select_sources
@@ -61,9 +61,8 @@ def score_selection(
     """
     settings = settings or ScoreSettings()
     selected = select_sources(data_dir, selection)
-    refused = [_error(reason) for reason in selected.refused]
-    skipped = [_error(reason) for reason in selected.skipped]
-    notes = [Note(f"left out: {error.message}", error.hint) for error in skipped]
+    refused = list(selected.refused)
+    notes = [Note(f"left out: {error.message}", error.hint) for error in selected.skipped]
     scores: list[SourceScores] = []
     table = WideTable()
     with progress(len(selected.sources), "scoring", "source") as bar:
@@ -100,10 +99,6 @@ def score_selection(
     if output is not None:
         table.write(output)
     return Outcome(scores, refused, notes)
-
-
-def _error(reason: SfalError | str) -> SfalError:
-    return reason if isinstance(reason, SfalError) else MissingError(reason)
 
 
 def _located(source: str, error: SfalError) -> Iterator[SfalError]:

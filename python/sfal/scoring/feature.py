@@ -3,19 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sfal.errors import ArtifactError, InvalidInputError, Note
-from sfal.io.atomic import read_json
+from sfal.errors import InvalidInputError, Note
 from sfal.scoring.inputs import open_counts, read_embeddings
 from sfal.scoring.metrics import beyond_chance
 from sfal.scoring.selection import SourceInput
 from sfal.scoring.settings import ScoreSettings
 from sfal.scoring.status import STATUSES, Status, is_live, only_scored, statuses
-from sfal.store.layout import MANIFEST
+from sfal.store.run_folder import RunFolder
 
 _NEURONPEDIA = "https://www.neuronpedia.org"
 
@@ -173,10 +171,7 @@ def _neighbours(
 
 
 def _page(source: SourceInput, feature: int) -> str | None:
-    """Return the address of the feature's page, None if Neuronpedia does not know the source."""
-    try:
-        manifest: Any = read_json(source.run_folder / MANIFEST)
-        known = manifest["source"]["neuronpedia_id"]
-    except (ArtifactError, KeyError, TypeError):
-        return None
-    return f"{_NEURONPEDIA}/{known}/{feature}" if isinstance(known, str) else None
+    """The feature's page on Neuronpedia, if the source is known there."""
+    manifest = RunFolder(source.run_folder).readable_manifest
+    known = None if manifest is None else manifest.source.neuronpedia_id
+    return None if known is None else f"{_NEURONPEDIA}/{known}/{feature}"

@@ -92,7 +92,7 @@ def open_counts(folder: Path, n_windows: int | None = None) -> CountsInput:
 
 
 def _occurrences(folder: Path, manifest: Manifest) -> CountsInput:
-    from sfal.store.parts import read_occurrences
+    from sfal.store.occurrences import read_occurrences
 
     suffix = "" if manifest.complete else ", not yet complete"
     # The run may continue while it is scored: what is there at reading counts.

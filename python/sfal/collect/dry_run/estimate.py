@@ -15,7 +15,7 @@ from sfal.errors import SfalError
 from sfal.io.download_size import OUT_OF_REACH, Download, model_download, sae_download
 from sfal.sources.scopes import named_width
 from sfal.sources.source import Source
-from sfal.store.examples import how_to_divide
+from sfal.store.examples import hint_to_divide
 from sfal.store.layout import source_dir
 from sfal.store.manifest import Counts
 from sfal.store.published.histogram import histogram_bytes
@@ -184,7 +184,7 @@ class _Plan:
         if self.ended is not None:
             examples = min(examples, self.ended - stop)
             if not examples:
-                return f"none for examples: {how_to_divide(self.ended)}"
+                return f"none for examples: {hint_to_divide(self.ended)}"
         return f"{examples:,} documents behind them for examples, not in the figures below"
 
     def _tokens(self, documents: int) -> str:

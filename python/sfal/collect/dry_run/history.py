@@ -8,10 +8,8 @@ from typing import Any
 from sfal.collect.run import Job
 from sfal.collect.settings import CollectSettings
 from sfal.collect.throughput import Speed, device_name
-from sfal.errors import SfalError
-from sfal.store.layout import RUNS
-from sfal.store.manifest import Counts, Manifest, has_manifest, occurrences_dir
-from sfal.store.source_folder import source_folders, subfolders
+from sfal.store.manifest import Counts, Manifest, occurrences_dir
+from sfal.store.source_folder import SourceFolder
 
 
 class Earlier:
@@ -31,12 +29,11 @@ class Earlier:
         self._settings = settings
         self._names = {job.source.name for job in jobs}
         self._found: list[tuple[Path, Manifest]] = []
-        model = jobs[0].identity()["model"]
-        for folder in source_folders(data_dir):
-            for run in (folder, *subfolders(folder / RUNS)):
-                with suppress(SfalError):
-                    if has_manifest(run) and (m := Manifest.load(run)).source.get("model") == model:
-                        self._found.append((run, m))
+        model = jobs[0].identity().model
+        for run in (run for source in SourceFolder.all(data_dir) for run in source.all_runs):
+            manifest = run.readable_manifest
+            if manifest is not None and manifest.source.model == model:
+                self._found.append((run.path, manifest))
 
     def speed(self) -> "tuple[Speed, str] | None":
         """Speed of the run most like the new one, and its name; None if there was none."""
@@ -50,7 +47,7 @@ class Earlier:
         if not found:
             return None
         manifest, speed = min(found, key=lambda one: self._unlike(*one))
-        return speed, str(manifest.source["name"])
+        return speed, str(manifest.source.name)
 
     def counts(self) -> Counts | None:
         """What documents of this corpus held, cut as they will be; None if none were counted."""
@@ -61,8 +58,8 @@ class Earlier:
     def bytes_per_window(self, job: Job) -> float | None:
         """Size on disk of a window of a source; None if none of it has been counted."""
         for run, manifest in self._found:
-            same = manifest.settings.get("window_size") == self._settings.window_size
-            if same and manifest.source.get("name") == job.source.name and manifest.n_windows:
+            same = manifest.window_size == self._settings.window_size
+            if same and manifest.source.name == job.source.name and manifest.n_windows:
                 with suppress(OSError):
                     files = [occurrences_dir(run) / part.file for part in manifest.parts]
                     return sum(file.stat().st_size for file in files) / manifest.n_windows
@@ -70,11 +67,11 @@ class Earlier:
 
     def n_features(self, job: Job) -> int | None:
         """Width of a source's SAE; None if none of it has been counted."""
-        widths = [m.n_features for _, m in self._found if m.source.get("name") == job.source.name]
+        widths = [m.n_features for _, m in self._found if m.source.name == job.source.name]
         return widths[0] if widths else None
 
     def _unlike(self, manifest: Manifest, speed: Speed) -> tuple[bool, int, int]:
-        other = manifest.source.get("name") not in self._names
+        other = manifest.source.name not in self._names
         return other, abs(speed.sources - len(self._names)), -speed.tokens
 
 

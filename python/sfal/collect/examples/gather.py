@@ -27,7 +27,7 @@ from sfal.collect.settings import BUFFER_DOCUMENTS, CollectSettings
 from sfal.errors import ArtifactError, InvalidInputError, SfalError
 from sfal.store.examples import (
     Example,
-    how_to_divide,
+    hint_to_divide,
     read_examples_metadata,
     write_examples,
 )
@@ -106,7 +106,8 @@ def _further(jobs: Sequence[Job], corpus: Corpus, n_docs: int, start: int) -> It
         counted = min([n_docs, *(job.manifest.end for job in jobs if job.manifest is not None)])
         raise InvalidInputError(
             f"all {counted} documents of corpus {corpus.name} are counted, so none is left for "
-            f"--examples; the counts are kept. To have both, {how_to_divide(counted)}"
+            "examples; the counts are kept",
+            hint=f"to have both, {hint_to_divide(counted)}",
         )
     return chain([first], documents)
 
@@ -152,7 +153,7 @@ def _made_of(job: Job, settings: CollectSettings) -> dict[str, Any]:
     manifest = job.manifest
     return {
         "format": _FORMAT,
-        "source": job.identity(),
+        "source": job.identity().as_json(),
         "settings": settings.deciding(),
         "fingerprints": None if manifest is None else dict(manifest.fingerprints),
         "first": settings.n_docs,
