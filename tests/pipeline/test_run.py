@@ -23,7 +23,7 @@ RECORDS = [exports.record(i) for i in range(hub_content.N_FEATURES) if i != 3]
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """Environment in which the hub and the bucket are local servers."""
+    """Return an environment in which the hub and the bucket are local servers."""
     root = tmp_path_factory.mktemp("pipeline")
     with hub_server.serve() as hub, s3.serve(exports.export([RECORDS])) as bucket:
         hub_content.gemma(hub, root, DOCUMENTS)
@@ -78,7 +78,7 @@ def test_run_does_all_stages_and_the_scores_are_those_of_plain_loops(world, tmp_
     again = sfal(world, tmp_path, "run", NAME, *COMMON)
     assert again.returncode == 0, again.stderr
     assert "counted before" in again.stdout
-    assert "embedded by neuronpedia before" in again.stdout
+    assert "already embedded by neuronpedia" in again.stdout
     assert rows(tmp_path / "scoring_results.csv") == found
 
 

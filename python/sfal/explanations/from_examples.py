@@ -1,6 +1,6 @@
-"""``sfal explain``: explanations of a source from its examples.
+"""Explanations of a source made from its max-activating examples.
 
-See :mod:`sfal.explanations.labels` for what such explanations cannot show.
+See :mod:`sfal.explanations.labels` for what scores with them do not show.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfal.errors import ArtifactError, InvalidInputError
+from sfal.errors import ArtifactError, CorruptError, InvalidInputError, MissingError
 from sfal.explanations.labels import LABEL_EXPLAINER, top_words
 from sfal.io.atomic import remove_temporaries
 from sfal.io.lock import folder_lock
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LabelSummary:
-    """What was explained of a source."""
+    """What was labelled of a source."""
 
     source: str
     """Name of the source."""
     n_explained: int
-    """Features with a label."""
+    """Number of features with a label."""
     n_features: int
-    """Features of the SAE."""
+    """Number of features of the SAE."""
     corpus: str
-    """Where the examples are from."""
+    """Corpus of the examples."""
     documents: tuple[int, int]
-    """Ordinal of the first document with examples, and the one behind the last."""
+    """Ordinals of the first document with examples and of the one after the last."""
     unchanged: bool
-    """Whether the file on disk was already this."""
+    """Whether the file on disk already had this content."""
 
 
 def explain_source(
@@ -59,19 +59,20 @@ def explain_source(
     data_dir : Path
         Root of the data tree.
     n_words : int
-        Words of a label at most. Must be > 0.
+        Most words of a label. Must be > 0.
     force : bool
         Replace explanations of another kind.
 
     Raises
     ------
+    MissingError
+        If there are no examples.
     ArtifactError
-        If there are no examples, they are damaged, or they are from documents
-        that are counted.
+        If the examples are damaged or come from documents that are counted.
     InvalidInputError
-        If the source has explanations of another kind.
+        If the source has explanations of another kind and `force` is not set.
     LockedError
-        If another process is choosing its explanations.
+        If another process is choosing the source's explanations.
     """
     folder = source_dir(data_dir, name)
     metadata = read_examples_metadata(folder)
@@ -79,19 +80,19 @@ def explain_source(
     _check_apart(folder, *documents)
     with folder_lock(folder / EXPORT, data_dir):
         remove_temporaries(folder)
-        there = _explanations_there(folder, force)
+        stored = _stored_explanations(folder, force)
         labels = {
             feature: top_words(((e.token, e.activation) for e in examples), n_words)
             for feature, examples in iterate_examples(folder)
         }
         if not labels:
-            raise ArtifactError(
-                f"{folder}: no feature fires in documents {documents[0]} to {documents[1] - 1}; "
-                "gather examples in more documents with --examples"
+            raise MissingError(
+                f"{folder}: no feature fires in documents {documents[0]} to {documents[1] - 1}",
+                hint="gather examples in more documents with $examples",
             )
         rows = ((label, TOP_TOKENS, LABEL_EXPLAINER) for label in labels.values())
         table = make_table(np.fromiter(labels, np.uint32), rows)
-        unchanged = there is not None and there.equals(table)
+        unchanged = stored is not None and stored.equals(table)
         if not unchanged:
             about = {key: metadata.get(key) for key in ("corpus", "documents", "n_features")}
             origin = {"source": name, "origin": {"examples": about}, "words": n_words}
@@ -108,45 +109,46 @@ def explain_source(
 
 
 def _documents(metadata: Mapping[str, Any], folder: Path) -> tuple[int, int]:
-    """Documents of the examples: ordinal of the first, and the one behind the last."""
+    """Return the ordinals of the examples' first document and of the one after the last."""
     try:
         first, stop = metadata["documents"]
         return int(first), int(stop)
     except (KeyError, TypeError, ValueError) as e:
-        raise ArtifactError(
-            f"the examples in {folder} do not say which documents they are from; gather them "
-            "again with --examples"
+        raise CorruptError(
+            f"the examples in {folder} do not say which documents they are from",
+            hint="gather them again with $examples",
         ) from e
 
 
 def _check_apart(folder: Path, first: int, stop: int) -> None:
-    """Refuse examples from documents that have been counted since."""
+    """Raise if examples come from documents that have been counted since."""
     if not has_manifest(folder):
         return
     manifest = Manifest.load(folder)
     if any(part.first < stop and first < part.stop for part in manifest.parts):
         raise ArtifactError(
             f"{folder}: the examples are from documents {first} to {stop - 1}, but documents up "
-            f"to {manifest.parts[-1].stop - 1} have been counted since; start the `sfal cooc` "
-            "command with --examples again, so that labels and counts come from different text"
+            f"to {manifest.parts[-1].stop - 1} have been counted since",
+            hint="run $do_count with $examples again, so that labels and counts come from "
+            "different text",
         )
 
 
-def _explanations_there(folder: Path, force: bool) -> "pa.Table | None":
-    """Explanations on disk; refused if they are of another kind and not to be replaced."""
+def _stored_explanations(folder: Path, force: bool) -> "pa.Table | None":
+    """Return the explanations on disk; raise if they are of another kind, unless `force`."""
     if not (folder / EXPLANATIONS).exists():
         return None
     try:
-        there = read_explanations(folder)
+        stored = read_explanations(folder)
     except ArtifactError:
         if force:
             return None
         raise
-    others = [kind for kind in kinds(there) if kind != (TOP_TOKENS, LABEL_EXPLAINER)]
+    others = [kind for kind in kinds(stored) if kind != (TOP_TOKENS, LABEL_EXPLAINER)]
     if others and not force:
         raise InvalidInputError(
-            f"{folder.name} is explained already: {len(there):,} features, by "
-            f"{', '.join(f'{explainer} ({type_})' for type_, explainer in others[:5])}; "
-            "--force replaces these by labels of top tokens"
+            f"{folder.name} is already explained: {len(stored):,} features, by "
+            f"{', '.join(f'{explainer} ({type_})' for type_, explainer in others[:5])}",
+            hint="$force replaces these with labels made of top tokens",
         )
-    return there
+    return stored

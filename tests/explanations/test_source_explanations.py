@@ -1,26 +1,26 @@
-"""Explanations chosen for a source: what is written, skipped, redone, refused."""
+"""Explanations of one source: what is written, skipped, repeated and refused."""
 
 from dataclasses import replace
 
 import pytest
 
-from embeddings.fixtures import QUICK, SOURCE, export, folder, texts
+from explanations.fixtures import QUICK, SOURCE, export, folder, texts
 from servers import exports, faults
 from sfal.errors import ArtifactError, DownloadError, InvalidInputError
 from sfal.explanations.chooser import Preferences
-from sfal.explanations.driver import choose_explanations, explanations_of
+from sfal.explanations.source_explanations import choose_explanations, explanations_of
 from sfal.store.explanations import explanations_metadata, read_explanations
 from sfal.store.targets import ExplainedSource
 
 
-def test_a_download_that_fails_leaves_no_folder_behind(tmp_path, monkeypatch):
+def test_a_download_that_fails_leaves_no_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("SFAL_NEURONPEDIA_URL", "http://127.0.0.1:9")
     with pytest.raises(DownloadError):
         choose_explanations(SOURCE, tmp_path, QUICK)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_choice_is_written_with_where_it_comes_from(tmp_path, bucket):
+def test_the_choice_is_written_with_its_origin(tmp_path, bucket):
     summary = choose_explanations(SOURCE, tmp_path, QUICK)
     assert (summary.n_chosen, summary.n_features, summary.n_missing) == (8, 8, 0)
     assert summary.kinds == (
@@ -33,7 +33,7 @@ def test_the_choice_is_written_with_where_it_comes_from(tmp_path, bucket):
     assert metadata["origin"]["neuronpedia"] == exports.SOURCE
 
 
-def test_a_second_call_asks_for_the_list_alone_and_writes_nothing(tmp_path, bucket):
+def test_a_second_call_requests_only_the_listing_and_writes_nothing(tmp_path, bucket):
     choose_explanations(SOURCE, tmp_path, QUICK)
     before = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in _files(tmp_path)}
     bucket.requests.clear()
@@ -54,7 +54,9 @@ def test_a_changed_export_changes_the_choice(tmp_path, bucket):
     assert texts(tmp_path)[0] == "new words"
 
 
-def test_known_width_says_how_many_are_missing_and_leaves_out_what_is_beyond(tmp_path, bucket):
+def test_with_a_known_width_missing_features_are_counted_and_indices_beyond_it_left_out(
+    tmp_path, bucket
+):
     bucket.objects.update(
         exports.export([[exports.record(i) for i in range(500)] + [exports.record(5000)]])
     )
@@ -89,7 +91,7 @@ def test_a_damaged_batch_on_disk_is_fetched_again(tmp_path, bucket):
     assert len(texts(tmp_path)) == 8
 
 
-def test_what_a_killed_process_left_is_swept_away(tmp_path, bucket):
+def test_files_left_by_a_killed_process_are_removed(tmp_path, bucket):
     (folder(tmp_path) / "export").mkdir(parents=True)
     names = ("export/.tmp-999999999-batch-0.jsonl.gz", ".tmp-999999999-explanations.parquet")
     left = [folder(tmp_path) / name for name in names]
@@ -100,16 +102,18 @@ def test_what_a_killed_process_left_is_swept_away(tmp_path, bucket):
 
 
 def test_a_source_that_is_not_on_neuronpedia_needs_a_file(tmp_path):
-    with pytest.raises(InvalidInputError, match="--explanations FILE"):
+    with pytest.raises(InvalidInputError, match="explanations_file"):
         choose_explanations(ExplainedSource("my-model/3-sae-res", None), tmp_path, QUICK)
     path = tmp_path / "mine.csv"
     path.write_text("feature,explanation\n4,four\n")
     source = ExplainedSource("my-model/3-sae-res", None)
-    summary = choose_explanations(source, tmp_path, replace(QUICK, file=path))
+    summary = choose_explanations(source, tmp_path, replace(QUICK, explanations_file=path))
     assert summary.kinds == (("custom", "mine", 1),)
-    assert choose_explanations(source, tmp_path, replace(QUICK, file=path)).unchanged
+    assert choose_explanations(source, tmp_path, replace(QUICK, explanations_file=path)).unchanged
     path.write_text("feature,explanation\n4,five\n")
-    assert not choose_explanations(source, tmp_path, replace(QUICK, file=path)).unchanged
+    assert not choose_explanations(
+        source, tmp_path, replace(QUICK, explanations_file=path)
+    ).unchanged
 
 
 def test_a_file_of_more_features_than_the_sae_has_is_refused(tmp_path):
@@ -117,10 +121,10 @@ def test_a_file_of_more_features_than_the_sae_has_is_refused(tmp_path):
     path.write_text("feature,explanation\n4,four\n70,x\n")
     source = ExplainedSource("my-model/3-sae-res", None, n_features=8)
     with pytest.raises(ArtifactError, match="another SAE"):
-        choose_explanations(source, tmp_path, replace(QUICK, file=path))
+        choose_explanations(source, tmp_path, replace(QUICK, explanations_file=path))
 
 
-def test_what_is_asked_for_is_chosen_anew_from_what_lies_there(tmp_path, bucket):
+def test_other_preferences_choose_again_from_the_export_on_disk(tmp_path, bucket):
     choose_explanations(SOURCE, tmp_path, QUICK)
     bucket.requests.clear()
     table = explanations_of(SOURCE, tmp_path, Preferences(explainers=("gemini-2.0-flash",)))
@@ -136,13 +140,13 @@ def test_explanations_of_a_file_are_filtered_only_if_all_fit(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("feature,explanation\n4,four\n")
     source = ExplainedSource("my-model/3-sae-res", None)
-    choose_explanations(source, tmp_path, replace(QUICK, file=path))
+    choose_explanations(source, tmp_path, replace(QUICK, explanations_file=path))
     assert len(explanations_of(source, tmp_path, Preferences(("mine",), ("custom",)))) == 1
     with pytest.raises(InvalidInputError, match="custom by mine"):
         explanations_of(source, tmp_path, Preferences(("gpt-4o-mini",)))
 
 
-def test_a_failed_download_leaves_what_was_there(tmp_path, bucket):
+def test_a_failed_download_leaves_the_earlier_explanations(tmp_path, bucket):
     choose_explanations(SOURCE, tmp_path, QUICK)
     before = texts(tmp_path)
     bucket.objects.update(exports.export([[exports.record(0, "new words")]]))

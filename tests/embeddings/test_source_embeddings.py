@@ -1,4 +1,4 @@
-"""Explanations embedded: what is written, skipped, redone, refused."""
+"""Embeddings of one source: what is written, skipped, repeated and refused."""
 
 from dataclasses import replace
 
@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 
 import tiny_embedders as models
-from embeddings.fixtures import HUB, QUICK, SOURCE, embed, folder, never, texts
+from embeddings.fixtures import HUB, embed, never
+from explanations.fixtures import QUICK, SOURCE, folder, texts
 from servers import exports
-from sfal.embeddings.driver import embed_explanations
 from sfal.embeddings.embedders import NEURONPEDIA, EmbedderRef, resolve_embedder
+from sfal.embeddings.source_embeddings import embed_source
 from sfal.errors import ArtifactError, InvalidInputError, LockedError, SettingsMismatchError
-from sfal.explanations.driver import choose_explanations, explanations_of
+from sfal.explanations.source_explanations import choose_explanations, explanations_of
 from sfal.io.lock import folder_lock
 from sfal.store.embeddings import find_vectors, read_vectors
 
 
-def test_vectors_are_of_their_explanations(tmp_path, bucket):
+def test_each_vector_belongs_to_its_explanation(tmp_path, bucket):
     bucket.objects.update(
         exports.export(
             [[exports.record(i, "the same" if i % 2 else f"{'x' * i} text") for i in range(9)], []]
@@ -40,12 +41,12 @@ def test_vectors_are_of_their_explanations(tmp_path, bucket):
     assert {p.name for p in summary.path.parent.iterdir()} == {summary.path.name}
 
 
-def test_what_is_embedded_is_skipped_until_the_explanations_change(tmp_path, bucket):
+def test_embedded_explanations_are_skipped_until_they_change(tmp_path, bucket):
     choose_explanations(SOURCE, tmp_path, QUICK)
     path = embed(tmp_path, models.Counting()).path
     assert path.name == "mixed_embeddings.parquet"
     table = explanations_of(SOURCE, tmp_path)
-    assert embed_explanations(SOURCE, tmp_path, table, HUB, never).skipped
+    assert embed_source(SOURCE, tmp_path, table, HUB, never).skipped
     bucket.objects.update(exports.export([[exports.record(0, "new words")]]))
     choose_explanations(SOURCE, tmp_path, QUICK)
     counting = models.Counting()
@@ -62,7 +63,7 @@ def test_a_damaged_file_is_made_again(tmp_path, bucket):
     assert path.read_bytes() == whole
 
 
-def test_a_run_that_was_stopped_ends_in_the_same_bytes(tmp_path, bucket):
+def test_an_interrupted_run_ends_with_the_same_bytes(tmp_path, bucket):
     bucket.objects.update(exports.export([[exports.record(i) for i in range(1300)]]))
     choose_explanations(SOURCE, tmp_path, QUICK)
     path = embed(tmp_path, models.Counting()).path
@@ -77,18 +78,18 @@ def test_a_run_that_was_stopped_ends_in_the_same_bytes(tmp_path, bucket):
     assert path.read_bytes() == whole
 
 
-def test_pieces_that_outlived_their_file_are_swept_away(tmp_path, bucket):
+def test_pieces_left_beside_a_complete_file_are_removed(tmp_path, bucket):
     choose_explanations(SOURCE, tmp_path, QUICK)
     table, ref = explanations_of(SOURCE, tmp_path), EmbedderRef("a/b")
-    path = embed_explanations(SOURCE, tmp_path, table, ref, models.Counting).path
+    path = embed_source(SOURCE, tmp_path, table, ref, models.Counting).path
     left = path.parent / ".pieces-0123" / "000000.npy"
     left.parent.mkdir()
     left.touch()
-    assert embed_explanations(SOURCE, tmp_path, table, ref, models.Counting).skipped
+    assert embed_source(SOURCE, tmp_path, table, ref, models.Counting).skipped
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
-def test_a_local_model_exchanged_in_place_is_noticed(tmp_path, bucket):
+def test_a_local_model_that_was_replaced_in_place_is_noticed(tmp_path, bucket):
     choose_explanations(SOURCE, tmp_path, QUICK)
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "config.json").write_text("{}")
@@ -97,7 +98,7 @@ def test_a_local_model_exchanged_in_place_is_noticed(tmp_path, bucket):
     assert embed(tmp_path, models.Counting(), ref).skipped
     (tmp_path / "m" / "config.json").write_text('{"other": 1}')
     exchanged = resolve_embedder(str(tmp_path / "m"))
-    with pytest.raises(SettingsMismatchError, match="--embedding-name"):
+    with pytest.raises(SettingsMismatchError, match="embedding_name"):
         embed(tmp_path, models.Counting(exchanged.fingerprint), exchanged)
     renamed = resolve_embedder(str(tmp_path / "m"), "local/m2")
     assert not embed(tmp_path, models.Counting(renamed.fingerprint), renamed).skipped
@@ -172,13 +173,13 @@ def test_explanations_without_a_usable_vector_are_counted(tmp_path, bucket):
     assert (summary.n_vectors, summary.n_missing) == (2, len(bad) + 1)
     bucket.objects.update(exports.export([bad, []]))
     choose_explanations(SOURCE, tmp_path, QUICK)
-    with pytest.raises(ArtifactError, match="carries no vectors"):
+    with pytest.raises(ArtifactError, match="has no vectors"):
         embed(tmp_path, None, EmbedderRef(NEURONPEDIA))
 
 
 def test_the_exports_vectors_need_the_export(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("feature,explanation\n4,four\n")
-    choose_explanations(SOURCE, tmp_path, replace(QUICK, file=path))
-    with pytest.raises(ArtifactError, match="sfal embeddings download"):
+    choose_explanations(SOURCE, tmp_path, replace(QUICK, explanations_file=path))
+    with pytest.raises(ArtifactError, match=r"sfal\.download_explanations"):
         embed(tmp_path, None, EmbedderRef(NEURONPEDIA))
