@@ -4,9 +4,10 @@ from servers import exports
 from sfal.explanations.settings import DownloadSettings
 from sfal.io.http import Patience
 from sfal.store.explanations import read_explanations
-from sfal.store.targets import ExplainedSource
+from sfal.store.manifest import Manifest
+from sfal.store.records import SourceRecord
+from sfal.store.source_folder import SourceFolder
 
-SOURCE = ExplainedSource(exports.SOURCE, exports.SOURCE)
 QUICK = DownloadSettings(patience=Patience(rate_seconds=0.5, first_wait=0.01, attempts=2))
 
 
@@ -18,6 +19,18 @@ def export(n=6, **fields):
             [exports.newer_record(i) for i in range(n + 2)],
         ]
     )
+
+
+def source(tmp_path, name=exports.SOURCE):
+    return SourceFolder.open(tmp_path, name)
+
+
+def counted_source(tmp_path, n_features, name=exports.SOURCE):
+    """Return a source whose manifest says how many features it has."""
+    found = source(tmp_path, name)
+    record = SourceRecord(name, neuronpedia_id=name)
+    Manifest(source=record, n_features=n_features, settings={}, n_docs=10).save(found.path)
+    return found
 
 
 def folder(tmp_path):

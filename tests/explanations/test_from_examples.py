@@ -22,7 +22,7 @@ from sfal.store.explanations import (
 )
 from sfal.store.manifest import Counts, Manifest, Part
 from sfal.store.records import SourceRecord
-from sfal.store.targets import named_source
+from sfal.store.source_folder import SourceFolder
 
 NAME = "lm/3-mine-res"
 TOKENS = {0: ["Paris", "paris", "London"], 2: [",", ","], 5: ["run"]}
@@ -86,11 +86,11 @@ def test_status_says_what_to_do_next_and_then_the_kind(tmp_path):
 
 def test_a_second_call_changes_nothing_and_another_number_of_words_changes_the_labels(tmp_path):
     folder = gather(tmp_path)
-    explain_source(NAME, tmp_path)
+    explain_source(SourceFolder.open(tmp_path, NAME))
     before = (folder / "explanations.parquet").stat().st_mtime_ns
-    assert explain_source(NAME, tmp_path).unchanged
+    assert explain_source(SourceFolder.open(tmp_path, NAME)).unchanged
     assert (folder / "explanations.parquet").stat().st_mtime_ns == before
-    assert not explain_source(NAME, tmp_path, 1).unchanged
+    assert not explain_source(SourceFolder.open(tmp_path, NAME), 1).unchanged
     assert rows(folder)[0][0] == "Paris"
 
 
@@ -121,46 +121,46 @@ def test_missing_examples_name_the_command_and_the_other_sources_are_done(tmp_pa
 def test_examples_from_documents_that_were_counted_since_are_refused(tmp_path):
     folder = gather(tmp_path, documents=(9, 30))
     with pytest.raises(ArtifactError, match=r"documents 9 to 29.*up to 9 have been counted"):
-        explain_source(NAME, tmp_path)
+        explain_source(SourceFolder.open(tmp_path, NAME))
     assert not (folder / "explanations.parquet").exists()
 
 
 def test_empty_examples_and_those_without_origin_are_refused(tmp_path):
     gather(tmp_path, tokens={})
     with pytest.raises(ArtifactError, match="no feature fires in documents 10 to 29"):
-        explain_source(NAME, tmp_path)
+        explain_source(SourceFolder.open(tmp_path, NAME))
     write_examples(tmp_path / NAME, [], {})
     with pytest.raises(ArtifactError, match="which documents"):
-        explain_source(NAME, tmp_path)
+        explain_source(SourceFolder.open(tmp_path, NAME))
 
 
 def test_a_failure_leaves_the_earlier_labels(tmp_path, monkeypatch):
     folder = gather(tmp_path)
-    explain_source(NAME, tmp_path)
+    explain_source(SourceFolder.open(tmp_path, NAME))
     before = sorted((p.name, p.read_bytes()) for p in folder.iterdir())
     monkeypatch.setattr(stage, "make_table", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        explain_source(NAME, tmp_path, 1)
+        explain_source(SourceFolder.open(tmp_path, NAME), 1)
     assert sorted((p.name, p.read_bytes()) for p in folder.iterdir()) == before
 
 
 def test_a_locked_source_is_refused_at_once(tmp_path):
     folder = gather(tmp_path)
     with folder_lock(folder / "export"), folder_lock(folder), pytest.raises(LockedError):
-        explain_source(NAME, tmp_path)
+        explain_source(SourceFolder.open(tmp_path, NAME))
     with folder_lock(folder):  # counting may continue at the same time
-        explain_source(NAME, tmp_path)
+        explain_source(SourceFolder.open(tmp_path, NAME))
 
 
 def test_labels_are_embedded_like_any_explanation_and_kept_by_all(tmp_path):
     folder = gather(tmp_path)
-    explain_source(NAME, tmp_path)
+    explain_source(SourceFolder.open(tmp_path, NAME))
     model = models.embedder(tmp_path / "embedder")
     for command in ("embed", "all"):
         result = run(tmp_path, "embeddings", command, "--source", NAME, "--embedding-model", model)
         assert result.exit_code == 0, result.output
     assert list(find_vectors(folder)) == [(f"local/{model.name}", "top-tokens_sfal")]
-    assert holds_own_explanations(named_source(tmp_path, NAME), tmp_path)
+    assert holds_own_explanations(SourceFolder.open(tmp_path, NAME))
     assert rows(folder)[0][1:] == ("top-tokens", "sfal")
 
 

@@ -212,7 +212,7 @@ def embed_settings(common: Common, options: dict[str, Any]) -> "EmbedSettings":
 
 def _sources(common: Common, options: dict[str, Any]) -> "Sequence[str | Source]":
     """Return the sources that the options name; by default those on disk."""
-    from sfal.store.targets import sources_on_disk
+    from sfal.store.source_folder import SourceFolder
 
     names: tuple[str, ...] = options["names"]
     preset = [name for name in _PRESET_OPTIONS if options[name] is not None]
@@ -221,7 +221,9 @@ def _sources(common: Common, options: dict[str, Any]) -> "Sequence[str | Source]
         raise InvalidInputError(f"give --source or --{flag}, not both")
     if names:
         return names
-    return _preset(options) if preset else sources_on_disk(common.data_dir) or _preset(options)
+    # The folders of the published layout are not named by a Neuronpedia id.
+    on_disk = sorted(s.name for s in SourceFolder.all(common.data_dir) if s.layout == "ours")
+    return on_disk if on_disk and not preset else _preset(options)
 
 
 def _preset(options: dict[str, Any]) -> "list[Source]":

@@ -8,9 +8,10 @@ import click
 from sfal.cli.cooc import collect_settings, show_collected, show_source_notes, use_threads
 from sfal.cli.cooc_options import shared
 from sfal.cli.embeddings import Report, download_settings, embed_settings
+from sfal.cli.hints import in_flags
 from sfal.cli.options import MANY, Common, command, fail_for
 from sfal.cli.score import show_scores
-from sfal.errors import InvalidInputError, SfalError
+from sfal.errors import InvalidInputError, SfalError, worded_hint
 
 if TYPE_CHECKING:
     from sfal.pipeline.run import StageResult
@@ -53,7 +54,7 @@ def run(common: Common, names: tuple[str, ...], output: Path, **options: Any) ->
     show_source_notes(sources)
     use_threads(common)
     if dry_run:
-        _, refused = estimate(sources, settings, common.data_dir, on_line=click.echo)
+        _, refused = estimate(sources, settings, common.data_dir, on_line=_say)
         fail_for([*unknown, *refused])
         return
     report = Report(common)
@@ -67,6 +68,10 @@ def run(common: Common, names: tuple[str, ...], output: Path, **options: Any) ->
     report.end()
     if scores is not None and scores.refused:
         click.get_current_context().exit(1)
+
+
+def _say(line: str) -> None:
+    click.echo(worded_hint(line, in_flags))
 
 
 def _settings(common: Common, options: dict[str, Any], output: Path) -> "RunSettings":

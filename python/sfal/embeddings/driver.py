@@ -12,7 +12,7 @@ from sfal.errors import SfalError
 from sfal.explanations.each_source import Sources, interrupted_at, requested_sources
 from sfal.explanations.source_explanations import explanations_of
 from sfal.store.layout import DEFAULT_DATA_DIR
-from sfal.store.targets import ExplainedSource
+from sfal.store.source_folder import SourceFolder
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,13 @@ def embed_explanations(
         With a :class:`sfal.errors.Note` that names the source in progress.
     """
     settings = settings or EmbedSettings()
-    data_dir = Path(data_dir)
-    requested = requested_sources(sources, data_dir)
+    requested = requested_sources(sources, Path(data_dir))
     results = []
     for ref in settings.embedders():
         model = _Model(ref, settings)
         for source in requested:
             with interrupted_at(source.name):
-                result = _embed(source, model, settings, data_dir)
+                result = _embed(source, model, settings)
             results.append(result)
             if on_result is not None:
                 on_result(result)
@@ -111,12 +110,10 @@ class _Model:
         self._loaded = None
 
 
-def _embed(
-    source: ExplainedSource, model: _Model, settings: EmbedSettings, data_dir: Path
-) -> EmbedResult:
+def _embed(source: SourceFolder, model: _Model, settings: EmbedSettings) -> EmbedResult:
     try:
-        table = explanations_of(source, data_dir, settings.preferences)
-        summary = embed_source(source, data_dir, table, model.ref, model.load, settings.batch_size)
+        table = explanations_of(source, settings.preferences)
+        summary = embed_source(source, table, model.ref, model.load, settings.batch_size)
         return EmbedResult(source.name, model.ref.name, summary)
     except SfalError as e:
         _release(e)

@@ -19,8 +19,8 @@ from sfal.io.atomic import remove_temporaries
 from sfal.io.lock import folder_lock
 from sfal.store.embeddings import SUFFIX, read_vectors_metadata, write_vector_pieces, write_vectors
 from sfal.store.explanations import MIXED, embeddings_stem, explanations_sha256, kinds
-from sfal.store.layout import embeddings_path, source_dir
-from sfal.store.targets import ExplainedSource
+from sfal.store.layout import embeddings_path
+from sfal.store.source_folder import SourceFolder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,8 +45,7 @@ class EmbeddedSummary:
 
 
 def embed_source(
-    source: ExplainedSource,
-    data_dir: Path,
+    source: SourceFolder,
     table: "pa.Table",
     ref: EmbedderRef,
     load: Callable[[], Embedder],
@@ -56,10 +55,8 @@ def embed_source(
 
     Parameters
     ----------
-    source : ExplainedSource
+    source : SourceFolder
         The source.
-    data_dir : Path
-        Root of the data tree.
     table : Table
         Its explanations, as :func:`sfal.store.explanations.read_explanations` returns them.
     ref : EmbedderRef
@@ -83,8 +80,8 @@ def embed_source(
     LockedError
         If another process is writing this embedder's files.
     """
-    path = embeddings_path(source_dir(data_dir, source.name), ref.name, embeddings_stem(table))
-    with folder_lock(path.parent, data_dir):
+    path = embeddings_path(source.path, ref.name, embeddings_stem(table))
+    with folder_lock(path.parent, source.root):
         remove_temporaries(path.parent)
         requested = _requested(source, table, ref)
         _check_same_model(path.parent, ref, requested["fingerprint"])
@@ -92,7 +89,7 @@ def embed_source(
             remove_pieces(path.parent)  # an earlier run may have stopped before it did
             return EmbeddedSummary(source.name, ref.name, path, 0, 0, skipped=True)
         if ref.name == NEURONPEDIA and ref.path is None:
-            return _from_export(source, data_dir, table, path, requested)
+            return _from_export(source, table, path, requested)
         embedder = load()
         vectors = encode_texts(
             table.column("explanation").to_pylist(),
@@ -108,13 +105,12 @@ def embed_source(
 
 
 def _from_export(
-    source: ExplainedSource,
-    data_dir: Path,
+    source: SourceFolder,
     table: "pa.Table",
     path: Path,
     requested: Mapping[str, Any],
 ) -> EmbeddedSummary:
-    export = cached_export(source_dir(data_dir, source.name))
+    export = cached_export(source.path)
     if export is None:
         raise MissingError(
             f"{source.name}: Neuronpedia's export is not on disk",
@@ -130,7 +126,7 @@ def _from_export(
     )
 
 
-def _requested(source: ExplainedSource, table: "pa.Table", ref: EmbedderRef) -> dict[str, Any]:
+def _requested(source: SourceFolder, table: "pa.Table", ref: EmbedderRef) -> dict[str, Any]:
     """Return the metadata that an existing file must have to be the requested one."""
     found = kinds(table)
     type_, explainer = next(iter(found)) if len(found) == 1 else (MIXED, MIXED)

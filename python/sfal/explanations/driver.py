@@ -15,7 +15,7 @@ from sfal.explanations.source_explanations import (
 )
 from sfal.io.http_errors import UnreachableError
 from sfal.store.layout import DEFAULT_DATA_DIR
-from sfal.store.targets import ExplainedSource
+from sfal.store.source_folder import SourceFolder
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,7 @@ def download_explanations(
         With a :class:`sfal.errors.Note` that names the source in progress.
     """
     settings = settings or DownloadSettings()
-    data_dir = Path(data_dir)
-    requested = requested_sources(sources, data_dir)
+    requested = requested_sources(sources, Path(data_dir))
     if settings.explanations_file is not None and len(requested) != 1:
         raise InvalidInputError(
             f"{settings.explanations_file} explains one source, but {len(requested)} are given",
@@ -95,7 +94,7 @@ def download_explanations(
     for source in requested:
         with interrupted_at(source.name):
             # After a server that did not answer, the next source gets a single attempt.
-            result = _download(source, impatient if is_unreachable else settings, data_dir)
+            result = _download(source, impatient if is_unreachable else settings)
         if isinstance(result.error, UnreachableError):
             is_unreachable = True
         elif result.chosen is not None:
@@ -147,12 +146,11 @@ def explain_features(
     KeyboardInterrupt
         With a :class:`sfal.errors.Note` that names the source in progress.
     """
-    data_dir = Path(data_dir)
     results = []
-    for source in requested_sources(sources, data_dir):
+    for source in requested_sources(sources, Path(data_dir)):
         with interrupted_at(source.name):
             try:
-                summary = explain_source(source.name, data_dir, n_words, force=force)
+                summary = explain_source(source, n_words, force=force)
                 result = LabelResult(source.name, summary)
             except SfalError as e:
                 result = LabelResult(source.name, error=e)
@@ -162,13 +160,11 @@ def explain_features(
     return results
 
 
-def _download(
-    source: ExplainedSource, settings: DownloadSettings, data_dir: Path
-) -> DownloadResult:
+def _download(source: SourceFolder, settings: DownloadSettings) -> DownloadResult:
     may_keep = settings.keep_own and settings.explanations_file is None
     try:
-        if may_keep and holds_own_explanations(source, data_dir):
+        if may_keep and holds_own_explanations(source):
             return DownloadResult(source.name, kept_own=True)
-        return DownloadResult(source.name, choose_explanations(source, data_dir, settings))
+        return DownloadResult(source.name, choose_explanations(source, settings))
     except SfalError as e:
         return DownloadResult(source.name, error=e)

@@ -10,8 +10,7 @@ from sfal.explanations.neuronpedia import export_bytes
 from sfal.explanations.settings import DownloadSettings
 from sfal.explanations.source_explanations import holds_own_explanations
 from sfal.io.download_size import Download
-from sfal.store.layout import source_dir
-from sfal.store.targets import ExplainedSource
+from sfal.store.source_folder import SourceFolder
 
 
 def estimate(sources: Sources, settings: DownloadSettings, data_dir: Path) -> Iterator[str]:
@@ -30,17 +29,16 @@ def estimate(sources: Sources, settings: DownloadSettings, data_dir: Path) -> It
     settings = replace(settings, patience=replace(settings.patience, attempts=1))
     for source in requested_sources(sources, data_dir):
         yield f"explanations of {source.name}"
-        yield f"  to download  {_export(source, settings, data_dir)}"
+        yield f"  to download  {_export(source, settings)}"
 
 
-def _export(source: ExplainedSource, settings: DownloadSettings, data_dir: Path) -> Download:
-    if settings.keep_own and holds_own_explanations(source, data_dir):
+def _export(source: SourceFolder, settings: DownloadSettings) -> Download:
+    if settings.keep_own and holds_own_explanations(source):
         return Download(0, "its own explanations on disk are kept")
     if source.neuronpedia_id is None:
         return Download(None, f"{source.name} has no explanations on Neuronpedia")
-    folder = source_dir(data_dir, source.name)
     try:
-        n_bytes = export_bytes(source.neuronpedia_id, folder, settings.patience)
+        n_bytes = export_bytes(source.neuronpedia_id, source.path, settings.patience)
     except SfalError as e:
         return Download(None, e.message)
     return Download(n_bytes, "they were fetched before")

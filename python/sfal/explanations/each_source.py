@@ -6,14 +6,14 @@ from pathlib import Path
 
 from sfal.errors import InvalidInputError, Note
 from sfal.sources.source import Source
-from sfal.store.targets import ExplainedSource, named_source
+from sfal.store.source_folder import SourceFolder
 
 Sources = str | Source | Sequence[str | Source]
 """One source or several, each by its name or as :func:`sfal.collect` takes it."""
 
 
-def requested_sources(sources: Sources, data_dir: Path) -> list[ExplainedSource]:
-    """Return the sources of a call, each once, with what their folders say of them.
+def requested_sources(sources: Sources, data_dir: Path) -> list[SourceFolder]:
+    """Return the folders of a call's sources, each once.
 
     Parameters
     ----------
@@ -30,13 +30,8 @@ def requested_sources(sources: Sources, data_dir: Path) -> list[ExplainedSource]
     given = [sources] if isinstance(sources, str | Source) else list(sources)
     if not given:
         raise InvalidInputError("no source is given", hint="$do_sources lists their names")
-    found: dict[str, ExplainedSource] = {}
-    for source in given:
-        name, neuronpedia_id = (
-            (source, None) if isinstance(source, str) else (source.name, source.neuronpedia_id)
-        )
-        found.setdefault(name, named_source(data_dir, name, neuronpedia_id))
-    return list(found.values())
+    names = [source if isinstance(source, str) else source.name for source in given]
+    return [SourceFolder.open(data_dir, name) for name in dict.fromkeys(names)]
 
 
 @contextmanager

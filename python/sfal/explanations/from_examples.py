@@ -19,11 +19,10 @@ from sfal.store.explanations import (
     TOP_TOKENS,
     kinds,
     make_table,
-    read_explanations,
     write_explanations,
 )
-from sfal.store.layout import EXPLANATIONS, EXPORT, source_dir
-from sfal.store.manifest import Manifest, has_manifest
+from sfal.store.layout import EXPORT
+from sfal.store.source_folder import SourceFolder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,17 +46,13 @@ class LabelSummary:
     """Whether the file on disk already had this content."""
 
 
-def explain_source(
-    name: str, data_dir: Path, n_words: int = 4, *, force: bool = False
-) -> LabelSummary:
+def explain_source(source: SourceFolder, n_words: int = 4, *, force: bool = False) -> LabelSummary:
     """Write labels of top tokens as a source's explanations.
 
     Parameters
     ----------
-    name : str
-        Name of the source.
-    data_dir : Path
-        Root of the data tree.
+    source : SourceFolder
+        The source.
     n_words : int
         Most words of a label. Must be > 0.
     force : bool
@@ -74,13 +69,13 @@ def explain_source(
     LockedError
         If another process is choosing the source's explanations.
     """
-    folder = source_dir(data_dir, name)
+    folder = source.path
     metadata = read_examples_metadata(folder)
     documents = _documents(metadata, folder)
-    _check_apart(folder, *documents)
-    with folder_lock(folder / EXPORT, data_dir):
+    _check_apart(source, *documents)
+    with folder_lock(folder / EXPORT, source.root):
         remove_temporaries(folder)
-        stored = _stored_explanations(folder, force)
+        stored = _stored_explanations(source, force)
         labels = {
             feature: top_words(((e.token, e.activation) for e in examples), n_words)
             for feature, examples in iterate_examples(folder)
@@ -95,11 +90,11 @@ def explain_source(
         unchanged = stored is not None and stored.equals(table)
         if not unchanged:
             about = {key: metadata.get(key) for key in ("corpus", "documents", "n_features")}
-            origin = {"source": name, "origin": {"examples": about}, "words": n_words}
+            origin = {"source": source.name, "origin": {"examples": about}, "words": n_words}
             write_explanations(folder, table, origin)
     width = metadata.get("n_features")
     return LabelSummary(
-        source=name,
+        source=source.name,
         n_explained=len(labels),
         n_features=width if isinstance(width, int) else max(labels) + 1,
         corpus=str(metadata.get("corpus")),
@@ -120,26 +115,26 @@ def _documents(metadata: Mapping[str, Any], folder: Path) -> tuple[int, int]:
         ) from e
 
 
-def _check_apart(folder: Path, first: int, stop: int) -> None:
+def _check_apart(source: SourceFolder, first: int, stop: int) -> None:
     """Raise if examples come from documents that have been counted since."""
-    if not has_manifest(folder):
+    manifest = source.manifest
+    if manifest is None:
         return
-    manifest = Manifest.load(folder)
     if any(part.first < stop and first < part.stop for part in manifest.parts):
         raise ArtifactError(
-            f"{folder}: the examples are from documents {first} to {stop - 1}, but documents up "
+            f"{source.path}: the examples are from documents {first} to {stop - 1}, but documents up "
             f"to {manifest.parts[-1].stop - 1} have been counted since",
             hint="run $do_count with $examples again, so that labels and counts come from "
             "different text",
         )
 
 
-def _stored_explanations(folder: Path, force: bool) -> "pa.Table | None":
+def _stored_explanations(source: SourceFolder, force: bool) -> "pa.Table | None":
     """Return the explanations on disk; raise if they are of another kind, unless `force`."""
-    if not (folder / EXPLANATIONS).exists():
+    if not source.has_explanations:
         return None
     try:
-        stored = read_explanations(folder)
+        stored = source.explanations()
     except ArtifactError:
         if force:
             return None
@@ -147,7 +142,7 @@ def _stored_explanations(folder: Path, force: bool) -> "pa.Table | None":
     others = [kind for kind in kinds(stored) if kind != (TOP_TOKENS, LABEL_EXPLAINER)]
     if others and not force:
         raise InvalidInputError(
-            f"{folder.name} is already explained: {len(stored):,} features, by "
+            f"{source.name} is already explained: {len(stored):,} features, by "
             f"{', '.join(f'{explainer} ({type_})' for type_, explainer in others[:5])}",
             hint="$force replaces these with labels made of top tokens",
         )

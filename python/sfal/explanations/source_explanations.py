@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfal.errors import ArtifactError, InvalidInputError
@@ -26,11 +25,10 @@ from sfal.io.lock import folder_lock
 from sfal.store.explanations import (
     explanations_metadata,
     kinds,
-    read_explanations,
     write_explanations,
 )
-from sfal.store.layout import EXPLANATIONS, EXPORT, source_dir
-from sfal.store.targets import ExplainedSource
+from sfal.store.layout import EXPORT
+from sfal.store.source_folder import SourceFolder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,16 +69,14 @@ class ChosenSummary:
 
 
 def choose_explanations(
-    source: ExplainedSource, data_dir: Path, settings: DownloadSettings | None = None
+    source: SourceFolder, settings: DownloadSettings | None = None
 ) -> ChosenSummary:
     """Fetch a source's explanations, choose one per feature, and write them.
 
     Parameters
     ----------
-    source : ExplainedSource
+    source : SourceFolder
         The source.
-    data_dir : Path
-        Root of the data tree.
     settings : DownloadSettings, optional
         Where explanations come from, and which are chosen.
 
@@ -97,16 +93,14 @@ def choose_explanations(
         If another process is choosing the source's explanations.
     """
     settings = settings or DownloadSettings()
-    folder = source_dir(data_dir, source.name)
-    with folder_lock(folder / EXPORT, data_dir):
-        remove_temporaries(folder)
-        remove_temporaries(folder / EXPORT)
+    with folder_lock(source.path / EXPORT, source.root):
+        remove_temporaries(source.path)
+        remove_temporaries(source.path / EXPORT)
         path = settings.explanations_file
         if path is None:
-            return _from_export(source, folder, settings)
+            return _from_export(source, settings)
         return _choose(
             source,
-            folder,
             settings.preferences,
             str(path),
             file_origin(path),
@@ -114,17 +108,13 @@ def choose_explanations(
         )
 
 
-def explanations_of(
-    source: ExplainedSource, data_dir: Path, preferences: Preferences | None = None
-) -> "pa.Table":
+def explanations_of(source: SourceFolder, preferences: Preferences | None = None) -> "pa.Table":
     """Return a source's explanations on disk, choosing again if other ones are requested.
 
     Parameters
     ----------
-    source : ExplainedSource
+    source : SourceFolder
         The source.
-    data_dir : Path
-        Root of the data tree.
     preferences : Preferences, optional
         Default: those with which the explanations were chosen.
 
@@ -141,17 +131,16 @@ def explanations_of(
         If none has a requested explainer and type.
     """
     preferences = preferences or Preferences()
-    folder = source_dir(data_dir, source.name)
-    table = read_explanations(folder)
+    table = source.explanations()
     metadata = explanations_metadata(table)
     if preferences in (Preferences(), _stored_preferences(metadata)):
         return table
-    export = cached_export(folder) if "etags_sha256" in metadata.get("origin", {}) else None
+    export = cached_export(source.path) if "etags_sha256" in metadata.get("origin", {}) else None
     if export is not None:
         settings = DownloadSettings(preferences.explainers, preferences.types)
-        with folder_lock(folder / EXPORT, data_dir):
-            _choose_from(export, source, folder, settings)
-        return read_explanations(folder)
+        with folder_lock(source.path / EXPORT, source.root):
+            _choose_from(export, source, settings)
+        return source.explanations()
     found = kinds(table)
     if all(preferences.rank(*kind) is not None for kind in found):
         return table
@@ -163,9 +152,9 @@ def explanations_of(
     )
 
 
-def holds_own_explanations(source: ExplainedSource, data_dir: Path) -> bool:
+def holds_own_explanations(source: SourceFolder) -> bool:
     """Return whether the explanations on disk come from the user's file or from examples."""
-    table = _readable(source_dir(data_dir, source.name))
+    table = _readable(source)
     if table is None:
         return False
     origin = explanations_metadata(table).get("origin", {})
@@ -173,42 +162,39 @@ def holds_own_explanations(source: ExplainedSource, data_dir: Path) -> bool:
 
 
 def record_reader(
-    source: ExplainedSource, export: Export, settings: DownloadSettings | None = None
+    source: SourceFolder, export: Export, settings: DownloadSettings | None = None
 ) -> RecordReader:
     """Return a reader of an export's records for a source."""
     limits = (settings or DownloadSettings()).limits
     return RecordReader(export.source, source.n_features, limits)
 
 
-def _from_export(
-    source: ExplainedSource, folder: Path, settings: DownloadSettings
-) -> ChosenSummary:
+def _from_export(source: SourceFolder, settings: DownloadSettings) -> ChosenSummary:
     if source.neuronpedia_id is None:
         with suppress(OSError):
-            (folder / EXPORT).rmdir()
+            (source.path / EXPORT).rmdir()
         raise InvalidInputError(
             f"{source.name} is not on Neuronpedia",
             hint="give its explanations as $explanations_file, or make labels with "
             f"$do_explain({source.name})",
         )
-    export = download_export(source.neuronpedia_id, folder, settings.patience, settings.limits)
+    export = download_export(source.neuronpedia_id, source.path, settings.patience, settings.limits)
     try:
-        return _choose_from(export, source, folder, settings)
+        return _choose_from(export, source, settings)
     except DamagedBatchError as e:
         # It was valid when it was fetched, so it was damaged on disk: fetch it once more.
         _log.warning("%s: damaged; fetching it again", e.path)
         e.path.unlink(missing_ok=True)
-        export = download_export(source.neuronpedia_id, folder, settings.patience, settings.limits)
-        return _choose_from(export, source, folder, settings)
+        export = download_export(
+            source.neuronpedia_id, source.path, settings.patience, settings.limits
+        )
+        return _choose_from(export, source, settings)
 
 
-def _choose_from(
-    export: Export, source: ExplainedSource, folder: Path, settings: DownloadSettings
-) -> ChosenSummary:
+def _choose_from(export: Export, source: SourceFolder, settings: DownloadSettings) -> ChosenSummary:
     reader = record_reader(source, export, settings)
     return _choose(
         source,
-        folder,
         settings.preferences,
         f"the export of {export.source}",
         {"neuronpedia": export.source, "etags_sha256": export.sha256},
@@ -218,8 +204,7 @@ def _choose_from(
 
 
 def _choose(
-    source: ExplainedSource,
-    folder: Path,
+    source: SourceFolder,
     preferences: Preferences,
     what: str,
     origin: Mapping[str, str],
@@ -233,7 +218,7 @@ def _choose(
         "preferences": preferences.describe(),
         "n_features": source.n_features,
     }
-    stored = _readable(folder)
+    stored = _readable(source)
     if stored is not None:
         metadata = explanations_metadata(stored)
         if all(metadata.get(key) == value for key, value in made_of.items()):
@@ -251,12 +236,12 @@ def _choose(
         "n_duplicates": chooser.n_duplicates,
         "left_out": dict(sorted(left_out.items())),
     }
-    write_explanations(folder, table, metadata)
+    write_explanations(source.path, table, metadata)
     return _summary(source, table, metadata, n_fetched, unchanged=False)
 
 
 def _check_left_out(
-    chooser: Chooser, left_out: Counter[str], source: ExplainedSource, what: str
+    chooser: Chooser, left_out: Counter[str], source: SourceFolder, what: str
 ) -> None:
     n_usable = chooser.n_records
     n_beyond = left_out[BEYOND_WIDTH]
@@ -275,12 +260,12 @@ def _check_left_out(
         )
 
 
-def _readable(folder: Path) -> "pa.Table | None":
+def _readable(source: SourceFolder) -> "pa.Table | None":
     """Return the explanations on disk, or None if there are none that can be read."""
-    if not (folder / EXPLANATIONS).exists():
+    if not source.has_explanations:
         return None
     try:
-        return read_explanations(folder)
+        return source.explanations()
     except ArtifactError:
         return None
 
@@ -294,7 +279,7 @@ def _stored_preferences(metadata: Mapping[str, Any]) -> Preferences | None:
 
 
 def _summary(
-    source: ExplainedSource,
+    source: SourceFolder,
     table: "pa.Table",
     metadata: Mapping[str, Any],
     n_fetched: int,

@@ -12,8 +12,8 @@ from sfal.pipeline.settings import RunSettings
 from sfal.scoring.driver import Outcome, score_selection
 from sfal.scoring.selection import Selection
 from sfal.sources import Source, resolve_named
-from sfal.store.embeddings import find_vectors
-from sfal.store.layout import DEFAULT_DATA_DIR, source_dir
+from sfal.store.layout import DEFAULT_DATA_DIR
+from sfal.store.source_folder import SourceFolder
 
 StageResult = CollectResult | DownloadResult | EmbedResult | Outcome | SfalError
 """What a stage did for a source; the scores of all; or why a stage failed as a whole."""
@@ -160,7 +160,7 @@ def _score(
     tell: Callable[[StageResult], None],
 ) -> Outcome | None:
     """Score the sources that have embeddings; why others have none has been said."""
-    embedded = tuple(name for name in names if find_vectors(source_dir(data_dir, name)))
+    embedded = tuple(name for name in names if SourceFolder.open(data_dir, name).embeddings)
     if not embedded:
         return None
     selection = Selection(sources=embedded, run=settings.collect.run)
