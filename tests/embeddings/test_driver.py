@@ -107,3 +107,9 @@ def test_contradictory_settings_are_refused(tmp_path):
         EmbedSettings(batch_size=0)
     with pytest.raises(InvalidInputError, match="no embedder"):
         embed_explanations("a/b", EmbedSettings(embedding_models=()), tmp_path)
+
+
+def test_a_single_name_may_be_given_without_a_tuple():
+    settings = EmbedSettings(embedding_models="a/one", explainers="gpt-4o-mini")
+    assert [ref.name for ref in settings.embedders()] == ["a/one"]
+    assert settings.preferences.rank("any", "gpt-4o") is None

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 from sfal.embeddings.embedders import DEFAULT_EMBEDDER, EmbedderRef, resolve_embedder
 from sfal.errors import InvalidInputError
-from sfal.explanations.chooser import Preferences
+from sfal.explanations.chooser import Preferences, names_of
 
 
 @dataclass(frozen=True)
 class EmbedSettings:
     """Which embedders embed which explanations, and how."""
 
-    embedding_models: tuple[str, ...] = (DEFAULT_EMBEDDER,)
+    embedding_models: str | tuple[str, ...] = (DEFAULT_EMBEDDER,)
     """Hub ids, folders with a sentence-transformers model, or ``neuronpedia`` for the vectors of
     Neuronpedia's export."""
     embedding_name: str | None = None
@@ -24,25 +24,29 @@ class EmbedSettings:
     """Texts per batch."""
     device: str = "auto"
     """``auto``, ``cpu`` or ``cuda``."""
-    explainers: tuple[str, ...] | None = None
+    explainers: str | tuple[str, ...] | None = None
     """Only explanations by these models, in order of preference; None: those that were chosen."""
-    types: tuple[str, ...] | None = None
+    types: str | tuple[str, ...] | None = None
     """Only explanations of these types, in order of preference; None: those that were chosen."""
 
     def __post_init__(self) -> None:
-        if self.embedding_name is not None and len(self.embedding_models) != 1:
+        n_models = len(self._models)
+        if self.embedding_name is not None and n_models != 1:
             raise InvalidInputError(
-                f"the name {self.embedding_name} is for one model, but "
-                f"{len(self.embedding_models)} are given",
+                f"the name {self.embedding_name} is for one model, but {n_models} are given",
                 hint="give one $embedding_models",
             )
         if self.batch_size < 1:
             raise InvalidInputError(f"batch_size is {self.batch_size}, but must be at least 1")
 
     @property
+    def _models(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(names_of(self.embedding_models) or ()))
+
+    @property
     def preferences(self) -> Preferences:
         """Which of a feature's explanations is embedded."""
-        return Preferences(self.explainers, self.types)
+        return Preferences(names_of(self.explainers), names_of(self.types))
 
     def embedders(self) -> list[EmbedderRef]:
         """Return the embedders, each once, not loaded.
@@ -52,9 +56,9 @@ class EmbedSettings:
         InvalidInputError
             If there is none, or one of them is a folder without a model.
         """
-        if not self.embedding_models:
+        if not self._models:
             raise InvalidInputError("no embedder is given", hint="name one as $embedding_models")
         return [
             resolve_embedder(model, self.embedding_name, self.revision, self.trust_remote_code)
-            for model in dict.fromkeys(self.embedding_models)
+            for model in self._models
         ]

@@ -53,6 +53,13 @@ class Preferences:
         }
 
 
+def names_of(names: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return one name or several as a tuple; None stays None."""
+    if names is None:
+        return None
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
 def _position(name: str, wanted: Sequence[str] | None, default: str) -> int | None:
     if wanted is None:
         return 0 if name == default else 1

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sfal.explanations.chooser import Preferences
+from sfal.explanations.chooser import Preferences, names_of
 from sfal.io.gzip_lines import ExpansionLimits
 from sfal.io.http import Patience
 
@@ -12,10 +12,10 @@ from sfal.io.http import Patience
 class DownloadSettings:
     """Where explanations come from, and which one of each feature is chosen."""
 
-    explainers: tuple[str, ...] | None = None
+    explainers: str | tuple[str, ...] | None = None
     """Only explanations by these models, in order of preference. None: ``gpt-4o-mini``, then any
     other."""
-    types: tuple[str, ...] | None = None
+    types: str | tuple[str, ...] | None = None
     """Only explanations of these types, in order of preference. None: ``oai_token-act-pair``, then
     any other."""
     explanations_file: Path | None = None
@@ -30,4 +30,4 @@ class DownloadSettings:
     @property
     def preferences(self) -> Preferences:
         """Which of a feature's explanations is chosen."""
-        return Preferences(self.explainers, self.types)
+        return Preferences(names_of(self.explainers), names_of(self.types))
