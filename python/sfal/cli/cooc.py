@@ -194,13 +194,9 @@ def count(
         if len(sources) > 1:
             raise InvalidInputError(f"--source names one folder, but these are {len(sources)}")
         sources = [replace(sources[0], name=name)]
-    for note in {note: None for source in sources for note in source.notes}:
-        click.echo(f"Note: {note}", err=True)
-    settings = _settings(common, options)
-    if common.threads is not None:
-        import torch
-
-        torch.set_num_threads(common.threads)
+    show_source_notes(sources)
+    settings = collect_settings(common, options)
+    use_threads(common)
     if dry_run:
         from sfal.collect.dry_run.estimate import estimate
 
@@ -212,17 +208,37 @@ def count(
 
     results = collect(sources, settings, common.data_dir)
     for result in results:
-        if result.error is None:
-            click.echo(_summary(result))
-            if settings.examples:
-                click.echo(f"  {_examples(result, common.data_dir)}")
-        for said in (result.note, _little_covered(result)):
-            if said is not None:
-                click.echo(f"Note: {result.source.name}: {said}", err=True)
+        show_collected(result, settings, common.data_dir)
     fail_for([*refused, *(result.error for result in results if result.error is not None)])
 
 
-def _settings(common: Common, options: dict[str, Any]) -> "CollectSettings":
+def show_source_notes(sources: "Sequence[Source]") -> None:
+    """Print what the user should know about sources before they are counted, each note once."""
+    for note in {note: None for source in sources for note in source.notes}:
+        click.echo(f"Note: {note}", err=True)
+
+
+def use_threads(common: Common) -> None:
+    """Let PyTorch use as many threads as the command line says."""
+    if common.threads is not None:
+        import torch
+
+        torch.set_num_threads(common.threads)
+
+
+def show_collected(result: "CollectResult", settings: "CollectSettings", data_dir: Path) -> None:
+    """Print what was counted for a source, unless it failed, and the notes about it."""
+    if result.error is None:
+        click.echo(_summary(result))
+        if settings.examples:
+            click.echo(f"  {_examples(result, data_dir)}")
+    for said in (result.note, _little_covered(result)):
+        if said is not None:
+            click.echo(f"Note: {result.source.name}: {said}", err=True)
+
+
+def collect_settings(common: Common, options: dict[str, Any]) -> "CollectSettings":
+    """Return the settings that the options of stage 1 stand for."""
     from sfal.collect.settings import CollectSettings, Shard
 
     shard = options.pop("shard")

@@ -18,6 +18,7 @@ _FLAGS = {
     "sae_path": "--sae",
     "site": "--site",
     "source_name": "--source",
+    "sources": "--source",
     "types": "--type",
     "width": "--sae-features",
     "window_size": "--k",

@@ -1,11 +1,15 @@
 """``sfal score``: compare neighbourhoods (stage 3)."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sfal.cli.hints import told
 from sfal.cli.options import INTEGERS, MANY, Common, command
+
+if TYPE_CHECKING:
+    from sfal.scoring.driver import Outcome
 
 
 @command("score")
@@ -68,7 +72,6 @@ def score(
     sfal score --model gemma --layers 0 8 17
     """
     from sfal.report.plot import check_plot, plot_scores
-    from sfal.report.text import summary
     from sfal.scoring.driver import score_selection
     from sfal.scoring.selection import Selection
     from sfal.scoring.settings import ScoreSettings
@@ -79,14 +82,22 @@ def score(
     outcome = score_selection(
         common.data_dir, selection, ScoreSettings(top_n, n_windows), output=output
     )
-    click.echo(summary(outcome.scores))
-    click.echo(f"Scores: {output}")
-    for note in outcome.notes:
-        click.echo(f"Note: {told(note)}", err=True)
-    for error in outcome.refused:
-        click.echo(f"Error: {told(error)}", err=True)
+    show_scores(outcome, output)
     if plot is not None:
         plot_scores(outcome.scores, plot)
         click.echo(f"Plot: {plot}")
     if outcome.refused:
         click.get_current_context().exit(1)
+
+
+def show_scores(outcome: "Outcome", output: Path | None) -> None:
+    """Print a summary of the scores, the notes, and what was refused."""
+    from sfal.report.text import summary
+
+    click.echo(summary(outcome.scores))
+    if output is not None:
+        click.echo(f"Scores: {output}")
+    for note in outcome.notes:
+        click.echo(f"Note: {told(note)}", err=True)
+    for error in outcome.refused:
+        click.echo(f"Error: {told(error)}", err=True)

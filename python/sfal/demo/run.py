@@ -154,23 +154,18 @@ def _count(sources: "Sequence[Source]", data_dir: Path, device: str) -> None:
 
 def _label(sources: "Sequence[Source]", data_dir: Path) -> None:
     from sfal.embeddings.driver import embed_explanations
-    from sfal.embeddings.embedders import SentenceEmbedder, resolve_embedder
-    from sfal.explanations.from_examples import explain_source
-    from sfal.store.explanations import read_explanations
-    from sfal.store.layout import source_dir
-    from sfal.store.targets import named_source
+    from sfal.embeddings.settings import EmbedSettings
+    from sfal.explanations.driver import explain_features
 
-    ref = resolve_embedder(str(DATA / "embedder"), EMBEDDER_NAME)
-    for source in sources:
-        explain_source(source.name, data_dir)
-        table = read_explanations(source_dir(data_dir, source.name))
-        embed_explanations(
-            named_source(data_dir, source.name),
-            data_dir,
-            table,
-            ref,
-            lambda: SentenceEmbedder(ref, "cpu"),
-        )
+    settings = EmbedSettings(
+        embedding_models=(str(DATA / "embedder"),), embedding_name=EMBEDDER_NAME, device="cpu"
+    )
+    for labels in explain_features(sources, data_dir):
+        if labels.error is not None:
+            raise labels.error
+    for vectors in embed_explanations(sources, settings, data_dir):
+        if vectors.error is not None:
+            raise vectors.error
 
 
 def _outcome(scores: "SourceScores", n_shown: int, n_neighbours: int) -> LayerOutcome:
