@@ -112,7 +112,7 @@ def test_a_fault_that_stays_ends_a_corpus_with_an_error_that_names_it(hub, reade
     assert_soon(answer)
 
 
-@pytest.mark.parametrize("name", ["429 for an hour", "500", "reset halfway"])
+@pytest.mark.parametrize("name", ["429 for an hour", "500", "reset halfway", "silence"])
 def test_a_fault_that_stays_in_the_hubs_answers_is_one_error(hub, reader, name):
     corpus = add_corpus(hub)
     hub.fault(f"GET /api/datasets/{corpus}", FAULTS[name])
