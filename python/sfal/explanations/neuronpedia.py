@@ -52,6 +52,9 @@ class Export:
     """Objects in the listing that are no batches."""
 
 
+_ADDRESS_HINT = "check the network and SFAL_NEURONPEDIA_URL"
+
+
 def base_url() -> str:
     """Address of the export: ``$SFAL_NEURONPEDIA_URL``, or Neuronpedia's bucket."""
     return os.environ.get("SFAL_NEURONPEDIA_URL", "").strip() or DEFAULT_URL
@@ -82,7 +85,7 @@ def download_export(
         If the bucket has no explanations of the source (the message lists
         sources that it has), or does not deliver what it lists.
     """
-    client = Client(base_url(), patience)
+    client = Client(base_url(), patience, _ADDRESS_HINT)
     objects, n_ignored = _listed(client, source)
     folder = source_dir / EXPORT
     names = {number: _file_name(number, stored) for number, stored in objects.items()}
@@ -111,7 +114,7 @@ def export_bytes(source: str, source_dir: Path, patience: Patience | None = None
     DownloadError
         If the bucket cannot be listed, or has no explanations of the source.
     """
-    objects, _ = _listed(Client(base_url(), patience), source)
+    objects, _ = _listed(Client(base_url(), patience, _ADDRESS_HINT), source)
     names = {number: _file_name(number, stored) for number, stored in objects.items()}
     return sum(objects[n].size for n in _missing(objects, names, source_dir / EXPORT))
 
