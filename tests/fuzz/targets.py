@@ -107,7 +107,7 @@ def own_explanations(folder):
 
 def listing(folder):
     class Client:
-        base_url = "http://127.0.0.1"
+        base_url, hint = "http://127.0.0.1", ""
 
         def get(self, path, sink, limit, query):
             sink.write((folder / "page.xml").read_bytes()[:limit])
