@@ -18,7 +18,7 @@ test-rust:
 
 # In as many processes as there are cores; `just test-python -n 0 tests/io` or SFAL_TEST_WORKERS=0: in one
 test-python *args:
-    {{python}} -m pytest -q -n {{workers}} --dist loadgroup {{args}}
+    {{python}} -m pytest -q -n {{workers}} {{args}}
 
 # The hand-written stub describes the module that was built
 stubs:

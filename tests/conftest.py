@@ -33,6 +33,14 @@ def pytest_addoption(parser):
     )
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Keep tests that share a dear fixture in one process, unless ``--dist`` says otherwise."""
+    from scheduling import SharedFixtures
+
+    return SharedFixtures(config, log) if config.getvalue("dist") == "load" else None
+
+
 def pytest_configure(config):
     config.pluginmanager.register(Tally(config), "tally")
 
