@@ -222,8 +222,9 @@ def _kernel_decides(folder: Path) -> bool:
     for mount in mounts:
         left, _, right = mount.partition(" - ")
         if left.split()[2] == number:
-            kind, _, options = right.split(maxsplit=2)
-            return kind in _KERNEL_DECIDES and _LOCKS_STAY_LOCAL.isdisjoint(options.split(","))
+            kind, *rest = right.split()
+            options = rest[-1].split(",") if rest else ()
+            return kind in _KERNEL_DECIDES and _LOCKS_STAY_LOCAL.isdisjoint(options)
     return False
 
 
