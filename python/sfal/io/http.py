@@ -8,8 +8,8 @@ body). Failed attempts are repeated a bounded number of times.
 Rejected after trying them against ``tests/explanations/test_misbehaving_servers.py``:
 
 - obstore 0.12: follows redirects to other hosts, and this cannot be turned off; reads a
-  listing of any length into memory (1.2 GB for a page of 300 MB); gives up at the first
-  listing that breaks off halfway; does not bound how slowly a body arrives.
+  listing of any length into memory (1.2 GB for a page of 300 MB); does not repeat a
+  listing that breaks off halfway; refuses a whole listing for one malformed key.
 - ``urllib3.Retry``: ends when the headers are there, so a truncated, slow or damaged
   body needs a second loop around it; an unreadable ``Retry-After`` is an error to it.
 """
