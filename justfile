@@ -1,6 +1,7 @@
 # The recipes that developers and CI share. `just` lists them.
 
 python := env("PYTHON", "python")
+workers := env("SFAL_TEST_WORKERS", "auto")
 
 _list:
     @just --list --unsorted
@@ -15,8 +16,9 @@ test: test-rust test-python stubs
 test-rust:
     cargo test --quiet
 
+# In as many processes as there are cores; `just test-python -n 0 tests/io` or SFAL_TEST_WORKERS=0: in one
 test-python *args:
-    {{python}} -m pytest -q {{args}}
+    {{python}} -m pytest -q -n {{workers}} {{args}}
 
 # Check the hand-written stub against the compiled module
 stubs:
@@ -31,6 +33,7 @@ lint:
     {{python}} -m ruff check .
     {{python}} -m mypy
     lint-imports
+    typos
 
 # Damaged files for every reader, as long as SECONDS each; the usual test gives each a few hundred
 fuzz seconds="60":

@@ -95,7 +95,7 @@ def test_an_invalid_id_is_refused_before_any_request(tmp_path, monkeypatch, sour
 @pytest.mark.parametrize("url", ["file:///etc", "ftp://x", "nonsense", "http://", "http://x:y"])
 def test_a_base_address_of_another_kind_is_refused(tmp_path, monkeypatch, url):
     monkeypatch.setenv("SFAL_NEURONPEDIA_URL", url)
-    with pytest.raises(InvalidInputError, match="no base address"):
+    with pytest.raises(InvalidInputError, match="not a base address"):
         download_export(exports.SOURCE, tmp_path, QUICK)
 
 

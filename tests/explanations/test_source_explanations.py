@@ -9,6 +9,7 @@ from servers import exports, faults
 from sfal.errors import ArtifactError, DownloadError, InvalidInputError
 from sfal.explanations.chooser import Preferences
 from sfal.explanations.source_explanations import choose_explanations, explanations_of
+from sfal.io.atomic import temporary_name
 from sfal.store.explanations import explanations_metadata, read_explanations
 
 
@@ -91,8 +92,10 @@ def test_a_damaged_batch_on_disk_is_fetched_again(tmp_path, bucket):
 
 def test_files_left_by_a_killed_process_are_removed(tmp_path, bucket):
     (folder(tmp_path) / "export").mkdir(parents=True)
-    names = ("export/.tmp-999999999-batch-0.jsonl.gz", ".tmp-999999999-explanations.parquet")
-    left = [folder(tmp_path) / name for name in names]
+    left = [
+        folder(tmp_path) / below / temporary_name(name, pid=999999999)
+        for below, name in (("export", "batch-0.jsonl.gz"), ("", "explanations.parquet"))
+    ]
     for path in left:
         path.write_bytes(b"half")
     choose_explanations(source(tmp_path), QUICK)

@@ -2,7 +2,7 @@
 
     python tests/fuzz/make_corpus.py
 
-A file that once was read wrongly is added by hand beside them.
+A file that was once read wrongly is added by hand.
 """
 
 import gzip

@@ -1,4 +1,4 @@
-"""Whatever reads what others wrote, each over a folder of the saved corpus."""
+"""Every reader of foreign files, each applied to a folder of the saved corpus."""
 
 import contextlib
 import io
@@ -78,7 +78,7 @@ def run(folder):
     verify_run(folder)
     require_same(folder, "settings", manifest.settings, manifest.settings, "")
     _ = manifest.gaps, manifest.coverage, manifest.complete
-    # Who can write a part can write its hash.
+    # Whoever can write a part can write its hash.
     parts = [
         replace(part, sha256=sha256_file(occurrences_dir(folder) / part.file))
         for part in manifest.parts
@@ -109,7 +109,7 @@ def own_explanations(folder):
 
 def listing(folder):
     class Client:
-        base_url = "http://127.0.0.1"
+        base_url, hint = "http://127.0.0.1", ""
 
         def get(self, path, sink, limit, query):
             sink.write((folder / "page.xml").read_bytes()[:limit])
@@ -121,26 +121,26 @@ def listing(folder):
 
 
 def config(folder):
-    """The command itself: whatever it says, it must have been foreseen."""
-    told = io.StringIO()
+    """Run the command itself; every message must be an intended one."""
+    output = io.StringIO()
     with (
-        contextlib.redirect_stdout(told),
-        contextlib.redirect_stderr(told),
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(output),
         contextlib.suppress(SystemExit),
     ):
         main(["score", "--config", str(folder / "sfal.toml")])
-    said = told.getvalue()
-    assert "unexpected" not in said, said
-    if "--config" in said or "Invalid value" in said:
-        raise InvalidInputError(said)
+    text = output.getvalue()
+    assert "unexpected" not in text, text
+    if "--config" in text or "Invalid value" in text:
+        raise InvalidInputError(text)
 
 
 def batch(folder):
-    """Windows as CSR, from bytes: features and windows, then indptr, then indices."""
+    """Read windows as CSR from bytes: numbers of features and windows, indptr, indices."""
     raw = (folder / "windows.bin").read_bytes()
     n_features, n_windows = (int(n) % 500 for n in np.frombuffer(raw[:4].ljust(4, b"\0"), "<u2"))
-    behind = 4 + 8 * (n_windows + 1)
-    indptr, indices = raw[4:behind], raw[behind:]
+    end = 4 + 8 * (n_windows + 1)
+    indptr, indices = raw[4:end], raw[end:]
     indptr = np.frombuffer(indptr[: len(indptr) // 8 * 8], np.int64)
     indices = np.frombuffer(indices[: len(indices) // 4 * 4], np.uint32)
     counted = _core.Occurrences(n_features)
@@ -172,4 +172,4 @@ TARGETS = {
     "batch": batch,
 }
 SLOW = ("saelens",)
-"""A damaged setting of SAELens' has SAELens itself imported: seconds."""
+"""Targets left out by default: a damaged SAELens setting imports SAELens, which takes seconds."""

@@ -240,7 +240,8 @@ def test_a_part_that_no_manifest_names_does_not_exist(tmp_path):
     whole(tmp_path, 30)
     stray = tmp_path / "occurrences" / "part-000099.parquet"
     stray.write_bytes(b"unfinished")
-    (tmp_path / "occurrences" / ".tmp-999999999-part-000098.parquet").write_bytes(b"unfinished")
+    name = atomic.temporary_name("part-000098.parquet", pid=999999999)
+    (tmp_path / "occurrences" / name).write_bytes(b"unfinished")
     assert rows_of(tmp_path) == expected_rows(0, 30)
     run(tmp_path, 30)
     assert {p.name for p in (tmp_path / "occurrences").iterdir()} == {

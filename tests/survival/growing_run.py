@@ -1,4 +1,4 @@
-"""Run by test_load.py in a process of its own: a run that grows, its last part replaced each time."""
+"""A growing run whose last part is replaced each time; test_load.py runs this as a process."""
 
 import sys
 from pathlib import Path
@@ -17,7 +17,7 @@ N_BUFFERS = 150
 
 
 def windows(first, stop):
-    """A window a document; feature i fires in every (i + 1)-th."""
+    """Return one window per document; feature i fires in every (i + 1)-th."""
     ordinals = np.arange(first, stop)
     fired = ordinals[:, None] % np.arange(1, F + 1) == 0
     return Windows(

@@ -14,7 +14,7 @@ from sfal.collect.run import Job
 from sfal.collect.settings import BUFFER_DOCUMENTS, CollectSettings
 from sfal.collect.throughput import KEY, standing_start
 from sfal.errors import SfalError
-from sfal.io.prefetch import ahead
+from sfal.io.prefetch import prefetched
 from sfal.terminal.progress import progress
 
 Plans = dict[bool | None, Plan]
@@ -56,7 +56,7 @@ def count(
     try:
         with (
             progress(stop - start, f"counting, {jobs[0].model_name}", "document") as bar,
-            closing(ahead(_planned(found, _left(jobs), model, settings))) as planned,
+            closing(prefetched(_planned(found, _left(jobs), model, settings))) as planned,
         ):
             for buffer, plans in planned:
                 for text in buffer.texts:

@@ -58,6 +58,9 @@ class Export:
     """Objects in the listing that are not batches."""
 
 
+_ADDRESS_HINT = "check the network and SFAL_NEURONPEDIA_URL"
+
+
 def base_url() -> str:
     """Return the export's address: ``$SFAL_NEURONPEDIA_URL``, or Neuronpedia's bucket."""
     return os.environ.get("SFAL_NEURONPEDIA_URL", "").strip() or DEFAULT_URL
@@ -95,7 +98,7 @@ def download_export(
     InvalidInputError
         If `source` is not a Neuronpedia id.
     """
-    client = Client(base_url(), patience)
+    client = Client(base_url(), patience, _ADDRESS_HINT)
     objects, n_ignored = _listed(client, source)
     folder = source_dir / EXPORT
     names = {number: _file_name(number, stored) for number, stored in objects.items()}
@@ -126,7 +129,7 @@ def export_bytes(source: str, source_dir: Path, patience: Patience | None = None
     DownloadError
         If the bucket cannot be listed, or has no explanations of the source.
     """
-    objects, _ = _listed(Client(base_url(), patience), source)
+    objects, _ = _listed(Client(base_url(), patience, _ADDRESS_HINT), source)
     names = {number: _file_name(number, stored) for number, stored in objects.items()}
     return sum(objects[n].size for n in _missing(objects, names, source_dir / EXPORT))
 

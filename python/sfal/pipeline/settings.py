@@ -7,7 +7,7 @@ from sfal.collect.settings import CollectSettings
 from sfal.embeddings.settings import EmbedSettings
 from sfal.errors import InvalidInputError
 from sfal.explanations.settings import DownloadSettings
-from sfal.scoring.score import ScoreSettings
+from sfal.scoring.settings import ScoreSettings
 from sfal.sources import PRESETS
 
 FAMILY_CORPUS = "auto"
