@@ -98,7 +98,7 @@ def test_other_settings_are_refused_with_the_difference_and_the_way_out(
     [result] = collect(sources[:1], settings(root, n_docs=20, **other), tmp_path)
     assert isinstance(result.error, SettingsMismatchError)
     assert named in str(result.error)
-    assert "--run NAME" in str(result.error)
+    assert "run=NAME" in str(result.error)
     assert snapshot(tmp_path / sources[0].name) == before
 
 
@@ -152,7 +152,7 @@ def test_an_input_exchanged_in_place_is_noticed(copy, tmp_path, tally, exchange,
     [result] = collect([source_], settings(copy, n_docs=n_docs), tmp_path)
     assert isinstance(result.error, SettingsMismatchError)
     assert f"{named}." in str(result.error)
-    assert "exchanged" in str(result.error)
+    assert "replaced" in str(result.error)
     tally(f"faults: {named} exchanged in place")
 
 

@@ -170,10 +170,10 @@ def test_a_corpus_that_ends_early_is_judged_by_its_true_length(world, machine, t
     assert "corpus short.jsonl, documents 0 to 19, where it ends" in done.stdout
     assert found["mine/0"]["to count"] == "20 documents"
     assert found["corpus"]["to compute"].endswith("; at most 1,280 tokens")
-    assert "none for examples: count again into another --data-dir with --n-docs 14" in done.stdout
+    assert "none for examples; count again into another --data-dir with --n-docs 14" in done.stdout
     some = machine(*words, "--n-docs", 15)
     assert "documents 0 to 14\n" in some.stdout
-    assert "then 5 documents behind them for examples" in some.stdout
+    assert "then 5 documents after them for examples" in some.stdout
     assert said(some)["mine/0"]["to count"] == "15 documents"
 
 

@@ -278,7 +278,7 @@ def test_an_sae_exchanged_on_the_hub_is_noticed(sfal, gemma, tally):
     assert sfal(*words, "--n-docs", 12).returncode == 0
     hub_content.change_one_weight(root / "gemma-scope-2b-pt-att/layer_5/width_16k/average_l0_135")
     done = sfal(*words, "--n-docs", 24)
-    assert_one_line_error(done, "sae.revision was", "exchanged")
+    assert_one_line_error(done, "sae.revision was", "replaced")
     tally("faults: sae exchanged on the hub")
 
 
@@ -300,5 +300,5 @@ def test_a_corpus_exchanged_on_the_hub_is_noticed(sfal, gemma, tally):
     assert sfal(*words, "--n-docs", 12).returncode == 0
     hub_content.pile(hub, root, [*DOCUMENTS[:-1], "another end"])
     done = sfal(*words, "--n-docs", 24)
-    assert_one_line_error(done, "corpus.revision was", "exchanged")
+    assert_one_line_error(done, "corpus.revision was", "replaced")
     tally("faults: corpus exchanged on the hub")

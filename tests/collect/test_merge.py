@@ -132,7 +132,7 @@ def test_a_damaged_part_is_named_and_no_run_appears(counted, tmp_path):
 def test_a_folder_with_another_run_is_left_alone(counted, tmp_path):
     folder = copy_of(shards(counted, 1)[0], tmp_path / NAME)
     before = (folder / "manifest.json").read_bytes()
-    with pytest.raises(ArtifactError, match="holds a run already"):
+    with pytest.raises(ArtifactError, match="already holds a different run"):
         merge_runs(NAME, shards(counted, 1, 2, 3), tmp_path)
     assert (folder / "manifest.json").read_bytes() == before
 

@@ -152,7 +152,7 @@ def in_pieces(lines, flush=zstandard.COMPRESSOBJ_FLUSH_BLOCK):
 def test_a_file_cut_short_at_the_end_of_a_line_is_no_end_of_the_corpus(hub, reader):
     corpus = add_corpus(hub, data=in_pieces(LINES[:100]))
     answer = reader.ask("corpus", corpus)
-    assert answer["error"].startswith(f"ArtifactError: corpus {corpus} cannot be read at document ")
+    assert answer["error"].startswith(f"CorruptError: corpus {corpus} cannot be read at document ")
     whole = add_corpus(hub, data=in_pieces(LINES[:200], zstandard.COMPRESSOBJ_FLUSH_FINISH))
     assert reader.ask("corpus", whole)["got"] == TEXTS
 
@@ -176,5 +176,5 @@ def test_frames_that_follow_each_other_are_all_read(hub, reader):
 def test_a_damaged_file_is_one_error(hub, reader, ending, data):
     corpus = add_corpus(hub, ending, data)
     answer = reader.ask("corpus", corpus)
-    assert answer.get("error", "").startswith(("ArtifactError: ", "InvalidInputError: ")), answer
+    assert answer.get("error", "").startswith(("CorruptError: ", "InvalidInputError: ")), answer
     assert corpus in answer["error"]

@@ -183,12 +183,12 @@ def test_no_more_products_are_held_than_the_limit_allows():
     assert sum(held) == 3 * 64 * 11
 
 
-def test_memory_that_runs_out_is_said_with_the_flag_that_helps():
+def test_running_out_of_memory_names_the_setting_that_helps():
     sae = integer_sae(5, 11, 0)
 
     def full(x, out=None):
         raise torch.OutOfMemoryError
 
     sae.gate.fires_in = full
-    with pytest.raises(MemoryLimitError, match=r"11 features of 1 windows.*--batch-tokens"):
+    with pytest.raises(MemoryLimitError, match=r"11 features of 1 windows.*smaller batch_tokens"):
         fired_windows(torch.ones(1, 4, 5), [plan_windows([9] * 4, SPECIAL, 4)], sae, 99)

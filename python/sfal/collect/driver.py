@@ -111,7 +111,8 @@ def _check_sources(sources: Sequence[Source]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InvalidInputError(
-            f"two of the sources have the name {twice[0]}", hint="see $source_name(NAME)"
+            f"two of the sources have the name {twice[0]}",
+            hint="give one of them another name by $source_name(NAME)",
         )
 
 

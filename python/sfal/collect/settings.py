@@ -238,14 +238,12 @@ class CollectSettings(SaeConfig, ModelConfig, WindowConfig, CorpusConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.examples and self.run_name is not None:
-            instead = (
-                "count into another $data_dir in place of $run"
-                if self.shard is None
-                else "merge the shards first ($do_merge), then leave out $shard"
-            )
+            what, instead = "a shard", "merge the shards first ($do_merge), then leave out $shard"
+            if self.shard is None:
+                what, instead = "a further run", "count into another $data_dir in place of $run"
             raise InvalidInputError(
-                "examples are gathered after all documents of a source's main run, not of a "
-                "further run or a shard",
+                f"{what} has no examples: they are gathered after all documents of a source's main "
+                "run",
                 hint=instead,
             )
         if self.shard is not None and self.histogram == "npz":

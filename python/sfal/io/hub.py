@@ -9,15 +9,15 @@ from sfal.io.hub_timeouts import TooSlowError, bound_waiting
 
 
 @contextmanager
-def hub_errors(what: str, otherwise: str = "") -> Iterator[None]:
+def hub_errors(what: str, hint: str = "") -> Iterator[None]:
     """Turn whatever a hub client raises inside the block into one clear error.
 
     Parameters
     ----------
     what : str
         What is being fetched, such as ``model google/gemma-2-2b``.
-    otherwise : str
-        What the user may do instead, such as another flag.
+    hint : str
+        What the user may do instead.
 
     Raises
     ------
@@ -33,8 +33,7 @@ def hub_errors(what: str, otherwise: str = "") -> Iterator[None]:
         reason = _reason(e)
         if reason is None:
             raise
-        hint = f"; {otherwise}" if otherwise else ""
-        raise DownloadError(f"cannot fetch {what}: {reason}{hint}") from e
+        raise DownloadError(f"cannot fetch {what}: {reason}", hint=hint) from e
 
 
 def list_files(repo_id: str, revision: str | None = None) -> list[str]:

@@ -238,7 +238,7 @@ def occurrences_dir(folder: Path) -> Path:
 
 
 def require_same(
-    folder: Path, kind: str, old: Mapping[str, Any], new: Mapping[str, Any], way_out: str
+    folder: Path, kind: str, old: Mapping[str, Any], new: Mapping[str, Any], hint: str
 ) -> None:
     """Refuse to go on with a run whose settings differ from those asked for.
 
@@ -250,8 +250,8 @@ def require_same(
         What is compared, such as ``settings``.
     old, new : mapping
         Values on disk and values asked for; mappings in them are compared key by key.
-    way_out : str
-        What the user may do instead.
+    hint : str
+        What the user can do instead; see :func:`sfal.errors.worded`.
 
     Raises
     ------
@@ -266,7 +266,7 @@ def require_same(
     ]
     if differences:
         raise SettingsMismatchError(
-            f"{folder} holds a run with other {kind}: {'; '.join(differences)}; {way_out}"
+            f"{folder} holds a run with other {kind}: {'; '.join(differences)}", hint=hint
         )
 
 

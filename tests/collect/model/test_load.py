@@ -173,7 +173,7 @@ def test_of_a_tuple_the_first_is_taken(folders):
 
 
 def test_a_module_that_does_not_run_is_named(folders):
-    with pytest.raises(InvalidInputError, match="the forward pass of .* does not run h"):
+    with pytest.raises(InvalidInputError, match=r"the forward pass of .* does not run h"):
         load_language_model(folders("gpt2"), [HookPoint(0, "custom", "h")])
 
 
