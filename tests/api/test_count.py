@@ -115,7 +115,7 @@ class Module(torch.nn.Module):
 
 
 @pytest.mark.parametrize("as_input", [np.float32, torch.tensor, "read-only"])
-def test_a_torch_module_is_given_tensors_of_its_own_kind(as_input):
+def test_a_torch_module_gets_tensors_of_its_own_dtype_and_device(as_input):
     acts = np.array([[1, 0, -1], [0, 0, 2], [3, 0, 0], [0, 0, 0]], np.float32)
     if as_input == "read-only":
         acts.flags.writeable = False
@@ -167,7 +167,7 @@ def test_repeated_entries_of_a_sparse_matrix_add_up_and_stay_as_they_are():
         (np.zeros((4, 0)), "n_features"),
     ],
 )
-def test_what_is_no_matrix_of_numbers_is_refused(acts, message):
+def test_input_that_is_not_a_matrix_of_numbers_is_refused(acts, message):
     with pytest.raises(InvalidInputError, match=message):
         count_features(acts)
 

@@ -141,7 +141,7 @@ def test_an_empty_corpus_is_refused(world, tmp_path, name):
     assert not list((tmp_path / "d").rglob("*"))
 
 
-def test_documents_without_a_window_are_counted_and_said(world, tmp_path):
+def test_documents_without_a_window_are_counted_and_reported(world, tmp_path):
     root, sources, _ = world
     oracle.write_jsonl(tmp_path / "short.jsonl", ["", "a", "", "b c"])
     [result] = collect(sources[:1], settings(root, corpus=str(tmp_path / "short.jsonl")), tmp_path)
@@ -166,14 +166,12 @@ def test_a_document_of_ten_megabytes_is_cut_like_any_other(world, tmp_path):
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
-def test_activations_that_are_no_numbers_give_the_source_up_and_the_others_go_on(
-    copy, tmp_path, tally, value
-):
+def test_a_source_with_nan_activations_fails_and_the_others_continue(copy, tmp_path, tally, value):
     from safetensors.torch import load_file, save_file
 
     path = copy / "lm" / "model.safetensors"
     tensors = load_file(path)
-    # Only the last layer's MLP breaks, so a source before it goes on.
+    # Only the last layer's MLP breaks, so a source before it continues.
     name = next(n for n in tensors if "layers.2.post_feedforward_layernorm" in n)
     tensors[name][:] = float(value)
     save_file(tensors, path, metadata={"format": "pt"})

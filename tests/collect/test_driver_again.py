@@ -1,4 +1,4 @@
-"""The driver on a folder that has a run: it goes on, leaves alone, or refuses what differs."""
+"""The driver on a folder that has a run: it continues, skips, or refuses what differs."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from sfal.errors import SettingsMismatchError
 from sfal.sources import SaeRef
 
 
-def test_what_is_complete_is_not_loaded_again(world, tmp_path, monkeypatch):
+def test_a_complete_run_is_not_loaded_again(world, tmp_path, monkeypatch):
     root, sources, _ = world
     [first] = collect(sources[:1], settings(root), tmp_path)
     before = snapshot(first.folder)
@@ -54,7 +54,7 @@ def test_a_source_added_later_leaves_the_others_alone(world, tmp_path):
     assert rows_of(results[1].folder) == rows[sources[1].name]
 
 
-def test_sources_at_different_positions_each_go_on_from_their_own(world, tmp_path):
+def test_sources_at_different_positions_each_continue_from_their_own(world, tmp_path):
     root, sources, _ = world
     collect(sources[:1], settings(root, n_docs=128), tmp_path / "a")
     collect(sources[1:2], settings(root, n_docs=256), tmp_path / "a")
@@ -144,7 +144,7 @@ def exchange_corpus(root):
     [(exchange_sae, "sae"), (exchange_model, "model"), (exchange_corpus, "corpus")],
 )
 @pytest.mark.parametrize("n_docs", [128, 300])
-def test_an_input_exchanged_in_place_is_noticed(copy, tmp_path, tally, exchange, named, n_docs):
+def test_an_input_replaced_in_place_is_noticed(copy, tmp_path, tally, exchange, named, n_docs):
     source_ = source(copy, 0, "res")
     collect([source_], settings(copy, n_docs=128), tmp_path)
     exchange(copy)

@@ -1,4 +1,4 @@
-"""Examples: the strongest tokens in documents behind those counted, as plain loops find them."""
+"""Examples: the max-activating tokens in documents after those counted, as plain loops find them."""
 
 import re
 from dataclasses import replace
@@ -65,7 +65,7 @@ def settings(root, **other):
 
 
 def expected(root, documents, place):
-    """(activation, doc, position) of each feature's strongest token in each document."""
+    """Return (activation, doc, position) of each feature's greatest activation in each document."""
     arrays = {
         k: v.astype(np.float64)
         for k, v in np.load(root / f"sae-{place[0]}-{place[1]}" / "params.npz").items()
@@ -84,7 +84,7 @@ def expected(root, documents, place):
     return {f: sorted(rows, key=lambda row: -row[0]) for f, rows in best.items() if rows}
 
 
-def test_examples_equal_plain_loops_over_the_documents_behind_those_counted(world, tmp_path):
+def test_examples_equal_plain_loops_over_the_documents_after_those_counted(world, tmp_path):
     root, sources, texts, documents = world
     for result, place in zip(collect(sources, settings(root), tmp_path), PLACES, strict=True):
         assert result.error is None
@@ -163,7 +163,7 @@ def interrupted(*arguments):
     raise KeyboardInterrupt
 
 
-def test_other_settings_gather_anew(world, tmp_path):
+def test_other_settings_gather_again(world, tmp_path):
     root, sources, _, _ = world
     [result] = collect(sources[:1], settings(root), tmp_path)
     before = (result.folder / EXAMPLES).read_bytes()
@@ -173,7 +173,7 @@ def test_other_settings_gather_anew(world, tmp_path):
     assert (result.folder / EXAMPLES).read_bytes() == before
 
 
-def test_a_run_made_longer_has_its_examples_behind_its_new_end(world, tmp_path):
+def test_an_extended_run_has_its_examples_after_its_new_end(world, tmp_path):
     root, sources, _, _ = world
     collect(sources[:1], settings(root, examples=20), tmp_path)
     [result] = collect(sources[:1], settings(root, n_docs=COUNTED + 30, examples=20), tmp_path)
@@ -211,14 +211,14 @@ def test_a_corpus_that_ends_early_gives_what_it_has_and_says_so(world, tmp_path,
         ({"run": "k64"}, "another data_dir in place of run", "shard"),
     ],
 )
-def test_shards_and_further_runs_gather_no_examples(world, other, instead, unsaid):
+def test_shards_and_further_runs_have_no_examples(world, other, instead, unsaid):
     root, _, _, _ = world
     with pytest.raises(InvalidInputError, match=f"source's main run.*{instead}") as refused:
         settings(root, **other)
     assert unsaid not in str(refused.value)
 
 
-def test_the_advice_for_a_short_corpus_works_as_it_stands(world, tmp_path):
+def test_the_advice_for_a_short_corpus_works_verbatim(world, tmp_path):
     root, sources, texts, _ = world
     oracle.write_jsonl(tmp_path / "short.jsonl", texts[:20])
     made = settings(root, corpus=str(tmp_path / "short.jsonl"), n_docs=100)
@@ -232,7 +232,7 @@ def test_the_advice_for_a_short_corpus_works_as_it_stands(world, tmp_path):
     assert read_examples_metadata(result.folder)["documents"] == [n_docs, 20]
 
 
-def test_without_bos_the_tokens_are_still_where_they_are_said_to_be(world, tmp_path):
+def test_without_bos_the_positions_of_tokens_are_still_right(world, tmp_path):
     root, sources, texts, _ = world
     [result] = collect([replace(sources[0], prepend_bos=False)], settings(root), tmp_path)
     assert result.error is None
@@ -245,7 +245,7 @@ def test_without_bos_the_tokens_are_still_where_they_are_said_to_be(world, tmp_p
         assert piece in rows[0].token
 
 
-def test_strongest_equals_sorting_everything_and_ties_go_by_the_corpus():
+def test_top_activations_equal_sorting_everything_with_ties_in_corpus_order():
     generator = torch.Generator().manual_seed(0)
     values = torch.randint(-2, 6, (90, 7), generator=generator).float()
     positions = torch.randint(0, 50, (90, 7), generator=generator, dtype=torch.int32)

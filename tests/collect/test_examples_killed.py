@@ -1,4 +1,4 @@
-"""A pass for examples that is stopped at any moment goes on, and gives the same bytes."""
+"""A pass for examples that is stopped at any moment continues, and gives the same bytes."""
 
 import random
 import signal
@@ -93,7 +93,7 @@ def saving_always(monkeypatch):
 
 
 @pytest.mark.usefixtures("saving_always")
-def test_a_pass_goes_on_after_the_last_buffer_that_was_saved(world, whole, tmp_path, monkeypatch):
+def test_a_pass_continues_after_the_last_buffer_that_was_saved(world, whole, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         stopping_at(4, patched)
         with pytest.raises(KeyboardInterrupt):

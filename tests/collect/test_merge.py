@@ -68,7 +68,7 @@ def test_merged_shards_equal_one_run_whatever_their_order(counted, tmp_path, ord
     assert manifest.fingerprints == whole.fingerprints
 
 
-def test_a_merged_run_goes_on_like_any_other(counted, tmp_path):
+def test_a_merged_run_can_be_extended_like_any_other(counted, tmp_path):
     merge_runs(NAME, shards(counted, 1, 2, 3), tmp_path)
     whole = Manifest.load(counted / "whole" / NAME)
     source = Source(NAME, str(counted / "lm"), "res", 0, SaeRef("local", path=str(counted / "sae")))

@@ -122,7 +122,7 @@ def test_a_fault_that_stays_in_the_hubs_answers_is_one_error(hub, reader, name):
 
 
 @pytest.mark.parametrize("name", [name for name in FAULTS if name[0] != "5"])
-def test_a_file_comes_whole_after_a_fault(hub, reader, name):
+def test_a_file_is_complete_after_a_fault(hub, reader, name):
     model, data = add_file(hub)
     hub.fault(f"GET {model}/params.npz", FAULTS[name], times=2)
     answer = reader.ask("file", model, "params.npz")
@@ -131,7 +131,7 @@ def test_a_file_comes_whole_after_a_fault(hub, reader, name):
 
 
 @pytest.mark.parametrize("name", [*FAULTS, *ENDED_AT_ONCE])
-def test_a_file_that_never_comes_is_one_error_and_is_not_in_the_cache(hub, reader, name):
+def test_a_file_that_never_arrives_is_one_error_and_is_not_in_the_cache(hub, reader, name):
     model, data = add_file(hub)
     hub.fault(f"GET {model}/params.npz", (FAULTS | ENDED_AT_ONCE)[name])
     answer = reader.ask("file", model, "params.npz")
@@ -149,7 +149,7 @@ def in_pieces(lines, flush=zstandard.COMPRESSOBJ_FLUSH_BLOCK):
     return packer.compress(b"".join(lines)) + packer.flush(flush)
 
 
-def test_a_file_cut_short_at_the_end_of_a_line_is_no_end_of_the_corpus(hub, reader):
+def test_a_file_truncated_at_the_end_of_a_line_is_not_taken_for_the_end_of_the_corpus(hub, reader):
     corpus = add_corpus(hub, data=in_pieces(LINES[:100]))
     answer = reader.ask("corpus", corpus)
     assert answer["error"].startswith(f"CorruptError: corpus {corpus} cannot be read at document ")

@@ -135,7 +135,7 @@ def test_a_batch_without_a_window_gives_an_empty_result():
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
-def test_an_activation_that_is_no_number_is_refused_by_hook_and_document(bad):
+def test_a_nan_activation_is_refused_by_hook_and_document(bad):
     acts = torch.ones(3, 6, 5)
     acts[1, 4, 2] = bad
     plans = [plan_windows([9] * 6, SPECIAL, 3)] * 3

@@ -164,7 +164,7 @@ def test_a_module_outside_the_layers_is_reached(folders):
     assert not torch.allclose(acts[points[0]], acts[points[1]])
 
 
-def test_of_a_tuple_the_first_is_taken(folders):
+def test_the_first_element_of_a_tuple_is_read(folders):
     point = HookPoint(0, "custom", "layers.0.self_attn")
     same = HookPoint(0, "attn_out")
     model = load_language_model(folders("llama"), [point, same])
@@ -311,7 +311,7 @@ def test_weights_that_are_missing_are_not_made_up(folders, tmp_path):
         load_language_model(folder, RES)
 
 
-def test_damaged_weights_are_said_to_be_damaged(folders, tmp_path):
+def test_damaged_weights_are_reported_as_damaged(folders, tmp_path):
     folder = copy(folders("llama"), tmp_path / "m")
     file = tmp_path / "m" / "model.safetensors"
     file.write_bytes(file.read_bytes()[:200])
@@ -320,7 +320,7 @@ def test_damaged_weights_are_said_to_be_damaged(folders, tmp_path):
 
 
 @pytest.mark.parametrize("lost", ["model.safetensors", "config.json", "tokenizer.json"])
-def test_a_folder_without_one_of_its_files_is_no_model(folders, tmp_path, lost):
+def test_a_model_folder_without_one_of_its_files_is_refused(folders, tmp_path, lost):
     folder = copy(folders("llama"), tmp_path / "m")
     (tmp_path / "m" / lost).unlink()
     with pytest.raises((ArtifactError, InvalidInputError), match="m"):
@@ -357,7 +357,7 @@ def test_a_model_type_nobody_knows_is_refused(folders, tmp_path):
         load_language_model(folder, RES)
 
 
-def test_a_gpu_that_is_not_there_is_refused(folders, monkeypatch):
+def test_a_missing_gpu_is_refused(folders, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InvalidInputError, match="leave out device"):
         load_language_model(folders("llama"), RES, ModelConfig(device="cuda"))
