@@ -53,7 +53,7 @@ def language_model(tmp_path):
 def test_a_language_models_own_code_needs_a_flag(tmp_path, ran):
     names = {"AutoConfig": "own.Own", "AutoModel": "own.Own"}
     folder = with_code(language_model(tmp_path), ran, model_type="own", auto_map=names)
-    with pytest.raises(InvalidInputError, match="--trust-remote-code"):
+    with pytest.raises(InvalidInputError, match="set trust_remote_code"):
         load(folder)
 
 
