@@ -1,11 +1,12 @@
 # The recipes that developers and CI share. `just` lists them.
 
 python := env("PYTHON", "python")
+workers := env("SFAL_TEST_WORKERS", "auto")
 
 _list:
     @just --list --unsorted
 
-# Build the extension into the current environment, for work on it
+# Build the extension into the current environment, for development
 develop:
     maturin develop --release
 
@@ -15,10 +16,11 @@ test: test-rust test-python stubs
 test-rust:
     cargo test --quiet
 
+# In as many processes as there are cores; `just test-python -n 0 tests/io` or SFAL_TEST_WORKERS=0: in one
 test-python *args:
-    {{python}} -m pytest -q {{args}}
+    {{python}} -m pytest -q -n {{workers}} {{args}}
 
-# The hand-written stub describes the module that was built
+# Check the hand-written stub against the compiled module
 stubs:
     {{python}} -m mypy.stubtest sfal._core
 
@@ -31,16 +33,17 @@ lint:
     {{python}} -m ruff check .
     {{python}} -m mypy
     lint-imports
+    typos
 
 # Damaged files for every reader, as long as SECONDS each; the usual test gives each a few hundred
 fuzz seconds="60":
     SFAL_FUZZ_SECONDS={{seconds}} {{python}} -m pytest -q tests/fuzz --timeout 7200
 
-# The same for the Rust core, by cargo-fuzz on a nightly compiler; targets: windows, counts
+# Fuzz the Rust core with cargo-fuzz on a nightly compiler; targets: windows, counts
 fuzz-core target="windows" seconds="240":
     cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}} -max_len=4096
 
-# The Rust tests under AddressSanitizer, on a nightly compiler for Linux
+# Run the Rust tests under AddressSanitizer, on a nightly compiler for Linux
 sanitize:
     RUSTFLAGS=-Zsanitizer=address cargo +nightly test --target x86_64-unknown-linux-gnu --target-dir target/sanitized --lib --tests
 
@@ -50,6 +53,6 @@ fix:
     {{python}} -m ruff format .
     {{python}} -m ruff check --fix .
 
-# Kernel benchmarks; the Python ones are listed in benches/README.md
+# Run the kernel benchmarks; benches/README.md lists the Python ones
 bench *args:
     cargo bench {{args}}

@@ -1,12 +1,12 @@
-"""The kernels against named peers: equality first, then the best of a few runs of each.
+"""Compare the kernels with named peers: check equality, then time the best of a few runs of each.
 
     python benches/kernels.py [--threads N] [NAME]...
 
-runs all of ``count``, ``sparse``, ``functional``, ``counted``, ``top``, ``semantic``, ``ndcg``,
-``extend`` and ``parts``, or those named.
+runs ``count``, ``sparse``, ``functional``, ``counted``, ``top``, ``semantic``, ``ndcg``,
+``extend`` and ``parts``, or only those named.
 
-Both sides run on N threads (1 by default). On one thread the figures are seconds of CPU, which a
-busy machine disturbs least; on more they are wall seconds.
+Both sides run on N threads (1 by default). On one thread the figures are CPU seconds, which other
+load on the machine affects least; on more threads they are wall seconds.
 """
 
 import os
@@ -27,7 +27,7 @@ F, W = 16_384, 70_144
 
 
 def best(work, runs=3):
-    """Least time of a few runs, and what the last returned."""
+    """Return the least time of a few runs, and the result of the last."""
     clock = time.process_time if THREADS == 1 else time.perf_counter
     times = []
     for _ in range(runs):
@@ -38,14 +38,14 @@ def best(work, runs=3):
 
 
 def table(name, ours, peers):
-    """One line a peer: seconds and ratio."""
+    """Print seconds and ratio, one line per peer."""
     print(f"{name:<58} ours {ours:8.3f} s")
     for peer, seconds in peers.items():
         print(f"    {peer:<54} {seconds:8.3f} s   {seconds / ours:6.2f} x")
 
 
 def occurrences(n_features, n_windows, density, seed=0):
-    """Random windows, in batches, and as 0/1 bytes of the first few features."""
+    """Draw random windows; return them counted, and as CSR batches."""
     rng = np.random.default_rng(seed)
     counted = _core.Occurrences(n_features)
     batches = []
@@ -60,7 +60,7 @@ def occurrences(n_features, n_windows, density, seed=0):
 
 
 def packed_rows(counted):
-    """The bits as numkong wants them: features x bytes."""
+    """Pack the bits as numkong takes them: features x bytes."""
     indptr, indices = counted.rows(0, counted.n_windows)
     dense = np.zeros((counted.n_windows, counted.n_features), dtype=bool)
     dense[np.repeat(np.arange(counted.n_windows), np.diff(indptr)), indices] = True
@@ -68,7 +68,7 @@ def packed_rows(counted):
 
 
 def count():
-    """All pairs of 4,096 features."""
+    """Count all pairs of 4,096 features."""
     import numkong
 
     for density in (0.12, 0.25):
@@ -94,7 +94,7 @@ def count():
 
 
 def sparse():
-    """16,384 features at 0.3 %."""
+    """Count all pairs of 16,384 features that occur in 0.3 % of the windows."""
     counted, batches = occurrences(F, W, 0.003)
     indptr = np.concatenate([[0], *(b[0][1:] - b[0][0] for b in batches)])
     lengths = np.concatenate([np.diff(b[0]) for b in batches])
@@ -109,7 +109,7 @@ def sparse():
 
 
 def functional():
-    """Phi, top 1,023."""
+    """Rank the 1,023 neighbours by phi."""
     counted, _ = occurrences(F, W, 0.12)
     counting, _ = best(counted.histogram, 2)
     ranking, _ = best(lambda: _core.functional_neighbours(counted), 2)
@@ -117,7 +117,7 @@ def functional():
 
 
 def counted():
-    """What `sfal score` does to a histogram: checking and ranking 1 GiB of counts that exist."""
+    """Check and rank 1 GiB of existing counts, as `sfal score` does with a histogram."""
     counts = occurrences(F, 2_500, 0.05)[0].histogram()
     copy, _ = best(counts.copy, 3)
     checking, histogram = best(lambda: _core.Histogram.from_counts(counts, 2_500), 3)
@@ -127,7 +127,7 @@ def counted():
 
 
 def top():
-    """The selection alone."""
+    """Select the 1,023 largest of each row of similarities."""
     import torch
 
     rng = np.random.default_rng(1)
@@ -152,7 +152,7 @@ def top():
 
 
 def semantic():
-    """Cosine, top 1,023."""
+    """Rank the 1,023 neighbours by cosine."""
     rng = np.random.default_rng(2)
     vectors = rng.normal(size=(F, 1_024)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -168,7 +168,7 @@ def semantic():
 
 
 def ndcg():
-    """NDCG from ranked lists."""
+    """Compute NDCG from ranked lists."""
     from sklearn.metrics import ndcg_score
 
     rng = np.random.default_rng(3)
@@ -176,7 +176,7 @@ def ndcg():
     semantic, _ = _core.top_neighbours(similarity)
     functional, _ = _core.top_neighbours(similarity + rng.normal(size=(F, F)).astype(np.float32))
     ours, scores = best(lambda: _core.ndcg(functional, semantic), 5)
-    warnings.simplefilter("ignore", RuntimeWarning)  # of scikit-learn, about its own casts
+    warnings.simplefilter("ignore", RuntimeWarning)  # scikit-learn warns about its own casts
     n = 64
     gains, order = np.zeros((n, F)), np.zeros((n, F))
     for i in range(n):
@@ -189,7 +189,7 @@ def ndcg():
 
 
 def extend():
-    """Appending CSR batches."""
+    """Append CSR batches."""
     for density in (0.003, 0.12):
         _, batches = occurrences(F, 8_192, density)
         entries = sum(len(b[1]) for b in batches)
@@ -204,7 +204,7 @@ def extend():
 
 
 def parts():
-    """Parquet parts, written and read back."""
+    """Write Parquet parts and read them back."""
     import tempfile
     from pathlib import Path
 

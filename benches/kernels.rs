@@ -1,14 +1,15 @@
-//! The kernels alone, on one thread, for each instruction set of this CPU.
+//! Single kernels on one thread, for each instruction set of this CPU.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use sfal::occurrences::bits::{BLOCK_WINDOWS, Block, count_tile};
+use sfal::cooccurrence::tile::count_tile;
+use sfal::occurrences::bits::{BLOCK_WINDOWS, Block};
 use sfal::simd::Isa;
 use sfal::simd::gemm::{COLS, DEPTH, ROWS, multiply};
 use sfal::simd::threshold::{CHUNK, above_f32};
 
 const TILE: usize = 128;
 
-/// Bits that look random, an eighth of them set.
+/// Make pseudo-random bits, an eighth of them set.
 fn block() -> Block {
     let mut block = Block::zeros(2 * TILE, BLOCK_WINDOWS);
     let mut state = 1_u64;

@@ -1,11 +1,11 @@
-"""Time against the number of features, ours and the peers', as a picture.
+"""Plot time against the number of features, for SFAL and its peers.
 
     python benches/picture.py benches/width.svg
 
 Neighbours and NDCG from occurrences and vectors, as `sfal score` computes them, against the
-published method on the same numbers (`benches/score_published.py`), scipy's sparse product for the
-counts, and torch.topk for the lists. Both sides use all threads; a peer ends where it would need
-more than PEER_BYTES or PEER_SECONDS.
+published method on the same numbers (`benches/score_published.py`) with scipy's sparse product for
+the counts and torch.topk for the lists. Both sides use all threads; the curve of a peer ends where
+it would need more than PEER_BYTES or PEER_SECONDS.
 """
 
 import sys
@@ -24,7 +24,7 @@ PEER_BYTES, PEER_SECONDS = 6e9, 60
 
 
 def case(n_features):
-    """Occurrences, the same as a sparse matrix, and vectors."""
+    """Draw occurrences, the same as CSR batches, and vectors."""
     rng = np.random.default_rng(n_features)
     counted, pieces = _core.Occurrences(n_features), []
     for start in range(0, WINDOWS, 500):
@@ -41,14 +41,14 @@ def case(n_features):
 
 
 def ours(counted, vectors):
-    """Everything between the bits and the scores."""
+    """Compute neighbour lists and scores from bits and vectors."""
     functional, _ = _core.functional_neighbours(counted)
     semantic, _ = _core.semantic_neighbours(vectors)
     return functional, _core.ndcg(functional, semantic)
 
 
 def dense(pieces, vectors):
-    """The same with features x features arrays: scipy counts, torch ranks, a loop scores."""
+    """Compute the same with features x features arrays: scipy counts, torch ranks, a loop scores."""
     n_features, top_n = len(vectors), min(1_023, len(vectors) - 1)
     lengths = np.concatenate([np.diff(p) for p, _ in pieces])
     indptr = np.concatenate([[0], lengths.cumsum()])
@@ -76,7 +76,7 @@ def dense(pieces, vectors):
 
 
 def main(path):
-    """Measure, check that both agree, draw."""
+    """Measure, check that both sides agree, and draw the figure."""
     import matplotlib.pyplot as plt
 
     found, peer = {}, {}
@@ -90,7 +90,7 @@ def main(path):
             start = time.perf_counter()
             theirs = dense(pieces, vectors)
             peer[n_features] = time.perf_counter() - start
-            # float32 phi swaps neighbours that are nearly tied.
+            # A float32 phi swaps neighbours that are nearly tied.
             if np.median(np.abs(scores - theirs)) > 1e-3:
                 raise SystemExit(f"the scores of {n_features} features differ")
         print(n_features, f"{found[n_features]:.2f}", peer.get(n_features), flush=True)

@@ -1,11 +1,11 @@
-"""Generate a case in the published layout: histograms and embeddings of one wide SAE.
+"""Generate a case in the published layout: the histogram and embeddings of one SAE.
 
     python benches/published_case.py DIR [--features 16384] [--windows 70000] [--dimension 1024]
 
-writes DIR/gemmascope-res-16k/0-gemmascope-res-16k with the histogram (`--compressed` as the
-published script stores it, otherwise uncompressed) and the pickled embeddings beside it.
-Features fire by topic, in 12 % of the windows on average; 1 % have no explanation.
-Needs pandas, as the published scripts do.
+writes DIR/gemmascope-res-16k/0-gemmascope-res-16k with the histogram (with `--compressed` as the
+published script stores it, otherwise uncompressed) and the pickled embeddings.
+Features occur by topic, in 12 % of the windows on average; 1 % have no explanation.
+The script needs pandas, as the published scripts do.
 """
 
 import argparse
@@ -19,7 +19,7 @@ TOPICS = 64
 
 
 def histogram(n_features, n_windows):
-    """Co-occurrence counts of topical features, and the topic of each feature."""
+    """Count co-occurrences of topical features; return the counts and the topic of each feature."""
     from sfal._core import Occurrences
 
     rng = np.random.default_rng(SEED)
@@ -38,7 +38,7 @@ def histogram(n_features, n_windows):
 
 
 def embeddings(topic, dimension):
-    """Unit vectors near their topic's centre, as lists of floats for all but 1 %."""
+    """Draw unit vectors near the centre of their topic; return them and the 99 % that are explained."""
     rng = np.random.default_rng(SEED + 1)
     centres = rng.standard_normal((TOPICS, dimension))
     vectors = centres[topic] + 1.5 * rng.standard_normal((len(topic), dimension))

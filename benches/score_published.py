@@ -1,14 +1,14 @@
-"""`sfal score` against the published method, process start to CSV, on the published layout.
+"""Compare `sfal score` with the published method, from process start to CSV, on the published layout.
 
     python benches/published_case.py DIR
     python benches/score_published.py DIR [--repeat 3] [--baseline-repeat 1]
 
 The baseline follows the published method step by step in NumPy, torch and pandas: a float32 phi
-of all pairs, cosines of all pairs, two full sorts of every row, a Python loop over features with a
-dictionary of gains each. It needs about 11 GB for 16,384 features. Each run is a process of its
-own; its wall time, processor time and peak memory are those of the whole process. Before any time
-is printed, both must agree: nine in ten scored features within 1e-4, all within 0.05 (the
-baseline's phi is float32, so neighbours whose phi differs by less than 1e-7 come in another order).
+of all pairs, cosines of all pairs, two full sorts of every row, and a Python loop over features with
+a dictionary of gains for each. It needs about 11 GB for 16,384 features. Each run is a separate
+process; wall time, processor time and peak memory are those of the whole process. Before any time
+is printed, both must agree: nine in ten scored features within 1e-4, all within 0.05 (the phi of
+the baseline is float32, so neighbours whose phi differs by less than 1e-7 come in another order).
 """
 
 import argparse
@@ -71,7 +71,7 @@ def baseline(data_dir, output):
 
 
 def measure(command):
-    """Wall seconds, processor seconds and peak bytes of a process."""
+    """Measure wall time, processor time and peak memory of a process."""
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -87,7 +87,7 @@ def measure(command):
 
 
 def column(path, starts_with):
-    """Numbers of one CSV column by feature; what is empty is left out."""
+    """Read the numbers of one CSV column by feature, without empty cells."""
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     (name,) = [n for n in rows[0] if n.startswith(starts_with)]
@@ -95,7 +95,7 @@ def column(path, starts_with):
 
 
 def main():
-    """Check that both agree, then print what they take."""
+    """Check that both sides agree, then print their measurements."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--repeat", type=int, default=3)

@@ -1,12 +1,12 @@
-"""Wide SAEs: neighbours and NDCG of many features, with the peak of memory beyond the bits.
+"""Measure neighbours and NDCG of wide SAEs: time, peak memory and disk.
 
     python benches/wide.py N_FEATURES N_WINDOWS DENSITY DIM [N_ROWS]
 
-With N_ROWS, only that many rows are ranked, as one of several processes would do it, and half of
-them, and time and disk of all are extrapolated from the two: what a call takes before its first row
-counts once. Beside ours stands what the pieces would take at the rates measured
-in the same run: counting each pair once, at the rate of 4,096 features; numpy's product of the
-vectors; a selection from similarities that are there.
+With N_ROWS, only that many rows are ranked, as one of several processes would do, and then half as
+many; the time of all rows is extrapolated from the two, with the set-up of a call counted once. For
+comparison, the script prints what the steps would take at rates measured in the same run: counting
+each pair once at the rate of 4,096 features, NumPy's product of the vectors, and a selection from
+existing similarities.
 """
 
 import resource
@@ -22,7 +22,7 @@ from sfal.store.parts import Windows, write_part
 
 
 def windows(n_features, n_windows, density, batch=256):
-    """CSR batches of random windows, features of uneven frequency."""
+    """Yield CSR batches of random windows."""
     rng = np.random.default_rng(0)
     for start in range(0, n_windows, batch):
         rows = []
@@ -33,12 +33,12 @@ def windows(n_features, n_windows, density, batch=256):
 
 
 def peak():
-    """Peak resident memory, MB."""
+    """Return the peak resident memory in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def seconds_of(work):
-    """Least time of two runs."""
+    """Return the least time of two runs."""
     times = []
     for _ in range(2):
         start = time.perf_counter()
@@ -48,21 +48,20 @@ def seconds_of(work):
 
 
 def timed(work, n_features, n_rows):
-    """What `work` gives for the first rows; seconds of all rows, and those before the first."""
-
+    """Return the result for the first rows, the seconds of all rows, and those of the set-up."""
     if n_rows is None:
         start = time.perf_counter()
         found = work(None)
         return found, time.perf_counter() - start, 0.0
     rows = np.arange(n_rows)
     whole, half = seconds_of(lambda: work(rows)), seconds_of(lambda: work(rows[: n_rows // 2]))
-    a_row = (whole - half) / (n_rows - n_rows // 2)
-    before = max(whole - n_rows * a_row, 0.0)
-    return work(rows), before + a_row * n_features, before
+    per_row = (whole - half) / (n_rows - n_rows // 2)
+    before = max(whole - n_rows * per_row, 0.0)
+    return work(rows), before + per_row * n_features, before
 
 
 def bound(n_features, n_windows, dim):
-    """Seconds of counting, product and selection of all pairs, at the rates of this machine."""
+    """Estimate the seconds of counting, product and selection of all pairs on this machine."""
     dense = _core.Occurrences(4_096)
     for batch in windows(4_096, 16_384, 0.12):
         dense.extend(*batch)
@@ -79,7 +78,7 @@ def bound(n_features, n_windows, dim):
 
 
 def disk(n_features, batch):
-    """Bytes of the lists of all features, and of a window in a part, from one batch."""
+    """Estimate the bytes of the lists of all features, and of a window in a part, from one batch."""
     with tempfile.TemporaryDirectory() as folder:
         indptr, indices = batch
         n = len(indptr) - 1
@@ -90,7 +89,7 @@ def disk(n_features, batch):
 
 
 def main(n_features, n_windows, density, dim, n_rows=None):
-    """Rank and score, and print what it took."""
+    """Rank and score, and print the measurements."""
     limits = bound(n_features, n_windows, dim)
     counted = _core.Occurrences(n_features)
     for batch in windows(n_features, n_windows, density):
@@ -107,13 +106,15 @@ def main(n_features, n_windows, density, dim, n_rows=None):
         found, seconds, before = timed(work, n_features, n_rows)
         lists.append(found)
         total += seconds
-        print(f"{name:<14} {seconds:9.1f} s, {before:.1f} s of it before   peak {peak():,.0f} MB")
+        print(f"{name:<14} {seconds:9.1f} s, set-up {before:.1f} s   peak {peak():,.0f} MB")
     print(f"{'all':<14} {total:9.1f} s   median ndcg {np.nanmedian(lists[2]):.4f}")
     for name, seconds in limits.items():
         print(f"{name:<14} {seconds:9.1f} s")
     print(f"{'of the three':<14} {total / sum(limits.values()):9.2f} x")
     ranked, window = disk(n_features, batch)
-    print(f"disk: {ranked / 1e9:.2f} GB a set of lists, {window * n_windows / 1e9:.2f} GB of parts")
+    print(
+        f"disk: {ranked / 1e9:.2f} GB per set of lists, {window * n_windows / 1e9:.2f} GB of parts"
+    )
 
 
 if __name__ == "__main__":

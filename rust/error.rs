@@ -1,9 +1,9 @@
-//! Every way a call can be refused, with the value refused and what was allowed.
+//! Errors: each variant holds the value that was refused and the limit.
 
 /// Result of a call that may be refused.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why a call was refused. Nothing has been changed by it.
+/// Why a call was refused. A refused call changes nothing.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -12,12 +12,12 @@ pub enum Error {
     Argument {
         /// Name of the argument.
         name: &'static str,
-        /// What was given.
+        /// Value given.
         got: String,
-        /// What would be accepted.
+        /// Values accepted.
         expected: String,
     },
-    /// A window of a CSR batch names a feature that does not exist.
+    /// A window of a CSR batch contains a feature that does not exist.
     #[error(
         "window {window} has feature {feature}, but there are only {n_features} features (0 to {})",
         n_features - 1
@@ -27,76 +27,78 @@ pub enum Error {
         window: usize,
         /// Feature refused.
         feature: u32,
-        /// Features there are.
+        /// Number of features.
         n_features: usize,
     },
-    /// The features of a window do not strictly rise.
+    /// The features of a window do not strictly increase.
     #[error(
         "window {window} has feature {feature} right after {previous}: sort the features of each window and keep each once"
     )]
     Unsorted {
         /// Window, counted from the start of the batch.
         window: usize,
-        /// Feature that comes too late.
+        /// Feature that is not larger than the one before.
         feature: u32,
         /// Feature before it.
         previous: u32,
     },
-    /// Two sizes that have to agree do not.
+    /// Two sizes that must be equal differ.
     #[error("{what} has {got}, but {other} has {expected}: they must be equal")]
     Mismatch {
-        /// What was given.
+        /// Name of the first size.
         what: &'static str,
-        /// Its size.
+        /// The first size.
         got: usize,
-        /// What it is compared with.
+        /// Name of the second size.
         other: &'static str,
-        /// The size it should have.
+        /// The second size.
         expected: usize,
     },
     /// NaN or infinity where a number is needed.
     #[error("{what}[{row}, {column}] is {value}: only finite numbers can be ranked")]
     NotFinite {
-        /// Array.
+        /// Name of the array.
         what: &'static str,
-        /// Row in it.
+        /// Row of the value.
         row: usize,
-        /// Column in it.
+        /// Column of the value.
         column: usize,
-        /// What stands there.
+        /// The value.
         value: f64,
     },
-    /// Counts that no set of windows can have.
+    /// Counts that no set of windows has.
     #[error(
-        "counts[{row}, {column}] is {value}, {why}: this is no co-occurrence histogram of {n_windows} windows"
+        "counts[{row}, {column}] is {value}, {why}: this is not a co-occurrence histogram of {n_windows} windows"
     )]
     Contradiction {
-        /// Row in the counts.
+        /// Row of the count.
         row: usize,
-        /// Column in the counts.
+        /// Column of the count.
         column: usize,
-        /// What stands there.
+        /// The count.
         value: i64,
-        /// Rule broken.
+        /// Rule that it breaks.
         why: String,
-        /// Windows claimed.
+        /// Number of windows given.
         n_windows: u64,
     },
     /// More windows than 32-bit counts can hold.
-    #[error("{got} windows are more than the {max} that 32-bit counts hold: count the shards apart", max = crate::occurrences::bits::MAX_WINDOWS)]
+    #[error("{got} windows are more than the {max} that 32-bit counts hold: count in several sets")]
     TooManyWindows {
-        /// Windows there would be.
+        /// Number of windows that would result.
         got: u64,
+        /// The limit.
+        max: u64,
     },
-    /// The call would need more memory than it may take.
+    /// The call would allocate more memory than its limit.
     #[error("{what} would take {bytes} bytes ({:.1} GiB), but the limit is {limit} bytes ({:.1} GiB): {instead}",
         gib(*bytes), gib(*limit))]
     Memory {
         /// What would be allocated.
         what: &'static str,
-        /// Its size.
+        /// Size in bytes.
         bytes: u64,
-        /// The limit in force.
+        /// The limit in bytes.
         limit: u64,
         /// What to do instead.
         instead: &'static str,
@@ -104,18 +106,18 @@ pub enum Error {
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,
-    /// The threads asked for could not be started.
+    /// The threads could not be started.
     #[error("could not start {n_threads} threads: {why}")]
     Threads {
-        /// Threads asked for.
+        /// Number of threads.
         n_threads: usize,
-        /// What the system said.
+        /// Error of the system.
         why: String,
     },
 }
 
 impl Error {
-    /// An argument outside what is accepted.
+    /// Refuse an argument.
     pub(crate) fn argument(
         name: &'static str,
         got: impl std::fmt::Display,

@@ -1,4 +1,4 @@
-"""Settings of the whole suite: no network, seeded examples without time limits, Ctrl-C heeded."""
+"""Settings of the whole suite: no network, examples without time limits, Ctrl-C enabled."""
 
 import os
 import signal
@@ -8,12 +8,12 @@ import pytest
 
 from tally import Tally
 
-# Models this small only lose by threads, most of all where other processes run.
+# Threads only slow down models this small, above all beside other processes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Read by the hub's client when it is imported, so set before any test is.
+# The hub's client reads this when it is imported, so it is set before any test is imported.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
-# A shell's background jobs ignore Ctrl-C, and what they start does as well.
+# Background jobs of a shell ignore Ctrl-C, and so do the processes they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 hypothesis.settings.register_profile(
@@ -29,8 +29,16 @@ def pytest_addoption(parser):
     parser.addoption(
         "--write-report",
         action="store_true",
-        help="rewrite tests/README.md by what this run of the whole suite tried",
+        help="rewrite the table in tests/README.md from this run of the whole suite",
     )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Keep tests that share a dear fixture in one process, unless ``--dist`` says otherwise."""
+    from scheduling import SharedFixtures
+
+    return SharedFixtures(config, log) if config.getvalue("dist") == "load" else None
 
 
 def pytest_configure(config):
@@ -39,5 +47,5 @@ def pytest_configure(config):
 
 @pytest.fixture(scope="session")
 def tally(request):
-    """Count a kill, a fault or a hostile input for the report; see :class:`tally.Tally`."""
+    """Count a kill, a fault or a hostile input; see :class:`tally.Tally`."""
     return request.config.pluginmanager.get_plugin("tally")

@@ -1,12 +1,12 @@
-//! Values that nobody should give: refused, or answered as loops would, and never a panic.
+//! Hostile values: refused, or answered correctly, and never a panic.
 
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use sfal::neighbours::topk::{Double, Single};
-use sfal::{Bytes, Histogram, Job, Measure, Occurrences, ndcg, neighbours};
+use sfal::{Bytes, Context, Histogram, Measure, Occurrences, ndcg, neighbours};
 
-/// Counts at any offset in memory.
+/// Counts at an offset in memory, possibly unaligned.
 struct At(Vec<u8>, usize);
 
 impl At {
@@ -58,7 +58,7 @@ fn set(n_windows: usize) -> Occurrences {
     let indptr: Vec<i64> = (0..=n_windows as i64).collect();
     let indices: Vec<u32> = (0..n_windows as u32).map(|window| window % 5).collect();
     let mut set = Occurrences::new(5).unwrap();
-    set.extend(&indptr, &indices, &Job::default()).unwrap();
+    set.extend(&indptr, &indices, &Context::default()).unwrap();
     set
 }
 
@@ -70,22 +70,22 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn counts_are_taken_where_windows_can_have_them(
+    fn possible_counts_are_accepted_and_others_refused(
         (n, counts) in counts(),
         n_windows in prop_oneof![0..9_u64, Just(u64::from(u32::MAX)), any::<u64>()],
         offset in 0..4_usize,
     ) {
-        let job = Job::default();
+        let context = Context::default();
         let good = possible(&counts, n, n_windows) && u32::try_from(n_windows).is_ok();
         let bytes = Arc::new(At::new(&counts, offset));
-        let phi = sfal::measures::phi(bytes.bytes(), n, n_windows, &job);
+        let phi = sfal::measures::phi(bytes.bytes(), n, n_windows, &context);
         prop_assert_eq!(phi.is_ok(), good);
-        let checked = Histogram::from_counts(bytes.clone(), n, n_windows, &job);
+        let checked = Histogram::from_counts(bytes.clone(), n, n_windows, &context);
         prop_assert_eq!(checked.is_ok(), good);
-        // Counts that are looked at late are refused by whatever reads them first.
-        if let Ok(later) = Histogram::from_counts_deferred(bytes, n, n_windows) {
+        // Deferred counts are refused by the first call that reads them.
+        if let Ok(deferred) = Histogram::from_counts_deferred(bytes, n, n_windows) {
             let top = neighbours::functional_from_counts(
-                &later, 3, Measure::Phi, None, None, &job,
+                &deferred, 3, Measure::Phi, None, None, &context,
             );
             prop_assert_eq!(top.is_ok(), good);
         }
@@ -105,11 +105,11 @@ proptest! {
         let similarity = &values[..n_rows * n];
         let fits = row_start + n_rows <= n && top_n > 0;
         let finite = (0..n_rows * n).all(|k| k / n + row_start == k % n || similarity[k].is_finite());
-        let job = Job::default();
-        let found = neighbours::top::<Single>(similarity, n_rows, n, top_n, row_start, &job);
+        let context = Context::default();
+        let found = neighbours::top::<Single>(similarity, n_rows, n, top_n, row_start, &context);
         prop_assert_eq!(found.is_ok(), fits && (finite || n == 1));
         let wide: Vec<f64> = similarity.iter().map(|&value| value.into()).collect();
-        let same = neighbours::top::<Double>(&wide, n_rows, n, top_n, row_start, &job);
+        let same = neighbours::top::<Double>(&wide, n_rows, n, top_n, row_start, &context);
         prop_assert_eq!(found.map(|top| top.indices).ok(), same.map(|top| top.indices).ok());
     }
 
@@ -124,7 +124,7 @@ proptest! {
         let vectors = &values[..n * dim];
         let known = rows.iter().flatten().all(|&row| (row as usize) < n);
         let found =
-            neighbours::semantic(vectors, n, dim, top_n, rows.as_deref(), None, &Job::default());
+            neighbours::semantic(vectors, n, dim, top_n, rows.as_deref(), None, &Context::default());
         prop_assert_eq!(found.is_ok(), known && vectors.iter().all(|value| value.is_finite()));
         if let Ok(found) = found {
             prop_assert!(found.values.iter().all(|cosine| cosine.abs() <= 1.0 + 1e-5));
@@ -139,7 +139,7 @@ proptest! {
         base in prop_oneof![Just(1.1), 0.0..4.0_f64, Just(f64::NAN), Just(f64::INFINITY)],
     ) {
         let both = &lists[..lists.len() / 2 / n_rows.max(1) * n_rows];
-        let scores = ndcg::ranked(both, both, n_rows, top_n, base, &Job::default());
+        let scores = ndcg::ranked(both, both, n_rows, top_n, base, &Context::default());
         prop_assert_eq!(scores.is_ok(), base > 1.0 && base.is_finite());
         for score in scores.unwrap_or_default() {
             prop_assert!(score.is_nan() || score >= 0.0);
@@ -147,31 +147,31 @@ proptest! {
     }
 
     #[test]
-    fn windows_are_chosen_where_they_exist(
+    fn existing_windows_are_selected_and_others_refused(
         n_windows in 1..64_usize,
         chosen in prop::collection::vec(index(), 0..40),
     ) {
         let set = set(n_windows);
-        let job = Job::default();
+        let context = Context::default();
         let all = chosen.iter().all(|&window| (0..n_windows as i64).contains(&window));
-        prop_assert_eq!(set.select(&chosen, &job).is_ok(), all);
+        prop_assert_eq!(set.select(&chosen, &context).is_ok(), all);
         let rising = chosen.windows(2).all(|pair| pair[0] < pair[1]);
         let runs = all && rising && chosen.first() == Some(&0);
-        prop_assert_eq!(set.coarsen(&chosen, &job).is_ok(), runs);
+        prop_assert_eq!(set.coarsen(&chosen, &context).is_ok(), runs);
         for pair in chosen.windows(2) {
             let (start, stop) = (pair[0] as usize, pair[1] as usize);
             let there = start <= stop && stop <= n_windows;
-            prop_assert_eq!(set.rows(start, stop, &job).is_ok(), there);
+            prop_assert_eq!(set.rows(start, stop, &context).is_ok(), there);
         }
     }
 
     #[test]
-    fn features_are_picked_where_they_exist(picked in prop::collection::vec(0..8_u32, 0..12)) {
+    fn existing_features_are_ranked_and_others_refused(picked in prop::collection::vec(0..8_u32, 0..12)) {
         let set = set(40);
         let there = picked.iter().all(|&feature| feature < 5);
         for (rows, candidates) in [(Some(&picked[..]), None), (None, Some(&picked[..]))] {
-            let job = Job::default();
-            let top = neighbours::functional(&set, 3, Measure::Phi, rows, candidates, &job);
+            let context = Context::default();
+            let top = neighbours::functional(&set, 3, Measure::Phi, rows, candidates, &context);
             prop_assert_eq!(top.is_ok(), there);
         }
     }

@@ -1,9 +1,11 @@
-//! Each instruction set of this CPU, forced, against plain loops.
+//! Each instruction set of this CPU against plain loops.
 
 use proptest::prelude::*;
-use sfal::occurrences::bits::{Block, LINE_WINDOWS, count_tile, mirror};
+use sfal::cooccurrence::tile::{count_tile, mirror};
+use sfal::occurrences::bits::Block;
 use sfal::simd::Isa;
 use sfal::simd::gemm::{COLS, ROWS, multiply};
+use sfal::simd::line::LINE_WINDOWS;
 use sfal::simd::threshold::{CHUNK, above_f32, above_f64};
 
 const SIDE: usize = 16;
@@ -31,7 +33,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn pairs_are_counted_alike(
+    fn all_sets_count_the_same_pairs(
         n_features in 1..14_usize,
         n_windows in (1..4_usize, 0..2_usize).prop_map(|(n, odd)| n * 17 * LINE_WINDOWS / 2 - odd),
         words in prop::collection::vec(prop_oneof![any::<u64>(), Just(u64::MAX), Just(0)], 1..9),
@@ -60,7 +62,7 @@ proptest! {
     }
 
     #[test]
-    fn products_are_the_sums_in_order(
+    fn products_are_sums_over_the_components(
         depth in 0..40_usize,
         seeds in prop::collection::vec(-9..9_i8, 7),
     ) {
@@ -72,7 +74,7 @@ proptest! {
             multiply(isa, &a, &b, &mut out);
             for (i, row) in out.iter().enumerate() {
                 for (j, &product) in row.iter().enumerate() {
-                    // All terms are multiples of 1/16 and small: no order rounds.
+                    // All terms are small multiples of 1/16, so no order of summation rounds.
                     let expected = (0..depth).map(|k| a[k * ROWS + i] * b[k * COLS + j]).sum::<f32>();
                     prop_assert!((product - 1.0 - expected).abs() < 1e-6, "{}", isa.name());
                 }
@@ -81,7 +83,7 @@ proptest! {
     }
 
     #[test]
-    fn values_are_compared_alike(
+    fn all_sets_find_the_same_values(
         values in prop::collection::vec(prop_oneof![any::<f64>(), Just(0.0), Just(-0.0), Just(f64::NAN)], CHUNK),
         bound in prop_oneof![any::<f64>(), Just(0.0), Just(f64::NEG_INFINITY)],
     ) {
@@ -101,7 +103,7 @@ proptest! {
 }
 
 #[test]
-fn the_portable_set_is_always_there_and_one_is_active() {
+fn the_portable_set_is_always_available_and_one_set_is_active() {
     let sets = Isa::available();
     assert_eq!(sets[0].name(), "portable");
     assert!(sets.contains(&Isa::active()));

@@ -1,7 +1,7 @@
-//! The crate against loops that any reader can believe.
+//! The crate against simple loops.
 
 use proptest::prelude::*;
-use sfal::{Histogram, Job, Measure, Occurrences, neighbours};
+use sfal::{Context, Histogram, Measure, Occurrences, neighbours};
 
 const FEATURES: usize = 9;
 
@@ -23,7 +23,7 @@ fn csr(windows: &[Vec<u32>]) -> (Vec<i64>, Vec<u32>) {
 fn occurrences(windows: &[Vec<u32>]) -> Occurrences {
     let (indptr, indices) = csr(windows);
     let mut set = Occurrences::new(FEATURES).unwrap();
-    set.extend(&indptr, &indices, &Job::default()).unwrap();
+    set.extend(&indptr, &indices, &Context::default()).unwrap();
     set
 }
 
@@ -44,7 +44,7 @@ proptest! {
 
     #[test]
     fn counting_equals_the_loops(windows in windows()) {
-        let counted = occurrences(&windows).histogram(&Job::default()).unwrap();
+        let counted = occurrences(&windows).histogram(&Context::default()).unwrap();
         prop_assert_eq!(counted, loops(&windows));
     }
 
@@ -52,34 +52,34 @@ proptest! {
     fn parts_merge_to_the_whole(windows in windows(), cut in 0.0..1.0) {
         let (head, tail) = windows.split_at((cut * windows.len() as f64) as usize);
         let mut merged = occurrences(head);
-        merged.merge(&occurrences(tail), &Job::default()).unwrap();
-        prop_assert_eq!(merged.rows(0, windows.len(), &Job::default()).unwrap(), csr(&windows));
+        merged.merge(&occurrences(tail), &Context::default()).unwrap();
+        prop_assert_eq!(merged.rows(0, windows.len(), &Context::default()).unwrap(), csr(&windows));
 
-        let mut sum = Histogram::new(FEATURES, &Job::default()).unwrap();
+        let mut sum = Histogram::new(FEATURES, &Context::default()).unwrap();
         for part in [head, tail] {
-            sum.update(&occurrences(part), &Job::default()).unwrap();
+            sum.update(&occurrences(part), &Context::default()).unwrap();
         }
-        prop_assert_eq!(sum.to_dense(&Job::default()).unwrap(), loops(&windows));
+        prop_assert_eq!(sum.to_dense(&Context::default()).unwrap(), loops(&windows));
     }
 
     #[test]
-    fn runs_of_one_and_all_windows_in_order_change_nothing(windows in windows()) {
+    fn joining_single_windows_or_selecting_all_changes_nothing(windows in windows()) {
         let all: Vec<i64> = (0..windows.len() as i64).collect();
         let set = occurrences(&windows);
-        for same in [set.coarsen(&all, &Job::default()), set.select(&all, &Job::default())] {
-            prop_assert_eq!(same.unwrap().rows(0, windows.len(), &Job::default()).unwrap(), csr(&windows));
+        for same in [set.coarsen(&all, &Context::default()), set.select(&all, &Context::default())] {
+            prop_assert_eq!(same.unwrap().rows(0, windows.len(), &Context::default()).unwrap(), csr(&windows));
         }
     }
 
     #[test]
-    fn neighbours_fall_in_phi_and_then_rise_in_index(windows in windows(), top_n in 1..12_usize) {
+    fn neighbours_descend_in_phi_and_ascend_in_index(windows in windows(), top_n in 1..12_usize) {
         let set = occurrences(&windows);
-        let top = neighbours::functional(&set, top_n, Measure::Phi, None, None, &Job::default());
+        let top = neighbours::functional(&set, top_n, Measure::Phi, None, None, &Context::default());
         let top = top.unwrap();
         let counts = loops(&windows);
         let bytes: Vec<u8> = counts.iter().flat_map(|c| c.to_ne_bytes()).collect();
         let n = windows.len() as u64;
-        let phi = sfal::measures::phi(&bytes, FEATURES, n, &Job::default()).unwrap();
+        let phi = sfal::measures::phi(&bytes, FEATURES, n, &Context::default()).unwrap();
         for (i, (row, found)) in phi.chunks(FEATURES).zip(top.indices.chunks(top.width)).enumerate() {
             let mut order: Vec<usize> = (0..FEATURES).filter(|&j| j != i).collect();
             order.sort_by(|&a, &b| row[b].total_cmp(&row[a]).then(a.cmp(&b)));
@@ -94,10 +94,10 @@ proptest! {
         indices in prop::collection::vec(0..11_u32, 0..8),
     ) {
         let mut set = occurrences(&[vec![1]]);
-        let appended = set.extend(&indptr, &indices, &Job::default()).is_ok();
+        let appended = set.extend(&indptr, &indices, &Context::default()).is_ok();
         let expected = if appended { indptr.len() } else { 1 };
         prop_assert_eq!(set.n_windows(), expected);
-        let read = set.rows(1, expected, &Job::default()).unwrap();
+        let read = set.rows(1, expected, &Context::default()).unwrap();
         prop_assert_eq!(read, if appended { (indptr, indices) } else { (vec![0], vec![]) });
     }
 }

@@ -9,7 +9,7 @@ Windows = Sequence[Iterable[int]]  # the features that occur in each window
 
 
 def to_csr(windows: Windows) -> tuple[np.ndarray, np.ndarray]:
-    """Windows as (indptr int64, indices uint32)."""
+    """Return windows as (indptr int64, indices uint32)."""
     indptr, indices = [0], []
     for window in windows:
         indices.extend(sorted(set(window)))
@@ -18,7 +18,7 @@ def to_csr(windows: Windows) -> tuple[np.ndarray, np.ndarray]:
 
 
 def histogram(windows: Windows, n_features: int) -> np.ndarray:
-    """c_ij: windows in which both i and j occur."""
+    """Count c_ij, the windows in which both i and j occur."""
     counts = np.zeros((n_features, n_features), dtype=np.uint32)
     for window in windows:
         for i in set(window):
@@ -28,13 +28,13 @@ def histogram(windows: Windows, n_features: int) -> np.ndarray:
 
 
 def coarsen(windows: Windows, starts: Sequence[int]) -> list[set[int]]:
-    """OR of the windows of each run."""
+    """Join the windows of each run."""
     ends = [*starts[1:], len(windows)]
     return [set().union(*map(set, windows[a:b])) for a, b in zip(starts, ends, strict=True)]
 
 
 def phi(counts: np.ndarray, n: int) -> np.ndarray:
-    """Correlation of the indicators: integer numerator, float64 factors, cut to [-1, 1]."""
+    """Return the correlation of the indicators: integer numerator, float64 factors, clipped to [-1, 1]."""
     out = np.zeros(counts.shape)
     for i in range(len(counts)):
         for j in range(len(counts)):
@@ -46,7 +46,7 @@ def phi(counts: np.ndarray, n: int) -> np.ndarray:
 
 
 def cosine(embeddings: np.ndarray) -> np.ndarray:
-    """Cosine in float64; 0 with the zero vector."""
+    """Return the cosine in float64; 0 with the zero vector."""
     out = np.zeros((len(embeddings), len(embeddings)))
     vectors = embeddings.astype(np.float64)
     norms = [math.sqrt(sum(x * x for x in v)) for v in vectors]
@@ -63,7 +63,7 @@ def neighbours(
     rows: Iterable[int] | None = None,
     candidates: Iterable[int] | None = None,
 ) -> list[list[int]]:
-    """By falling similarity, ties by rising index, never the row itself."""
+    """Rank by descending similarity, ties by ascending index, never the row itself."""
     rows = range(len(similarity)) if rows is None else list(rows)
     allowed = set(range(len(similarity)) if candidates is None else candidates)
     width = min(top_n, len(allowed) - any(i in allowed for i in rows))
@@ -76,7 +76,7 @@ def ndcg(
     top_n: int = 1023,
     base: float = 1.1,
 ) -> list[float]:
-    """DCG of the functional order over that of the semantic order, gains by semantic rank."""
+    """Divide the DCG of the functional order by that of the semantic order; gains by semantic rank."""
     scores = []
     for f, s in zip(functional, semantic, strict=True):
         gains = {j: base ** (top_n - r) - 1 for r, j in reversed(list(enumerate(s[:top_n])))}
@@ -87,7 +87,7 @@ def ndcg(
 
 
 def chance(n_candidates: int, top_n: int = 1023, base: float = 1.1) -> float:
-    """Expected ndcg of a random order: mean gain times the sum of discounts, over the ideal."""
+    """Return the expected ndcg of a random order: mean gain × sum of discounts / ideal."""
     ranks = range(min(top_n, n_candidates))
     gains = [base ** (top_n - r) - 1 for r in ranks]
     discounts = [1 / math.log2(r + 2) for r in ranks]

@@ -11,7 +11,10 @@ The kernels below them: :class:`Occurrences`, :class:`Histogram`, :func:`phi`,
 :func:`functional_neighbours`, :func:`semantic_neighbours`,
 :func:`top_neighbours`, :func:`ndcg`, :func:`chance`. The data tree of the
 command line: :func:`collect` with :class:`CollectSettings` and the sources of
-:mod:`sfal.sources`, :func:`read_occurrences`, :func:`score`. What they raise:
+:mod:`sfal.sources`, :func:`read_occurrences`, :func:`download_explanations`
+with :class:`DownloadSettings`, :func:`explain_features`,
+:func:`embed_explanations` with :class:`EmbedSettings`, :func:`score`; and all
+of it at once, :func:`run` with :class:`RunSettings`. What they raise:
 :mod:`sfal.errors`. The package's version: ``sfal.__version__``.
 """
 
@@ -34,24 +37,37 @@ if TYPE_CHECKING:
     from sfal.api.score import score, score_features
     from sfal.collect.driver import collect
     from sfal.collect.settings import CollectSettings
-    from sfal.store.parts import read_occurrences
+    from sfal.embeddings.driver import embed_explanations
+    from sfal.embeddings.settings import EmbedSettings
+    from sfal.explanations.driver import download_explanations, explain_features
+    from sfal.explanations.settings import DownloadSettings
+    from sfal.pipeline.run import run
+    from sfal.pipeline.settings import RunSettings
+    from sfal.store.occurrences import read_occurrences
 
     __version__: str
 
 __all__ = [
     "CollectSettings",
+    "DownloadSettings",
+    "EmbedSettings",
     "Histogram",
     "Occurrences",
+    "RunSettings",
     "chance",
     "collect",
     "count_encoded",
     "count_features",
+    "download_explanations",
+    "embed_explanations",
     "embed_texts",
     "errors",
+    "explain_features",
     "functional_neighbours",
     "ndcg",
     "phi",
     "read_occurrences",
+    "run",
     "score",
     "score_features",
     "semantic_neighbours",
@@ -62,11 +78,18 @@ __all__ = [
 # `import sfal` must stay free of numpy, torch and pyarrow: the command line starts with it.
 _MODULES = {
     "CollectSettings": "sfal.collect.settings",
+    "DownloadSettings": "sfal.explanations.settings",
+    "EmbedSettings": "sfal.embeddings.settings",
+    "RunSettings": "sfal.pipeline.settings",
     "collect": "sfal.collect.driver",
     "count_encoded": "sfal.api.count",
     "count_features": "sfal.api.count",
+    "download_explanations": "sfal.explanations.driver",
+    "embed_explanations": "sfal.embeddings.driver",
     "embed_texts": "sfal.api.embed",
-    "read_occurrences": "sfal.store.parts",
+    "explain_features": "sfal.explanations.driver",
+    "read_occurrences": "sfal.store.occurrences",
+    "run": "sfal.pipeline.run",
     "score": "sfal.api.score",
     "score_features": "sfal.api.score",
 }

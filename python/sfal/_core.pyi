@@ -1,11 +1,12 @@
 """Counting, correlation and ranking kernels: numpy arrays and scalars in, numpy arrays out.
 
-All work runs with the GIL released, on rayon's global pool (``RAYON_NUM_THREADS``) or on
-``n_threads`` of its own; results are the same bits on any number of threads. The fastest
-instruction set of the CPU is taken, or the one named by ``SFAL_ISA`` (``avx512``, ``avx2``,
-``neon``, ``portable``). Arrays must be C-contiguous and of the dtype named, and must not be
-modified during a call. What is refused is a class of :mod:`sfal.errors`, and changes nothing.
-``memory_limit`` is in bytes, by default 80 % of what is free.
+All calls release the GIL and run on rayon's global pool (``RAYON_NUM_THREADS``) or on
+``n_threads`` threads of their own; results are the same bits on any number of threads. Kernels
+use the fastest instruction set of the CPU, or the one named by ``SFAL_ISA`` (``avx512``,
+``avx2``, ``neon``, ``portable``). Arrays must be C-contiguous, have the dtype given, and must
+not be modified during a call. A refused call raises a class of :mod:`sfal.errors` and changes
+nothing. ``memory_limit`` is the number of bytes that a call may allocate, by default 80 % of
+:func:`available_memory`.
 """
 
 from typing import Literal, final
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 __all__ = [
     "Histogram",
     "Occurrences",
+    "available_memory",
     "chance",
     "functional_neighbours",
     "ndcg",
@@ -28,7 +30,7 @@ __all__ = [
 class Occurrences:
     """Which feature occurs in which window, one bit each.
 
-    Safe to use from several threads: a call works on the windows there were when it began.
+    Safe to use from several threads: a call works on the windows that exist when it begins.
 
     Parameters
     ----------
@@ -42,8 +44,8 @@ class Occurrences:
 
     Notes
     -----
-    Memory is ``n_features * n_windows / 8`` bytes, at most twice that while the last 16,384
-    windows fill, and 64 bytes a feature at least.
+    Memory is ``n_features * n_windows / 8`` bytes, at most twice that until the last block of
+    16,384 windows is full, and at least 64 bytes per feature.
 
     Examples
     --------
@@ -61,7 +63,7 @@ class Occurrences:
 
     @property
     def n_windows(self) -> int:
-        """Windows appended so far."""
+        """Number of windows appended so far."""
 
     def extend(self, indptr: NDArray[np.int64], indices: NDArray[np.uint32]) -> None:
         """Append windows, given by the features of each.
@@ -69,27 +71,27 @@ class Occurrences:
         Parameters
         ----------
         indptr : ndarray of shape (n_windows + 1,), int64
-            Bounds of each window in ``indices``. Starts at 0, never falls, ends at ``nnz``.
+            Bounds of each window in ``indices``. Starts at 0, never decreases, ends at ``nnz``.
         indices : ndarray of shape (nnz,), uint32
-            Features, strictly rising within a window.
+            Features, strictly increasing within a window.
 
         Raises
         ------
         InvalidInputError
-            For anything else; the message names the window (of this batch) and the feature.
+            For any other batch; the message names the window (of this batch) and the feature.
         MemoryLimitError
-            If the bits would not fit.
+            If the bits exceed the limit.
         """
 
     def merge(self, other: Occurrences) -> None:
-        """Append all windows of ``other``, in its order; with itself, double.
+        """Append all windows of ``other`` in order; merging with itself doubles the set.
 
         Raises
         ------
         InvalidInputError
             If the numbers of features differ.
         MemoryLimitError
-            If the bits would not fit.
+            If the bits exceed the limit.
         """
 
     def counts(self) -> NDArray[np.uint64]:
@@ -117,36 +119,36 @@ class Occurrences:
         """
 
     def coarsen(self, starts: NDArray[np.int64]) -> Occurrences:
-        """Join runs of consecutive windows: a feature occurs in the run if in any window of it.
+        """Join runs of consecutive windows; a feature occurs in a run if any of its windows has it.
 
         Parameters
         ----------
         starts : ndarray of shape (m,), int64
-            First window of each run, strictly rising from 0; the last run goes to the end.
+            First window of each run, strictly increasing from 0; the last run extends to the end.
 
         Returns
         -------
         joined : Occurrences
-            Of ``m`` windows.
+            Set of ``m`` windows.
 
         Raises
         ------
         InvalidInputError
-            If ``starts`` does not rise from 0, or leaves the windows.
+            If ``starts`` does not strictly increase from 0, or exceeds the windows.
         """
 
     def select(self, windows: NDArray[np.int64]) -> Occurrences:
-        """Take the windows named, in that order, repeats allowed.
+        """Select windows in the order given; repeats are allowed.
 
         Parameters
         ----------
         windows : ndarray of shape (m,), int64
-            Numbers of windows, from 0.
+            Indices of windows.
 
         Returns
         -------
         chosen : Occurrences
-            Of ``m`` windows.
+            Set of ``m`` windows.
 
         Raises
         ------
@@ -155,7 +157,7 @@ class Occurrences:
         """
 
     def rows(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
-        """Read the windows from ``start`` to before ``stop`` back, as :meth:`extend` takes them.
+        """Return the windows from ``start`` to before ``stop``, as :meth:`extend` takes them.
 
         Returns
         -------
@@ -177,7 +179,7 @@ class Histogram:
     n_features : int
         Width of the SAE.
     memory_limit : int, optional
-        Most bytes to allocate.
+        Bytes that the call may allocate.
 
     Raises
     ------
@@ -199,25 +201,25 @@ class Histogram:
     def from_counts(
         counts: NDArray[np.uint32] | NDArray[np.int32], n_windows: int, *, deferred: bool = False
     ) -> Histogram:
-        """Take counts that exist, without a copy.
+        """Take over existing counts without copying them.
 
         Parameters
         ----------
         counts : ndarray of shape (F, F), uint32 or int32
-            C-contiguous; may be read-only, memory-mapped, or unaligned. Kept, so it must not be
+            C-contiguous; may be read-only, memory-mapped, or unaligned. It is kept and must not be
             modified afterwards.
         n_windows : int
-            Windows counted.
+            Number of windows counted.
         deferred : bool
-            Look at the diagonal only, and leave the rest to the first call that reads it:
-            :func:`functional_neighbours` of all features checks each tile as it passes, which
+            Check only the diagonal now, and leave the rest to the first call that reads it:
+            :func:`functional_neighbours` of all features checks each tile as it reads it, which
             saves a pass over a large file.
 
         Raises
         ------
         InvalidInputError
-            If the counts are negative, asymmetric, above the windows of either feature, or above
-            ``n_windows``; the message names the place.
+            If the counts are negative, asymmetric, above the count of either feature, or above
+            ``n_windows``; the message names the position.
         """
 
     @property
@@ -226,21 +228,21 @@ class Histogram:
 
     @property
     def n_windows(self) -> int:
-        """Windows counted so far."""
+        """Number of windows counted so far."""
 
     def update(self, occurrences: Occurrences) -> None:
-        """Add the windows of ``occurrences``; once it counts, Ctrl-C waits until it is done.
+        """Add the windows of ``occurrences``; Ctrl-C takes effect when counting ends.
 
         Raises
         ------
         InvalidInputError
             If the numbers of features differ.
         MemoryLimitError
-            If counts that were taken over have to be copied first, and do not fit.
+            If counts that were taken over must be copied first, and the copy exceeds the limit.
         """
 
     def merge(self, other: Histogram) -> None:
-        """Add the counts of ``other``; with itself, double.
+        """Add the counts of ``other``; merging with itself doubles the counts.
 
         Raises
         ------
@@ -249,7 +251,7 @@ class Histogram:
         """
 
     def counts(self) -> NDArray[np.uint64]:
-        """Read the windows in which each feature occurs: the diagonal.
+        """Return the number of windows in which each feature occurs: the diagonal.
 
         Returns
         -------
@@ -269,6 +271,23 @@ class Histogram:
             If the copy exceeds the limit.
         """
 
+def available_memory() -> int:
+    """Measure how much memory this process may still allocate.
+
+    Returns
+    -------
+    n_bytes : int
+        Available memory of the system, or what the strictest control group (version 1 or 2) of this
+        process leaves if that is less. Memory that the kernel can reclaim, such as cached files,
+        counts as available. On systems that do not report available memory, the size of physical
+        memory; 2**64 - 1 if that is unknown too.
+
+    Examples
+    --------
+    >>> available_memory() > 0
+    True
+    """
+
 def phi(
     counts: NDArray[np.uint32] | NDArray[np.int32],
     n_windows: int,
@@ -278,15 +297,15 @@ def phi(
 ) -> NDArray[np.float64]:
     """Correlate the occurrences of each pair of features.
 
-    ``(n c_ij - c_i c_j) / sqrt(c_i (n - c_i) c_j (n - c_j))`` with an exact numerator, cut to
+    ``(n c_ij - c_i c_j) / sqrt(c_i (n - c_i) c_j (n - c_j))`` with an exact numerator, clipped to
     [-1, 1]; 0 where a feature never or always occurs.
 
     Parameters
     ----------
     counts : ndarray of shape (F, F), uint32 or int32
-        Windows in which both features occur.
+        Number of windows in which both features occur.
     n_windows : int
-        Windows counted.
+        Number of windows counted.
 
     Returns
     -------
@@ -323,41 +342,41 @@ def functional_neighbours(
     n_threads: int | None = None,
     memory_limit: int | None = None,
 ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
-    """Rank the features that occur most alike each feature.
+    """Rank, for each feature, the features whose occurrences are most similar.
 
     Parameters
     ----------
     source : Occurrences or Histogram
-        What was counted.
+        Windows, or their counts.
     top_n : int
-        Neighbours wanted, at least 1.
+        Number of neighbours per row, at least 1.
     measure : {"phi"}
-        What to rank by.
+        Measure to rank by.
     rows : ndarray of shape (R,), int64 or uint32, optional
-        Features whose neighbours are wanted, in any order. All by default.
+        Features whose neighbours are wanted, in any order. Default: all.
     candidates : ndarray of shape (C,), int64 or uint32, optional
-        Features that may appear, a set. All by default.
+        Features that may appear as neighbours; order and repeats do not matter. Default: all.
 
     Returns
     -------
     indices : ndarray of shape (R, w), uint32
-        Neighbours by falling float64 measure, ties by rising index; the row's own feature never.
-        ``w = min(top_n, C)``, or ``C - 1`` for ``C`` where some row is a candidate.
+        Neighbours by descending float64 measure, ties by ascending index, without the row's own
+        feature. ``w = min(top_n, C)``, with ``C - 1`` for ``C`` if any row is a candidate.
     values : ndarray of shape (R, w), float32
-        The measure, rounded.
+        Their measure, rounded to float32.
 
     Raises
     ------
     InvalidInputError
         If ``top_n`` is below 1, a feature does not exist, the measure is unknown, or the counts
-        are found contradictory, see :meth:`Histogram.from_counts`.
+        are impossible (see :meth:`Histogram.from_counts`).
     MemoryLimitError
         If the lists exceed the limit.
 
     Notes
     -----
-    No array of features x features is held: tiles of pairs are counted, ranked and thrown away.
-    Beyond the lists, ranking all features holds 1.5 ``w`` candidates of 12 bytes a row.
+    No array of features x features is held: tiles of pairs are counted, ranked and discarded.
+    Besides the lists, ranking all features holds 1.5 ``w`` candidates of 12 bytes per row.
 
     References
     ----------
@@ -384,15 +403,15 @@ def semantic_neighbours(
     n_threads: int | None = None,
     memory_limit: int | None = None,
 ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
-    """Rank the features whose embeddings have the largest cosine with each feature's own.
+    """Rank, for each feature, the features whose embeddings have the largest cosine with its own.
 
-    Vectors are normalised with a float64 norm; the zero vector stays, and has cosine 0 with all.
-    Equal vectors have equal cosines with every other, to the last bit.
+    Vectors are normalised by their float64 norm; the zero vector stays zero and has cosine 0 with
+    every other. Equal vectors have equal cosines with any third one, to the last bit.
 
     Parameters
     ----------
     embeddings : ndarray of shape (F, D), float32
-        One vector a feature, of any length.
+        One vector per feature, of any length.
     top_n, rows, candidates
         As in :func:`functional_neighbours`.
 
@@ -436,16 +455,16 @@ def top_neighbours(
     Parameters
     ----------
     similarity : ndarray of shape (R, F), float32 or float64
-        Row ``r`` belongs to feature ``row_start + r``, whose similarity with itself is never read.
+        Row ``r`` belongs to feature ``row_start + r``, whose similarity to itself is never read.
     top_n : int
-        Neighbours wanted, at least 1.
+        Number of neighbours per row, at least 1.
     row_start : int
         Feature of the first row.
 
     Returns
     -------
     indices : ndarray of shape (R, min(top_n, F - 1)), uint32
-        By falling value, ties by rising index.
+        By descending value, ties by ascending index.
     values : ndarray of the same shape, float32
 
     Raises
@@ -473,16 +492,16 @@ def ndcg(
 ) -> NDArray[np.float64]:
     """Score how well the functional order predicts the semantic one.
 
-    Rank ``r`` of the semantic list is worth ``base**(top_n - r) - 1``; the functional list
-    collects these with discounts ``1 / log2(r + 2)``, over what the semantic list itself collects.
+    Rank ``r`` of the semantic list has the gain ``base**(top_n - r) - 1``. The sum of these gains
+    in functional order, with discounts ``1 / log2(r + 2)``, is divided by that in semantic order.
 
     Parameters
     ----------
     functional, semantic : ndarray of shape (F, F), float, or (R, any), uint32
-        Similarities, whose ``top_n`` largest a row are taken, or lists that are ranked already and
-        are cut to ``top_n``. Both of the same kind.
+        Similarities, of which the ``top_n`` largest per row are taken, or ranked lists, which are
+        cut to ``top_n``. Both must be of the same kind.
     top_n : int
-        Depth of both lists, at least 1.
+        Length of both lists, at least 1.
     base : float
         Base of the gains, above 1.
 
@@ -494,7 +513,7 @@ def ndcg(
     Raises
     ------
     InvalidInputError
-        For shapes that do not agree, NaN or infinity off a diagonal, gains beyond float64.
+        For shapes that do not agree, NaN or infinity off a diagonal, or gains beyond float64.
 
     References
     ----------
@@ -513,20 +532,21 @@ def ndcg(
     """
 
 def chance(n_candidates: int, top_n: int = 1023, base: float = 1.1) -> float:
-    """Expect the NDCG of a uniformly random functional order.
+    """Return the expected NDCG of a uniformly random functional order.
 
-    Each rank then collects the mean gain of a candidate, whatever the semantic list: no sampling
-    is needed. Alignment beyond chance is ``(ndcg - chance) / (1 - chance)``.
+    At each rank, the expected gain is the mean gain of a candidate, whatever the semantic list, so
+    no sampling is needed. Alignment beyond chance is ``(ndcg - chance) / (1 - chance)``.
 
     Parameters
     ----------
     n_candidates : int
-        Features that may stand in the list: all but the row's own.
+        Number of features that may appear in the list: all but the row's own.
 
     Returns
     -------
     chance : float
-        Mean gain of a candidate times the sum of discounts, over the ideal; NaN for no candidate.
+        Mean gain of a candidate times the sum of discounts, divided by the ideal DCG; NaN without
+        candidates.
 
     Examples
     --------

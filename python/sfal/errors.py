@@ -20,6 +20,9 @@ Vocabulary = Callable[[str, str | None], str]
 ACTIONS = {
     "do_again": "the same call",
     "do_count": "sfal.collect()",
+    "do_count_gemma": "sfal.collect() on sfal.sources.resolve_gemma()",
+    "do_count_llama": "sfal.collect() on sfal.sources.resolve_llama()",
+    "do_count_sae": "sfal.collect() on sfal.sources.resolve_saelens() or resolve_local()",
     "do_download": "sfal.download_explanations()",
     "do_embed": "sfal.embed_explanations()",
     "do_explain": "sfal.explain_features()",
@@ -55,9 +58,12 @@ def worded(message: str, hint: str, vocabulary: Vocabulary = in_python) -> str:
     vocabulary : callable, optional
         Words for them; default: those of the Python interface.
     """
-    if not hint:
-        return message
-    return f"{message}; {_TERM.sub(lambda term: vocabulary(term[1], term[2]), hint)}"
+    return f"{message}; {worded_hint(hint, vocabulary)}" if hint else message
+
+
+def worded_hint(hint: str, vocabulary: Vocabulary = in_python) -> str:
+    """Word the settings and actions of a hint in a vocabulary."""
+    return _TERM.sub(lambda term: vocabulary(term[1], term[2]), hint)
 
 
 class SfalError(Exception):

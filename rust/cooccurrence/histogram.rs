@@ -1,4 +1,4 @@
-//! The dense symmetric co-occurrence counts, as the published files hold them.
+//! The dense symmetric co-occurrence histogram, as the published files hold it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,15 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
-use crate::context::{Job, zeros};
+use crate::alloc::zeros;
+use crate::context::Context;
 use crate::cooccurrence::validate::{Bytes, Rules, as_bytes, copy_row, get};
 use crate::cooccurrence::{add_pairs, check_dense};
 use crate::error::{Error, Result};
-use crate::measures::check_windows;
+use crate::limits::check_windows;
 use crate::occurrences::Occurrences;
 
 #[derive(Clone)]
-enum Counts {
+enum Storage {
     Owned(Arc<Vec<u32>>),
     Borrowed(Arc<dyn Bytes>),
 }
@@ -24,8 +25,8 @@ enum Counts {
 pub struct Histogram {
     n_features: usize,
     n_windows: u64,
-    counts: Counts,
-    /// Whether the counts are known to be such as windows can have.
+    counts: Storage,
+    /// Whether the counts have been checked.
     checked: Arc<AtomicBool>,
 }
 
@@ -39,38 +40,39 @@ impl fmt::Debug for Histogram {
 }
 
 impl Histogram {
-    /// All counts 0.
+    /// Make a histogram of no windows.
     ///
     /// # Errors
-    /// [`Error::Argument`] for no feature, [`Error::Memory`] where 4 F² bytes exceed the limit.
-    pub fn new(n_features: usize, job: &Job) -> Result<Self> {
+    /// [`Error::Argument`] if there is no feature; [`Error::Memory`] if 4 F² bytes exceed the
+    /// limit.
+    pub fn new(n_features: usize, context: &Context) -> Result<Self> {
         Occurrences::new(n_features)?;
-        check_dense(n_features, 4, job)?;
+        check_dense(n_features, 4, context)?;
         Ok(Self {
             n_features,
             n_windows: 0,
-            counts: Counts::Owned(Arc::new(zeros(n_features * n_features))),
+            counts: Storage::Owned(Arc::new(zeros(n_features * n_features))),
             checked: Arc::new(AtomicBool::new(true)),
         })
     }
 
-    /// Counts that stand somewhere else; they are kept, not copied.
+    /// Take over existing counts; they are kept, not copied.
     ///
     /// # Errors
-    /// [`Error::Contradiction`] for counts that no `n_windows` windows can have.
+    /// [`Error::Contradiction`] for counts that `n_windows` windows cannot have.
     pub fn from_counts(
         counts: Arc<dyn Bytes>,
         n_features: usize,
         n_windows: u64,
-        job: &Job,
+        context: &Context,
     ) -> Result<Self> {
         let histogram = Self::from_counts_deferred(counts, n_features, n_windows)?;
-        histogram.check(job)?;
+        histogram.check(context)?;
         Ok(histogram)
     }
 
-    /// The same, but only the diagonal is looked at now. Whatever reads the other counts first
-    /// checks them: ranking all features does so tile by tile as it reads them anyway.
+    /// Take over existing counts, but check only the diagonal now. The first call that reads the
+    /// other counts checks them: ranking all features does so tile by tile as it reads them.
     ///
     /// # Errors
     /// [`Error::Contradiction`] for a feature that occurs in more windows than there are.
@@ -83,22 +85,22 @@ impl Histogram {
         check_windows(n_windows)?;
         Rules::new(counts.bytes(), n_features, n_windows)?;
         let checked = Arc::new(AtomicBool::new(false));
-        Ok(Self { n_features, n_windows, counts: Counts::Borrowed(counts), checked })
+        Ok(Self { n_features, n_windows, counts: Storage::Borrowed(counts), checked })
     }
 
-    /// Check the counts, where that has not been done.
+    /// Check the counts unless that has been done.
     ///
     /// # Errors
-    /// [`Error::Contradiction`] for counts that no windows can have; [`Error::Interrupted`].
-    pub fn check(&self, job: &Job) -> Result<()> {
+    /// [`Error::Contradiction`] for impossible counts; [`Error::Interrupted`].
+    pub fn check(&self, context: &Context) -> Result<()> {
         if let Some(rules) = self.unchecked()? {
-            job.run(|| rules.check_all(job))?;
-            self.passed();
+            context.run(|| rules.check_all(context))?;
+            self.mark_checked();
         }
         Ok(())
     }
 
-    /// What is still to be checked.
+    /// Return the rules if the counts have not been checked.
     pub(crate) fn unchecked(&self) -> Result<Option<Rules<'_>>> {
         if self.checked.load(Ordering::Acquire) {
             return Ok(None);
@@ -106,27 +108,27 @@ impl Histogram {
         Rules::new(self.bytes(), self.n_features, self.n_windows).map(Some)
     }
 
-    /// Note that every tile has been checked.
-    pub(crate) fn passed(&self) {
+    /// Record that every tile has been checked.
+    pub(crate) fn mark_checked(&self) {
         self.checked.store(true, Ordering::Release);
     }
 
-    /// Features there are.
+    /// Return the number of features.
     pub fn n_features(&self) -> usize {
         self.n_features
     }
 
-    /// Windows counted.
+    /// Return the number of windows counted.
     pub fn n_windows(&self) -> u64 {
         self.n_windows
     }
 
-    /// Windows in which each feature occurs: the diagonal.
+    /// Return the number of windows in which each feature occurs: the diagonal.
     pub fn counts(&self) -> Vec<u64> {
         (0..self.n_features).map(|i| u64::from(self.get(i, i))).collect()
     }
 
-    /// Windows in which both features occur.
+    /// Return the number of windows in which both features occur.
     pub fn get(&self, row: usize, column: usize) -> u32 {
         get(self.bytes(), self.n_features, row, column)
     }
@@ -136,15 +138,15 @@ impl Histogram {
         copy_row(self.bytes(), self.n_features, row, start, out);
     }
 
-    /// All counts, row-major, in a copy.
+    /// Copy all counts, row-major.
     ///
     /// # Errors
     /// [`Error::Memory`]; [`Error::Contradiction`] as [`Histogram::check`].
-    pub fn to_dense(&self, job: &Job) -> Result<Vec<u32>> {
-        check_dense(self.n_features, 4, job)?;
-        self.check(job)?;
+    pub fn to_dense(&self, context: &Context) -> Result<Vec<u32>> {
+        check_dense(self.n_features, 4, context)?;
+        self.check(context)?;
         let mut out = zeros(self.n_features * self.n_features);
-        job.run(|| {
+        context.run(|| {
             out.par_chunks_mut(self.n_features)
                 .enumerate()
                 .for_each(|(row, out)| self.copy_row(row, 0, out));
@@ -157,14 +159,15 @@ impl Histogram {
     ///
     /// # Errors
     /// [`Error::Mismatch`], [`Error::TooManyWindows`], [`Error::Memory`]; [`Error::Contradiction`]
-    /// as [`Histogram::check`]; nothing is added then.
-    pub fn update(&mut self, occurrences: &Occurrences, job: &Job) -> Result<()> {
-        let n_windows = self.joined(occurrences.n_features(), occurrences.n_windows() as u64)?;
+    /// as [`Histogram::check`]. After an error, nothing is added.
+    pub fn update(&mut self, occurrences: &Occurrences, context: &Context) -> Result<()> {
+        let n_windows =
+            self.total_windows(occurrences.n_features(), occurrences.n_windows() as u64)?;
         let n = self.n_features;
-        job.proceed()?;
-        let counts = self.owned(job)?;
-        // From here on not interruptible: a count half done would be no count.
-        job.run(|| add_pairs(counts, n, occurrences, &Job::default()))?;
+        context.proceed()?;
+        let counts = self.counts_mut(context)?;
+        // Not interruptible from here on: partly added windows would corrupt the counts.
+        context.run(|| add_pairs(counts, n, occurrences, &Context::default()))?;
         self.n_windows = n_windows;
         Ok(())
     }
@@ -173,13 +176,13 @@ impl Histogram {
     ///
     /// # Errors
     /// [`Error::Mismatch`], [`Error::TooManyWindows`], [`Error::Memory`]; [`Error::Contradiction`]
-    /// as [`Histogram::check`]; nothing is added then.
-    pub fn merge(&mut self, other: &Self, job: &Job) -> Result<()> {
-        let n_windows = self.joined(other.n_features, other.n_windows)?;
+    /// as [`Histogram::check`]. After an error, nothing is added.
+    pub fn merge(&mut self, other: &Self, context: &Context) -> Result<()> {
+        let n_windows = self.total_windows(other.n_features, other.n_windows)?;
         let n = self.n_features;
-        other.check(job)?;
-        let counts = self.owned(job)?;
-        job.run(|| {
+        other.check(context)?;
+        let counts = self.counts_mut(context)?;
+        context.run(|| {
             counts.par_chunks_mut(n).enumerate().for_each(|(row, sums)| {
                 for (column, sum) in sums.iter_mut().enumerate() {
                     *sum += other.get(row, column);
@@ -191,7 +194,7 @@ impl Histogram {
         Ok(())
     }
 
-    fn joined(&self, n_features: usize, n_windows: u64) -> Result<u64> {
+    fn total_windows(&self, n_features: usize, n_windows: u64) -> Result<u64> {
         if n_features != self.n_features {
             return Err(Error::Mismatch {
                 what: "the other's n_features",
@@ -205,26 +208,26 @@ impl Histogram {
         Ok(total)
     }
 
-    /// The counts for writing; those of somebody else, or shared, are copied first.
-    fn owned(&mut self, job: &Job) -> Result<&mut Vec<u32>> {
-        if let Counts::Borrowed(_) = self.counts {
-            self.counts = Counts::Owned(Arc::new(self.to_dense(job)?));
+    /// Return the counts for writing, after copying them if they are borrowed or shared.
+    fn counts_mut(&mut self, context: &Context) -> Result<&mut Vec<u32>> {
+        if let Storage::Borrowed(_) = self.counts {
+            self.counts = Storage::Owned(Arc::new(self.to_dense(context)?));
         }
         match &mut self.counts {
-            Counts::Owned(counts) => {
+            Storage::Owned(counts) => {
                 if Arc::get_mut(counts).is_none() {
-                    check_dense(self.n_features, 4, job)?;
+                    check_dense(self.n_features, 4, context)?;
                 }
                 Ok(Arc::make_mut(counts))
             }
-            Counts::Borrowed(_) => unreachable!("copied above"),
+            Storage::Borrowed(_) => unreachable!("copied above"),
         }
     }
 
     fn bytes(&self) -> &[u8] {
         match &self.counts {
-            Counts::Owned(counts) => as_bytes(counts),
-            Counts::Borrowed(counts) => counts.bytes(),
+            Storage::Owned(counts) => as_bytes(counts),
+            Storage::Borrowed(counts) => counts.bytes(),
         }
     }
 }

@@ -1,50 +1,64 @@
-//! Counting all pairs of features into an F × F array.
+//! Counting all pairs of features into an F × F array, by the dense or the sparse kernel.
 
 pub mod histogram;
 pub mod sparse;
+pub mod tile;
 pub mod validate;
 
 use rayon::prelude::*;
 
-use crate::context::Job;
-use crate::cooccurrence::sparse::{ByFeature, ByWindow, Counts};
+use crate::alloc::zeros;
+use crate::context::Context;
+use crate::cooccurrence::sparse::{ByFeature, ByWindow, PanelCounts};
+use crate::cooccurrence::tile::{count_tile, mirror};
 use crate::error::Result;
 use crate::occurrences::Occurrences;
-use crate::occurrences::bits::{count_tile, mirror};
 use crate::simd::Isa;
 
-/// Features a side of the tiles that counting walks: 400 KB of bits a block, read once
-/// into the L2 cache.
+/// Features per side of a tile: 400 KB of bits per block, read once into the L2 cache.
 const TILE: usize = 192;
 const FROM_BITS: &str =
-    "rank neighbours from the occurrences, which holds no F x F array, or raise memory_limit";
+    "rank neighbours from the occurrences, which needs no F x F array, or raise memory_limit";
 
-/// Refuse an F × F result of `item` bytes a number beyond the memory limit.
-pub(crate) fn check_dense(n_features: usize, item: u128, job: &Job) -> Result<()> {
-    let bytes = item * n_features as u128 * n_features as u128;
-    job.check_memory("an F x F array", bytes, FROM_BITS)
+impl Occurrences {
+    /// Count the windows in which both features of each pair occur: F × F, symmetric, row-major.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where the result exceeds the limit.
+    pub fn histogram(&self, context: &Context) -> Result<Vec<u32>> {
+        check_dense(self.n_features(), 4, context)?;
+        let mut counts = zeros(self.n_features() * self.n_features());
+        context.run(|| add_pairs(&mut counts, self.n_features(), self, context))?;
+        Ok(counts)
+    }
 }
 
-/// Add to `counts` the windows in which both features of each pair occur.
+/// Refuse an F × F result of `item` bytes per number if it exceeds the memory limit.
+pub(crate) fn check_dense(n_features: usize, item: u128, context: &Context) -> Result<()> {
+    let bytes = item * n_features as u128 * n_features as u128;
+    context.check_memory("an F x F array", bytes, FROM_BITS)
+}
+
+/// Add to `counts` the number of windows in which both features of each pair occur.
 pub(crate) fn add_pairs(
     counts: &mut [u32],
     n: usize,
     occurrences: &Occurrences,
-    job: &Job,
+    context: &Context,
 ) -> Result<()> {
     let margins = occurrences.counts();
     let pairs = n as f64 * n as f64 / 2.0;
-    if sparse::pays(&margins, &margins, pairs, occurrences.n_windows()) {
-        sparse::check_memory(&margins, occurrences.n_windows(), job)?;
-        return add_pairs_sparse(counts, n, occurrences, job);
+    if sparse::is_faster(&margins, &margins, pairs, occurrences.n_windows()) {
+        sparse::check_memory(&margins, occurrences.n_windows(), context)?;
+        return add_pairs_sparse(counts, n, occurrences, context);
     }
     let isa = Isa::active();
-    let cells = Cells { first: counts.as_mut_ptr(), n };
-    let span = |strip: usize| strip * TILE..((strip + 1) * TILE).min(n);
-    let n_strips = n.div_ceil(TILE);
-    let tiles: Vec<_> = (0..n_strips).flat_map(|a| (a..n_strips).map(move |b| (a, b))).collect();
+    let matrix = SharedMatrix { first: counts.as_mut_ptr(), n };
+    let span = |band: usize| band * TILE..((band + 1) * TILE).min(n);
+    let n_bands = n.div_ceil(TILE);
+    let tiles: Vec<_> = (0..n_bands).flat_map(|a| (a..n_bands).map(move |b| (a, b))).collect();
     tiles.into_par_iter().try_for_each_init(Vec::new, |tile, (a, b)| {
-        job.proceed()?;
+        context.proceed()?;
         let (rows, cols) = (span(a), span(b));
         tile.clear();
         tile.resize(TILE * TILE, 0);
@@ -55,14 +69,14 @@ pub(crate) fn add_pairs(
             mirror(tile, rows.len(), TILE);
         }
         for (i, tile) in tile.chunks(TILE).take(rows.len()).enumerate() {
-            // SAFETY: rows and columns are below n, and each pair of strips has one thread.
-            unsafe { cells.add_row(rows.start + i, cols.start, &tile[..cols.len()]) };
+            // SAFETY: rows and columns are below n, and one thread handles each pair of bands.
+            unsafe { matrix.add_row(rows.start + i, cols.start, &tile[..cols.len()]) };
         }
         if a != b {
             for j in 0..cols.len() {
                 let column: [u32; TILE] = std::array::from_fn(|i| tile[i * TILE + j]);
-                // SAFETY: as above; this is the same pair of strips seen from the other side.
-                unsafe { cells.add_row(cols.start + j, rows.start, &column[..rows.len()]) };
+                // SAFETY: as above; this is the mirror image of the same tile.
+                unsafe { matrix.add_row(cols.start + j, rows.start, &column[..rows.len()]) };
             }
         }
         Ok(())
@@ -73,31 +87,31 @@ fn add_pairs_sparse(
     counts: &mut [u32],
     n: usize,
     occurrences: &Occurrences,
-    job: &Job,
+    context: &Context,
 ) -> Result<()> {
     let by_feature = ByFeature::new(occurrences);
     let by_window = ByWindow::new(&by_feature, occurrences.n_windows());
-    counts.par_chunks_mut(n).enumerate().try_for_each_init(Counts::new, |scratch, (i, row)| {
-        job.proceed()?;
+    counts.par_chunks_mut(n).enumerate().try_for_each_init(PanelCounts::new, |scratch, (i, row)| {
+        context.proceed()?;
         by_window.count(by_feature.windows(i), scratch, row);
         Ok(())
     })
 }
 
-/// A square matrix that several threads write to, each its own tiles.
-struct Cells {
+/// A square matrix that several threads write to, each to its own tiles.
+struct SharedMatrix {
     first: *mut u32,
     n: usize,
 }
 
-// SAFETY: a cell is only reached through `add_row`, whose callers keep to cells of their own.
-unsafe impl Sync for Cells {}
+// SAFETY: cells are only reached through `add_row`, whose callers keep to their own cells.
+unsafe impl Sync for SharedMatrix {}
 
-impl Cells {
+impl SharedMatrix {
     /// Add `counts` to the cells from `column` on.
     ///
     /// # Safety
-    /// The cells must lie in the matrix, and no other thread may use them meanwhile.
+    /// The cells must lie in the matrix, and no other thread may use them during the call.
     unsafe fn add_row(&self, row: usize, column: usize, counts: &[u32]) {
         // SAFETY: promised by the caller.
         let cells = unsafe {

@@ -1,35 +1,36 @@
-//! Counting pairs where occurrences are rare: an increment for each, instead of all the bits.
+//! Counting pairs where occurrences are sparse: one increment per shared window.
 //!
-//! Row i of the counts is the sum of the windows in which i occurs, each a list of features.
-//! The lists are cut into panels of [`PANEL`] features, whose 16-bit counts fit the L2 cache.
+//! Row i of the counts is the sum over the windows in which i occurs, each a list of features. The
+//! lists are cut into panels of [`PANEL`] features, whose 16-bit counts fit the L2 cache.
 //!
 //! Rejected: panels whose counts fit the L1 cache, 16,384 features or fewer. Their lists are
-//! shorter, and finding the next one costs more than the counts that are farther away.
+//! shorter, and finding the next list costs more than reaching the more distant counts.
 //!
-//! Floor: an increment a cycle at best, `sum over windows of k²` of them, k features a window;
-//! against three operations on 512 windows a pair for the dense kernel. So the two meet where
-//! about one feature in thirty occurs.
+//! Floor: one increment per cycle at best, the sum over windows of k² of them for k features in a
+//! window; the dense kernel takes three operations per pair and 512 windows. So the two are equally
+//! fast where about one feature in thirty occurs.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::context::Job;
+use crate::context::Context;
 use crate::error::Result;
 use crate::occurrences::Occurrences;
-use crate::occurrences::bits::{BLOCK_WINDOWS, for_each_one};
+use crate::occurrences::bits::BLOCK_WINDOWS;
+use crate::simd::line::for_each_window;
 use crate::simd::{Isa, prefetch};
 
-/// Features a panel: as many as 16 bits can tell apart.
+/// Features in a panel: as many as 16 bits can index.
 const PANEL: usize = 1 << 16;
-/// Windows by which the features of one are fetched before they are counted.
-const AHEAD: usize = 4;
-/// Features a cache line.
+/// Number of windows by which the prefetch of a list precedes its counting.
+const PREFETCH_DISTANCE: usize = 4;
+/// 16-bit features in a cache line.
 const LINE: usize = 32;
-/// Windows after which a 16-bit count might overflow.
+/// Largest number of windows that a 16-bit count can hold.
 pub(crate) const RUN: usize = u16::MAX as usize;
 
-/// For each feature its windows.
+/// The windows of each feature.
 #[derive(Debug)]
 pub(crate) struct ByFeature {
     windows: Vec<Vec<u32>>,
@@ -46,17 +47,17 @@ impl ByFeature {
     }
 }
 
-/// The windows of one feature.
+/// List the windows in which a feature occurs.
 pub(crate) fn windows(occurrences: &Occurrences, feature: usize) -> Vec<u32> {
     let mut windows = Vec::new();
     for (b, block) in occurrences.blocks().iter().enumerate() {
         let used = &block.row(feature)[..block.n_lines()];
-        for_each_one(used, |w| windows.push((b * BLOCK_WINDOWS + w) as u32));
+        for_each_window(used, |w| windows.push((b * BLOCK_WINDOWS + w) as u32));
     }
     windows
 }
 
-/// For each window its features, panel by panel.
+/// The features of each window, panel by panel.
 #[derive(Debug)]
 pub(crate) struct ByWindow {
     panels: Vec<Panel>,
@@ -76,13 +77,13 @@ impl ByWindow {
         Self { panels: panels.map(|features| Panel::new(features, n_windows)).collect() }
     }
 
-    /// The panels, with the first feature of each.
+    /// Iterate over the panels and the first feature of each.
     pub(crate) fn panels(&self) -> impl Iterator<Item = (usize, &Panel)> {
         self.panels.iter().enumerate().map(|(p, panel)| (p * PANEL, panel))
     }
 
-    /// Add to `out`, one count a feature, the windows among `windows` in which it occurs.
-    pub(crate) fn count(&self, windows: &[u32], counts: &mut Counts, out: &mut [u32]) {
+    /// Add to `out`, for each feature, how many of `windows` it occurs in.
+    pub(crate) fn count(&self, windows: &[u32], counts: &mut PanelCounts, out: &mut [u32]) {
         for (panel, out) in self.panels.iter().zip(out.chunks_mut(PANEL)) {
             for run in windows.chunks(RUN) {
                 for (out, &count) in out.iter_mut().zip(panel.tally(run, counts)) {
@@ -94,7 +95,7 @@ impl ByWindow {
 }
 
 impl Panel {
-    /// Of up to [`PANEL`] features, given the windows of each.
+    /// Index up to [`PANEL`] features, given the windows of each.
     pub(crate) fn new(features: &[impl AsRef<[u32]>], n_windows: usize) -> Self {
         let mut bounds = vec![0; n_windows + 1];
         for &window in features.iter().flat_map(AsRef::as_ref) {
@@ -114,13 +115,13 @@ impl Panel {
         Self { n_features: features.len(), bounds, features: members }
     }
 
-    /// Of each feature the windows among `windows` in which it occurs; at most [`RUN`] are given.
-    pub(crate) fn tally<'a>(&self, windows: &[u32], counts: &'a mut Counts) -> &'a [u16] {
+    /// Count for each feature how many of `windows`, at most [`RUN`], it occurs in.
+    pub(crate) fn tally<'a>(&self, windows: &[u32], counts: &'a mut PanelCounts) -> &'a [u16] {
         let counts = &mut counts.0;
         counts[..self.n_features].fill(0);
         for (i, &window) in windows.iter().enumerate() {
-            // The lists of a row's windows lie anywhere; each would be waited for.
-            if let Some(&later) = windows.get(i + AHEAD) {
+            // The lists of a row's windows are scattered in memory: each would be a cache miss.
+            if let Some(&later) = windows.get(i + PREFETCH_DISTANCE) {
                 for at in self.list(later).step_by(LINE) {
                     prefetch(&self.features, at);
                 }
@@ -133,7 +134,7 @@ impl Panel {
         &counts[..self.n_features]
     }
 
-    /// Where the features of a window stand.
+    /// Return the range of the features of a window.
     #[inline]
     fn list(&self, window: u32) -> Range<usize> {
         let bounds = &self.bounds[window as usize..][..2];
@@ -141,38 +142,38 @@ impl Panel {
     }
 }
 
-/// Room for the counts of a panel.
-pub(crate) struct Counts(Box<[u16; PANEL]>);
+/// A buffer for the counts of a panel.
+pub(crate) struct PanelCounts(Box<[u16; PANEL]>);
 
-impl Counts {
+impl PanelCounts {
     pub(crate) fn new() -> Self {
-        Self(vec![0; PANEL].try_into().expect("as many as a panel has"))
+        Self(vec![0; PANEL].try_into().expect("the length of a panel"))
     }
 }
 
-/// Refuse lists beyond the memory limit: those of features that occur `counts` times.
-pub(crate) fn check_memory(counts: &[u64], n_windows: usize, job: &Job) -> Result<()> {
+/// Refuse lists that exceed the memory limit, for features that occur `counts` times.
+pub(crate) fn check_memory(counts: &[u64], n_windows: usize, context: &Context) -> Result<()> {
     let occurrences = counts.iter().map(|&c| u128::from(c)).sum::<u128>();
-    // A sample of features may be a panel of its own.
+    // A sample of the features may add one panel.
     let bounds = size_of::<usize>() * (n_windows + 1) * (counts.len().div_ceil(PANEL) + 1);
-    let screen = 2 * size_of::<f32>() * counts.len();
+    let bounds_of_features = 2 * size_of::<f32>() * counts.len();
     let lists = occurrences * (size_of::<u32>() + size_of::<u16>()) as u128;
-    let bytes = lists + (bounds + screen) as u128;
-    job.check_memory("the windows of each feature", bytes, "count fewer windows at a time")
+    let bytes = lists + (bounds + bounds_of_features) as u128;
+    context.check_memory("the windows of each feature", bytes, "count fewer windows at a time")
 }
 
-/// Whether counting by increments beats the dense kernel for these rows and columns, given how
-/// often their features occur. `pairs` is the number that the dense kernel would count.
-pub(crate) fn pays(rows: &[u64], cols: &[u64], pairs: f64, n_windows: usize) -> bool {
+/// Tell whether increments are faster than the dense kernel, given how often the features of the
+/// rows and of the columns occur. `pairs` is the number of pairs that the dense kernel would count.
+pub(crate) fn is_faster(rows: &[u64], cols: &[u64], pairs: f64, n_windows: usize) -> bool {
     let occurrences = |counts: &[u64]| counts.iter().sum::<u64>() as f64;
     let n = n_windows.max(1) as f64;
     let increments = occurrences(rows) * (occurrences(cols) / n);
-    // Measured: ns an increment, and bits a ns, on one machine; the optimum is flat.
-    let bits_a_ns = match Isa::active().name() {
+    // Measured on one machine: ns per increment, and bits per ns. The optimum is flat.
+    let bits_per_ns = match Isa::active().name() {
         "avx512" => 1000.0,
         "avx2" => 370.0,
         _ => 100.0,
     };
     let touched = (rows.len() * cols.len()) as f64 * 0.2;
-    0.7 * increments + touched < pairs * n.max(512.0) / bits_a_ns
+    0.7 * increments + touched < pairs * n.max(512.0) / bits_per_ns
 }

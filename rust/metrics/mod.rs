@@ -1,3 +1,3 @@
-//! Metrics that compare a feature's two ranked lists.
+//! Metrics that compare the two ranked lists of a feature.
 
 pub mod ndcg;

@@ -1,10 +1,10 @@
-//! How well one ranking predicts another: NDCG with exponential gains.
+//! NDCG with exponential gains: how well one ranking predicts another.
 
 use std::collections::HashMap;
 
 use rayon::prelude::*;
 
-use crate::context::Job;
+use crate::context::Context;
 use crate::error::{Error, Result};
 
 /// Gains and discounts by rank.
@@ -15,7 +15,7 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// Gains `base^(top_n - r) - 1` and discounts `1 / log2(r + 2)` of the first `width` ranks.
+    /// Compute gains `base^(top_n - r) - 1` and discounts `1 / log2(r + 2)` for `width` ranks.
     ///
     /// # Errors
     /// [`Error::Argument`] unless `base` exceeds 1 and all gains are finite, or for `top_n` 0.
@@ -56,9 +56,10 @@ fn check_scale(top_n: usize, base: f64) -> Result<()> {
     Ok(())
 }
 
-/// Expected NDCG of a uniformly random order of `n_candidates`.
+/// Compute the expected NDCG of a uniformly random order of `n_candidates`.
 ///
-/// The mean gain of a candidate times the sum of discounts, over the ideal. NaN for no candidate.
+/// It is the mean gain of a candidate times the sum of discounts, divided by the ideal DCG; NaN
+/// without candidates.
 ///
 /// # Errors
 /// As [`Scale::new`].
@@ -74,10 +75,10 @@ pub fn chance(n_candidates: u32, top_n: usize, base: f64) -> Result<f64> {
     Ok(gains / f64::from(n_candidates) * discounts / ideal)
 }
 
-/// NDCG of each row of `functional`, with the gains that its row of `semantic` gives.
+/// Compute the NDCG of each row of `functional`, with gains from the same row of `semantic`.
 ///
-/// Both hold ranked features, `functional.len() / n_rows` and `semantic.len() / n_rows` a row, and
-/// are cut to `top_n`. A feature that `semantic` names twice has the gain of its first rank.
+/// Both hold ranked features, `functional.len() / n_rows` and `semantic.len() / n_rows` per row, and
+/// are cut to `top_n`. A feature that appears twice in `semantic` has the gain of its first rank.
 ///
 /// # Errors
 /// As [`Scale::new`]; [`Error::Memory`]; [`Error::Interrupted`].
@@ -87,25 +88,25 @@ pub fn ranked(
     n_rows: usize,
     top_n: usize,
     base: f64,
-    job: &Job,
+    context: &Context,
 ) -> Result<Vec<f64>> {
     if n_rows == 0 {
         Scale::new(top_n, base, 0)?;
         return Ok(Vec::new());
     }
-    job.check_memory("the scores", 8 * n_rows as u128, "score fewer rows at a time")?;
+    context.check_memory("the scores", 8 * n_rows as u128, "score fewer rows at a time")?;
     let (width_f, width_s) = (functional.len() / n_rows, semantic.len() / n_rows);
     let scale = Scale::new(top_n, base, width_f.max(width_s))?;
-    let row_of = |lists, width, row| list(lists, width, row, top_n);
+    let row_of = |lists, width, row| ranked_row(lists, width, row, top_n);
     let ideal = scale.ideal(width_s.min(top_n));
-    job.run(|| {
-        let most = semantic.par_iter().max().map_or(0, |&feature| feature as usize);
+    context.run(|| {
+        let largest = semantic.par_iter().max().map_or(0, |&feature| feature as usize);
         (0..n_rows)
             .into_par_iter()
             .map_init(
-                || Gains::new(most),
+                || Gains::new(largest),
                 |gain_of, row| {
-                    job.proceed()?;
+                    context.proceed()?;
                     let semantic = row_of(semantic, width_s, row);
                     gain_of.set(semantic, &scale.gains);
                     let dcg: f64 = row_of(functional, width_f, row)
@@ -121,27 +122,27 @@ pub fn ranked(
     })
 }
 
-/// The gain of each feature for one row.
+/// The gain of each feature in one row.
 enum Gains {
-    /// By index; 0 for all that the row does not name.
+    /// By index; 0 for features that are not in the row.
     Table(Vec<f64>),
-    /// Where indices are too large for a table.
+    /// For indices too large for a table.
     Map(HashMap<u32, f64>),
 }
 
 impl Gains {
-    /// 32 MiB a thread.
+    /// Features in the largest table: 32 MiB per thread.
     const LARGEST_TABLE: usize = 1 << 22;
 
-    fn new(most: usize) -> Self {
-        if most < Self::LARGEST_TABLE {
-            Self::Table(vec![0.0; most + 1])
+    fn new(largest: usize) -> Self {
+        if largest < Self::LARGEST_TABLE {
+            Self::Table(vec![0.0; largest + 1])
         } else {
             Self::Map(HashMap::new())
         }
     }
 
-    /// Last rank first, so that of two ranks the better one stays.
+    /// Set the gains from the last rank to the first, so that the better of two ranks remains.
     fn set(&mut self, features: &[u32], gains: &[f64]) {
         for (&feature, &gain) in features.iter().zip(gains).rev() {
             match self {
@@ -167,6 +168,6 @@ impl Gains {
     }
 }
 
-fn list(lists: &[u32], width: usize, row: usize, top_n: usize) -> &[u32] {
+fn ranked_row(lists: &[u32], width: usize, row: usize, top_n: usize) -> &[u32] {
     &lists[row * width..][..width.min(top_n)]
 }

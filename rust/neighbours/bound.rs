@@ -1,47 +1,51 @@
-//! Which features may reach a bound: a look in single precision before the exact measure.
+//! A cheap bound on phi in single precision, which rejects most pairs before the exact measure.
 //!
-//! phi of i and j is at least b where `n·both ≥ cᵢ·cⱼ + b·√sᵢ·√sⱼ`, that is where `both` lies on or
-//! above a line through j's count and root. So a pair takes a multiplication and an addition, on
-//! eight bytes of its margins, in place of a root and a division on sixteen.
+//! phi of i and j is at least t where `n·both ≥ cᵢ·cⱼ + t·√sᵢ·√sⱼ`; c is a count, s = c (n - c).
+//! For a given i, `both` must reach a linear function of j's count and root. So a pair costs two
+//! multiplications and an addition on eight bytes of its margins, instead of a root and a division
+//! on sixteen bytes.
 
 use crate::measures::Margins;
+use crate::simd::threshold::CHUNK;
 use crate::simd::{Isa, per_isa};
 
-/// Features a mask covers.
-pub(crate) const CHUNK: usize = 64;
-/// Share by which the line is lowered: more than single precision can err, in six operations.
+/// Share by which the bound is lowered: more than the rounding error of six operations in single
+/// precision.
 const SLACK: f64 = 1.0 / (1 << 18) as f64;
 
-/// Counts and roots of features.
-pub(crate) struct Screen {
+/// Counts and roots of the features that may be neighbours.
+pub(crate) struct PhiBound {
     counts: Vec<f32>,
     roots: Vec<f32>,
     n_windows: f64,
 }
 
-impl Screen {
+impl PhiBound {
     pub(crate) fn new(margins: &Margins, n_windows: u64) -> Self {
-        // A feature in no window or in all has phi 0 with any: no bound above 0 lets it pass.
-        let root = |spread: f64| if spread > 0.0 { spread.sqrt() as f32 } else { f32::MAX };
+        // A feature that occurs in no window, or in all, has phi 0 with every other: it passes no
+        // threshold above 0.
+        let root = |variance: f64| if variance > 0.0 { variance.sqrt() as f32 } else { f32::MAX };
         let (counts, roots) =
-            margins.iter().map(|(count, spread)| (count as f32, root(spread))).unzip();
+            margins.iter().map(|(count, variance)| (count as f32, root(variance))).unzip();
         Self { counts, roots, n_windows: n_windows as f64 }
     }
 
-    /// Which features from `first` on may have a phi of at least `bound` with a feature, given its
-    /// count and spread, and how often they occur with it: a bit each, [`CHUNK`] a mask. None that
-    /// has is left out.
+    /// Mark the features from `first` on whose phi with a given feature may be at least `threshold`.
+    ///
+    /// The feature is given by its count and variance; `both` counts the windows that each of the
+    /// others shares with it. Each mask holds one bit for each of [`CHUNK`] features. Every feature
+    /// that reaches the threshold is marked, and some that do not.
     pub(crate) fn may_reach(
         &self,
         isa: Isa,
-        (count, spread): (u64, f64),
-        bound: f64,
+        (count, variance): (u64, f64),
+        threshold: f64,
         first: usize,
         both: &[u16],
         masks: &mut Vec<u64>,
     ) {
         let slope = count as f64 / self.n_windows * (1.0 - SLACK);
-        let rise = bound * spread.sqrt() / self.n_windows;
+        let rise = threshold * variance.sqrt() / self.n_windows;
         let line = (slope as f32, (rise - rise.abs() * SLACK) as f32);
         let some = first..first + both.len();
         masks.clear();
@@ -51,8 +55,8 @@ impl Screen {
 }
 
 per_isa! {
-    /// Bit k of mask m: whether `both[64 m + k]` is at least the line's slope times the count and
-    /// its rise times the root.
+    /// Set bit k of mask m where `both[64 m + k]` is at least `line.0` times the count plus
+    /// `line.1` times the root.
     pub fn on_or_above(
         both: &[u16],
         counts: &[f32],
@@ -96,15 +100,15 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// The bound is the phi of one of the features, so that some lie right on the line.
+        /// The threshold is the phi of one of the features, so that some pairs reach it exactly.
         #[test]
-        fn no_feature_that_reaches_the_bound_is_left_out(
+        fn every_feature_that_reaches_the_threshold_is_marked(
             n_windows in prop_oneof![1..300_u64, 60_000..100_000_u64, Just(u64::from(u32::MAX))],
             shares in prop::collection::vec((0.0..=1.0_f64, 0.0..=1.0_f64), 2..200),
             which in any::<prop::sample::Index>(),
-            rare in any::<bool>(),
+            is_sparse in any::<bool>(),
         ) {
-            let most = if rare { n_windows.min(500) } else { n_windows.min(60_000) };
+            let most = if is_sparse { n_windows.min(500) } else { n_windows.min(60_000) };
             let part = |share: f64, of: u64| (share * of as f64).round() as u64;
             let counts = shares.iter().map(|&(share, _)| part(share, most));
             let margins = Margins::new(counts, n_windows);
@@ -114,14 +118,14 @@ mod tests {
                 (least + part(share, row.0.min(count) - least)) as u16
             }).collect();
             let phi = |j: usize| Measure::Phi.pair(n_windows, row, margins.of(j), both[j].into());
-            let bound = phi(which.index(shares.len()));
-            let screen = Screen::new(&margins, n_windows);
+            let threshold = phi(which.index(shares.len()));
+            let bound = PhiBound::new(&margins, n_windows);
             for isa in Isa::available() {
                 let mut masks = vec![u64::MAX];
-                screen.may_reach(isa, row, bound, 0, &both, &mut masks);
+                bound.may_reach(isa, row, threshold, 0, &both, &mut masks);
                 for j in 0..shares.len() {
                     let passes = masks[j / CHUNK] >> (j % CHUNK) & 1 == 1;
-                    prop_assert!(passes || phi(j) < bound, "{} {j}", isa.name());
+                    prop_assert!(passes || phi(j) < threshold, "{} {j}", isa.name());
                 }
                 let tail = masks.last().unwrap() >> ((shares.len() - 1) % CHUNK) >> 1;
                 prop_assert_eq!(tail, 0, "{}", isa.name());
@@ -130,13 +134,13 @@ mod tests {
     }
 
     #[test]
-    fn most_of_the_others_are_left_out() {
+    fn most_of_the_other_features_are_rejected() {
         let margins = Margins::new((0..640).map(|j| 100 + j % 7), 10_000);
         let both: Vec<u16> = (0..640).map(|j| (j % 64) as u16).collect();
-        let bound = Measure::Phi.pair(10_000, margins.of(0), margins.of(0), 50);
+        let threshold = Measure::Phi.pair(10_000, margins.of(0), margins.of(0), 50);
         let mut masks = Vec::new();
-        let screen = Screen::new(&margins, 10_000);
-        screen.may_reach(Isa::active(), margins.of(0), bound, 0, &both, &mut masks);
+        let bound = PhiBound::new(&margins, 10_000);
+        bound.may_reach(Isa::active(), margins.of(0), threshold, 0, &both, &mut masks);
         let passing = masks.iter().map(|mask| mask.count_ones()).sum::<u32>();
         assert!((100..200).contains(&passing), "{passing}");
     }

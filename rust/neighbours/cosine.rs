@@ -1,18 +1,18 @@
-//! Cosines of embeddings, a tile at a time.
+//! Cosines of embeddings, one tile at a time.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::context::zeros;
+use crate::alloc::zeros;
 use crate::error::Result;
 use crate::neighbours::topk::Single;
 use crate::neighbours::traversal::Tiles;
 use crate::simd::Isa;
 use crate::simd::gemm::{COLS, DEPTH, ROWS, multiply};
 
-/// Unit vectors, ready to be multiplied: `WIDTH` of them side by side, one component after the
-/// other, the last group filled up with zeros.
+/// Unit vectors, packed for multiplication: groups of `WIDTH` vectors, interleaved by component;
+/// zeros fill up the last group.
 struct Packed<const WIDTH: usize> {
     vectors: Vec<f32>,
     dim: usize,
@@ -37,39 +37,39 @@ impl<const WIDTH: usize> Packed<WIDTH> {
         Self { vectors: packed, dim }
     }
 
-    /// Components `depth` of the group that begins at vector `first`.
+    /// Return the components `depth` of the group that begins at vector `first`.
     fn group(&self, first: usize, depth: Range<usize>) -> &[f32] {
         let group = &self.vectors[first * self.dim..][..WIDTH * self.dim];
         &group[depth.start * WIDTH..depth.end * WIDTH]
     }
 }
 
-/// Euclidean length in double precision; 1 for the zero vector, which so stays as it is.
+/// Return the Euclidean length in double precision; 1 for the zero vector, so that it stays zero.
 fn norm(vector: &[f32]) -> f64 {
     let square: f64 = vector.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
     if square > 0.0 { square.sqrt() } else { 1.0 }
 }
 
-/// Cosines of chosen rows with chosen columns.
+/// Cosines of the rows with the columns.
 pub(crate) struct Cosines {
     rows: Packed<ROWS>,
     cols: Packed<COLS>,
 }
 
 impl Cosines {
-    /// Bytes that [`Cosines::new`] allocates.
+    /// Return the bytes that [`Cosines::new`] allocates.
     pub(crate) fn bytes(dim: usize, n_rows: usize, n_cols: usize) -> u128 {
         4 * dim as u128 * (n_rows + n_cols + ROWS + COLS) as u128
     }
 
-    /// Of the vectors in `vectors`, row-major, that the indices choose.
+    /// Pack the vectors that `rows` and `cols` name; `vectors` is row-major.
     pub(crate) fn new(vectors: &[f32], dim: usize, rows: &[u32], cols: &[u32]) -> Self {
         Self { rows: Packed::new(vectors, dim, rows), cols: Packed::new(vectors, dim, cols) }
     }
 }
 
 impl Tiles<Single> for Cosines {
-    /// A tile's step is 192 KiB of rows and of columns, beside 147 KiB of products.
+    /// A step of a tile reads 192 KiB of rows and of columns, and holds 147 KiB of products.
     const SIDE: usize = 192;
     const ROW_STEP: usize = ROWS;
 

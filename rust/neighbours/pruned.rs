@@ -1,117 +1,129 @@
-//! Neighbours by occurrence where occurrences are rare: few pairs are looked at closely.
+//! Neighbours by occurrence for sparse occurrences, where a cheap bound rejects most pairs.
 //!
-//! A row's counts come from increments, a panel of features at a time. A sample of features says
-//! which phi the best most likely reach, so that nearly all pairs are done with after a glance.
+//! The counts of a row come from increments, one panel of features at a time. A sample of features
+//! estimates the phi that the row's neighbours reach; only pairs whose bound reaches that threshold
+//! get an exact phi. A list that turns out incomplete is computed again without a threshold.
 //!
-//! Floor: an increment for each window that two features share, and of each pair ten bytes that
-//! are read from the cache, as some rows pass a panel one after the other.
+//! Floor: one increment for each window that two features share, and ten bytes per pair read from
+//! the cache, since [`HEIGHT`] rows scan the same panel in turn.
 //!
-//! Rejected: the counts and the phi of a whole row before any selection, 40 bytes a pair through
-//! memory and a root and a division each: twice as long for 131,072 features, five times as long for
-//! 1,048,576.
+//! Rejected: computing the counts and the phi of a whole row before selecting. That moves 40 bytes
+//! per pair through memory and takes a root and a division per pair: twice the time for 131,072
+//! features, five times for 1,048,576.
 
 use rayon::prelude::*;
 
-use crate::context::Job;
-use crate::cooccurrence::sparse::{self, ByFeature, ByWindow, Counts, Panel, RUN};
+use crate::context::Context;
+use crate::cooccurrence::sparse::{self, ByFeature, ByWindow, Panel, PanelCounts, RUN};
 use crate::error::Result;
-use crate::neighbours::bound::{CHUNK, Screen};
-use crate::neighbours::row_lists::{Neighbours, each_bit, write_list};
+use crate::neighbours::bound::PhiBound;
+use crate::neighbours::row_lists::{Neighbours, write_list};
 use crate::neighbours::tiles::BitTiles;
-use crate::neighbours::topk::{Double, Entry, TopN, best_of_row, rank_in_sample, room_for};
-use crate::neighbours::traversal::Among;
+use crate::neighbours::topk::{Double, Entry, TopN, best_of_row, capacity_for, rank_in_sample};
+use crate::neighbours::traversal::Query;
 use crate::simd::Isa;
+use crate::simd::line::for_each_bit;
+use crate::simd::threshold::CHUNK;
 
-/// Rows that pass a panel one after the other.
+/// Rows that scan a panel in turn.
 const HEIGHT: usize = 16;
-/// Features of the sample.
+/// Features in the sample.
 const SAMPLE: usize = 1024;
 
-/// Lists of the features `rows` among `candidates`.
-pub(crate) fn neighbours(tiles: &BitTiles<'_>, among: Among<'_>, job: &Job) -> Result<Neighbours> {
+/// Rank the neighbours of the rows asked for.
+pub(crate) fn neighbours(
+    tiles: &BitTiles<'_>,
+    query: Query<'_>,
+    context: &Context,
+) -> Result<Neighbours> {
     let by_feature = ByFeature::new(tiles.cols);
     let by_window = ByWindow::new(&by_feature, tiles.n_windows as usize);
-    let sample = Sample::new(&by_feature, tiles, among.width);
-    let walk = Walk { tiles, among, by_window, sample, isa: Isa::active() };
-    let n_rows = among.rows.len();
-    let mut found = Neighbours::zeros(n_rows, among.width);
+    let sample = Sample::new(&by_feature, tiles, query.width);
+    let ranking = Ranking { tiles, query, by_window, sample, isa: Isa::active() };
+    let n_rows = query.rows.len();
+    let mut found = Neighbours::zeros(n_rows, query.width);
     if found.indices.is_empty() {
         return Ok(found);
     }
-    // Few rows still keep all threads busy.
+    // Few rows are split so that all threads are busy.
     let height = n_rows.div_ceil(rayon::current_num_threads()).min(HEIGHT);
-    found.strips(height).enumerate().try_for_each_init(
-        || Scratch::new(among),
+    found.row_chunks(height).enumerate().try_for_each_init(
+        || Scratch::new(query),
         |scratch, (s, (indices, values))| {
-            let lists = indices.chunks_mut(among.width).zip(values.chunks_mut(among.width));
-            walk.rows(s * height, lists.collect(), scratch, job)
+            let lists = indices.chunks_mut(query.width).zip(values.chunks_mut(query.width));
+            ranking.rows(s * height, lists.collect(), scratch, context)
         },
     )?;
     Ok(found)
 }
 
-/// What a thread uses again for the next rows.
+/// Buffers that a thread reuses for its next rows.
 struct Scratch {
-    counts: Counts,
+    counts: PanelCounts,
     masks: Vec<u64>,
-    room: Vec<Double>,
+    buffer: Vec<Double>,
     best: Vec<Double>,
     both: Vec<u32>,
     values: Vec<f64>,
 }
 
 impl Scratch {
-    fn new(among: Among<'_>) -> Self {
-        let room = vec![Double::FILLER; HEIGHT * room_for(among.width)];
+    fn new(query: Query<'_>) -> Self {
+        let buffer = vec![Double::FILLER; HEIGHT * capacity_for(query.width)];
         let (masks, best, both, values) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { counts: Counts::new(), masks, room, best, both, values }
+        Self { counts: PanelCounts::new(), masks, buffer, best, both, values }
     }
 }
 
-/// A list to be written: indices and values.
+/// Where a list is written: indices and values.
 type List<'a> = (&'a mut [u32], &'a mut [f32]);
 
-struct Row {
+/// A row whose neighbours are wanted.
+struct RowToRank {
+    /// Position among the rows asked for.
     number: usize,
-    /// Count and spread.
+    /// Count and variance.
     margins: (u64, f64),
     /// Position of its own feature among the candidates.
     own: Option<usize>,
+    /// Windows in which it occurs.
     windows: Vec<u32>,
 }
 
-struct Walk<'a> {
+/// What all threads share.
+struct Ranking<'a> {
     tiles: &'a BitTiles<'a>,
-    among: Among<'a>,
+    query: Query<'a>,
     by_window: ByWindow,
     sample: Option<Sample>,
     isa: Isa,
 }
 
-impl Walk<'_> {
-    /// The lists of the rows from `first` on.
+impl Ranking<'_> {
+    /// Write the lists of the rows from `first` on.
     fn rows(
         &self,
         first: usize,
         lists: Vec<List<'_>>,
         scratch: &mut Scratch,
-        job: &Job,
+        context: &Context,
     ) -> Result<()> {
-        let Scratch { counts, masks, room, best, .. } = scratch;
+        let Scratch { counts, masks, buffer, best, .. } = scratch;
         let rows: Vec<_> = (first..first + lists.len()).map(|row| self.row(row)).collect();
-        let mut rooms = room.chunks_mut(room_for(self.among.width));
-        let mut start = |row: &Row| {
+        let mut buffers = buffer.chunks_mut(capacity_for(self.query.width));
+        let mut start = |row: &RowToRank| {
             let few = !row.windows.is_empty() && row.windows.len() <= RUN;
-            let bound = self.sample.as_ref().filter(|_| few)?.bound(self.tiles, row, counts, best);
-            Some(TopN::reaching(self.among.width, bound, rooms.next()?))
+            let threshold =
+                self.sample.as_ref().filter(|_| few)?.threshold(self.tiles, row, counts, best);
+            Some(TopN::with_bound(self.query.width, threshold, buffers.next()?))
         };
         let mut tops: Vec<_> = rows.iter().map(&mut start).collect();
-        if let Some(Sample { screen, .. }) = &self.sample {
+        if let Some(Sample { phi_bound, .. }) = &self.sample {
             for panel in self.by_window.panels() {
-                job.proceed()?;
+                context.proceed()?;
                 for (row, top) in rows.iter().zip(&mut tops) {
                     if let Some(top) = top {
-                        self.pass(screen, panel, row, (counts, masks), top);
+                        self.scan_panel(phi_bound, panel, row, (counts, masks), top);
                     }
                 }
             }
@@ -119,12 +131,12 @@ impl Walk<'_> {
         let mut left = Vec::new();
         for (row, (list, top)) in rows.iter().zip(lists.into_iter().zip(tops)) {
             match top {
-                Some(top) if !top.short() => write_list(top.finish(), list.0, list.1),
+                Some(top) if !top.is_incomplete() => write_list(top.finish(), list.0, list.1),
                 _ => left.push((row, list)),
             }
         }
         for (row, list) in left {
-            job.proceed()?;
+            context.proceed()?;
             if row.windows.is_empty() {
                 self.row_without_windows(row, list);
             } else {
@@ -134,51 +146,52 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn row(&self, number: usize) -> Row {
-        Row {
+    fn row(&self, number: usize) -> RowToRank {
+        RowToRank {
             number,
             margins: self.tiles.row_margins.of(number),
-            own: self.among.candidates.binary_search(&self.among.rows[number]).ok(),
+            own: self.query.candidates.binary_search(&self.query.rows[number]).ok(),
             windows: sparse::windows(self.tiles.rows, number),
         }
     }
 
-    /// Let a row pass the panel that begins at a column, and keep what is among its best so far.
-    fn pass(
+    /// Offer a row the features of the panel that begins at column `start`.
+    fn scan_panel(
         &self,
-        screen: &Screen,
+        phi_bound: &PhiBound,
         (start, panel): (usize, &Panel),
-        row: &Row,
-        (counts, masks): (&mut Counts, &mut Vec<u64>),
+        row: &RowToRank,
+        (counts, masks): (&mut PanelCounts, &mut Vec<u64>),
         top: &mut TopN<'_, Double>,
     ) {
         let BitTiles { measure, n_windows, col_margins, .. } = *self.tiles;
         let both = panel.tally(&row.windows, counts);
-        screen.may_reach(self.isa, row.margins, top.bound(), start, both, masks);
+        phi_bound.may_reach(self.isa, row.margins, top.bound(), start, both, masks);
         for (m, &mask) in masks.iter().enumerate() {
-            each_bit(mask, |bit| {
+            for_each_bit(mask, |bit| {
                 let k = m * CHUNK + bit;
                 let col = start + k;
                 if Some(col) != row.own {
                     let (margins, both) = (col_margins.of(col), u32::from(both[k]));
                     let value = measure.pair(n_windows, row.margins, margins, both);
-                    top.push(Double::new(value, self.among.candidates[col]));
+                    top.push(Double::new(value, self.query.candidates[col]));
                 }
             });
         }
     }
 
-    /// The list of a feature that occurs nowhere: phi is 0 with any, so the first others.
-    fn row_without_windows(&self, row: &Row, (indices, list): List<'_>) {
-        let own = self.among.rows[row.number];
-        let others = self.among.candidates.iter().filter(|&&feature| feature != own);
+    /// Write the list of a feature that never occurs: its phi with every other is 0, so the list
+    /// holds the first candidates.
+    fn row_without_windows(&self, row: &RowToRank, (indices, list): List<'_>) {
+        let own = self.query.rows[row.number];
+        let others = self.query.candidates.iter().filter(|&&feature| feature != own);
         indices.iter_mut().zip(others).for_each(|(index, &feature)| *index = feature);
         list.fill(0.0);
     }
 
-    /// The list of a row of which no sample tells enough.
-    fn whole_row(&self, row: &Row, (indices, list): List<'_>, scratch: &mut Scratch) {
-        let (tiles, candidates) = (self.tiles, self.among.candidates);
+    /// Write the list of a row for which the sample gives no threshold, or a wrong one.
+    fn whole_row(&self, row: &RowToRank, (indices, list): List<'_>, scratch: &mut Scratch) {
+        let (tiles, candidates) = (self.tiles, self.query.candidates);
         let Scratch { counts, both, values, best, .. } = scratch;
         let n_cols = candidates.len();
         both.clear();
@@ -188,8 +201,8 @@ impl Walk<'_> {
         let cols = (0..n_cols, tiles.col_margins);
         let place = (row.number, tiles.row_margins);
         tiles.measure.row(tiles.n_windows, place, cols, both, values);
-        // A measure of counts is finite.
-        let _ = best_of_row::<Double>(self.isa, values, row.own, self.among.width, best);
+        // No error is possible: a measure of counts is finite.
+        let _ = best_of_row::<Double>(self.isa, values, row.own, self.query.width, best);
         write_list(best, indices, list);
         for index in indices {
             *index = candidates[*index as usize];
@@ -197,17 +210,18 @@ impl Walk<'_> {
     }
 }
 
-/// Features spread evenly over the candidates, and what tells all of them quickly from a bound.
+/// Features spaced evenly over the candidates, and the bound for all candidates.
 struct Sample {
     positions: Vec<usize>,
     panel: Panel,
-    /// Rank in the sample that the best of all reach.
+    /// Rank in the sample whose value the neighbours most likely reach.
     rank: usize,
-    screen: Screen,
+    phi_bound: PhiBound,
 }
 
 impl Sample {
-    /// None where the lists take in so many of the candidates that no bound would leave out much.
+    /// Take the sample; `None` where the lists hold so many of the candidates that a threshold
+    /// would reject few.
     fn new(by_feature: &ByFeature, tiles: &BitTiles<'_>, width: usize) -> Option<Self> {
         let n_cols = tiles.cols.n_features();
         if n_cols < 4 * SAMPLE || 4 * width > n_cols {
@@ -218,19 +232,19 @@ impl Sample {
         let windows: Vec<_> = positions.iter().map(|&at| by_feature.windows(at)).collect();
         Some(Self {
             panel: Panel::new(&windows, tiles.n_windows as usize),
-            // Three deviations: one row in a thousand is made a second time.
+            // Three standard deviations: one row in a thousand is computed a second time.
             rank: rank_in_sample(SAMPLE, width, n_cols, 3.0),
-            screen: Screen::new(tiles.col_margins, tiles.n_windows),
+            phi_bound: PhiBound::new(tiles.col_margins, tiles.n_windows),
             positions,
         })
     }
 
-    /// The value that a row's best most likely reach.
-    fn bound(
+    /// Estimate the value that the neighbours of a row most likely reach.
+    fn threshold(
         &self,
         tiles: &BitTiles<'_>,
-        row: &Row,
-        counts: &mut Counts,
+        row: &RowToRank,
+        counts: &mut PanelCounts,
         values: &mut Vec<Double>,
     ) -> f64 {
         let sampled = self.positions.iter().zip(self.panel.tally(&row.windows, counts));

@@ -1,40 +1,42 @@
-//! Ranked lists, and the best of several rows while tiles of pairs pass.
+//! Ranked lists, and the lists of several rows while tiles of pairs are computed.
 
 use rayon::prelude::*;
 
-use crate::context::zeros;
-use crate::neighbours::topk::{Entry, TopN, room_for};
+use crate::alloc::zeros;
+use crate::neighbours::topk::{Entry, TopN, capacity_for};
 use crate::simd::Isa;
+use crate::simd::line::for_each_bit;
 use crate::simd::threshold::CHUNK;
 
-/// Ranked neighbours, `width` a row, row-major.
+/// Ranked neighbours: `width` per row, row-major.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Neighbours {
     /// Rows.
     pub n_rows: usize,
-    /// Neighbours a row.
+    /// Neighbours per row.
     pub width: usize,
-    /// Their features, best first.
+    /// Features, best first.
     pub indices: Vec<u32>,
-    /// Their similarity.
+    /// Their similarity to the row.
     pub values: Vec<f32>,
 }
 
 impl Neighbours {
+    /// Allocate lists of zeros.
     pub(crate) fn zeros(n_rows: usize, width: usize) -> Self {
         let n = n_rows * width;
         Self { n_rows, width, indices: zeros(n), values: zeros(n) }
     }
 
-    /// Take row `from` of other lists of the same width as row `row`.
+    /// Overwrite row `row` with row `from` of other lists of the same width.
     pub(crate) fn copy_row(&mut self, row: usize, other: &Self, from: usize) {
         let (to, from) = (row * self.width, from * self.width);
         self.indices[to..][..self.width].copy_from_slice(&other.indices[from..][..self.width]);
         self.values[to..][..self.width].copy_from_slice(&other.values[from..][..self.width]);
     }
 
-    /// The lists of each `n_rows` consecutive rows.
-    pub(crate) fn strips(
+    /// Split the lists into chunks of `n_rows` consecutive rows.
+    pub(crate) fn row_chunks(
         &mut self,
         n_rows: usize,
     ) -> impl IndexedParallelIterator<Item = (&mut [u32], &mut [f32])> {
@@ -51,21 +53,21 @@ pub(crate) fn write_list<E: Entry>(best: &[E], indices: &mut [u32], values: &mut
     }
 }
 
-/// The best of the rows of one side of a tile, with the bound of each.
-pub(crate) struct Strip<'a, E: Entry> {
+/// The lists of the rows on one side of a tile, and the bound of each.
+pub(crate) struct RowLists<'a, E: Entry> {
     best: Vec<TopN<'a, E>>,
     bounds: Vec<E::Value>,
 }
 
-impl<'a, E: Entry> Strip<'a, E> {
-    /// Of as many rows as `room` has pieces of `room_for(width)` for; `list` makes the list of one.
+impl<'a, E: Entry> RowLists<'a, E> {
+    /// Make one list with `list` for each piece of `capacity_for(width)` entries in `buffer`.
     pub(crate) fn new(
-        room: &'a mut [E],
+        buffer: &'a mut [E],
         side: usize,
         width: usize,
         list: impl Fn(&'a mut [E]) -> TopN<'a, E>,
     ) -> Self {
-        let best = room.chunks_exact_mut(room_for(width)).map(list).collect();
+        let best = buffer.chunks_exact_mut(capacity_for(width)).map(list).collect();
         Self { best, bounds: vec![E::LOWEST; side] }
     }
 
@@ -75,8 +77,8 @@ impl<'a, E: Entry> Strip<'a, E> {
         self.bounds[row] = self.best[row].bound();
     }
 
-    /// Show row `row` the values of the features that `feature` gives by column.
-    pub(crate) fn show_row(
+    /// Offer row `row` its values; `feature` gives the feature of a column, or `None` to skip it.
+    pub(crate) fn offer_row(
         &mut self,
         isa: Isa,
         row: usize,
@@ -86,7 +88,7 @@ impl<'a, E: Entry> Strip<'a, E> {
     ) {
         for (c, chunk) in values.as_chunks::<CHUNK>().0.iter().enumerate() {
             let (mask, _) = E::above(isa, chunk, &[self.bounds[row]; CHUNK]);
-            each_bit(mask & within(c, n_cols), |k| {
+            for_each_bit(mask & within(c, n_cols), |k| {
                 if let Some(feature) = feature(c * CHUNK + k) {
                     self.push(row, E::new(chunk[k], feature));
                 }
@@ -94,8 +96,8 @@ impl<'a, E: Entry> Strip<'a, E> {
         }
     }
 
-    /// Show each row its value in a column: `values` run along the rows, all are of `feature`.
-    pub(crate) fn show_column(
+    /// Offer each row its value of one column: `values` holds one value per row, all of `feature`.
+    pub(crate) fn offer_column(
         &mut self,
         isa: Isa,
         values: &[E::Value],
@@ -106,39 +108,30 @@ impl<'a, E: Entry> Strip<'a, E> {
             let mut bounds = [E::LOWEST; CHUNK];
             bounds.copy_from_slice(&self.bounds[c * CHUNK..][..CHUNK]);
             let (mask, _) = E::above(isa, chunk, &bounds);
-            each_bit(mask & within(c, n_rows), |k| {
+            for_each_bit(mask & within(c, n_rows), |k| {
                 self.push(c * CHUNK + k, E::new(chunk[k], feature));
             });
         }
     }
 
-    /// Write the lists of rows from `first` on, but for those that are short: these are returned.
+    /// Write the lists of the rows from `first` on, and return the rows whose lists are incomplete.
     pub(crate) fn write(self, first: usize, indices: &mut [u32], values: &mut [f32]) -> Vec<usize> {
         let width = indices.len() / self.best.len().max(1);
         let lists = indices.chunks_mut(width).zip(values.chunks_mut(width));
-        let mut short = Vec::new();
+        let mut incomplete = Vec::new();
         for (row, (best, (indices, values))) in self.best.into_iter().zip(lists).enumerate() {
-            if best.short() {
-                short.push(first + row);
+            if best.is_incomplete() {
+                incomplete.push(first + row);
             } else {
                 write_list(best.finish(), indices, values);
             }
         }
-        short
+        incomplete
     }
 }
 
-/// Bits of chunk `c` that lie below `n`.
+/// Mask of the positions in chunk `c` that lie below `n`.
 fn within(c: usize, n: usize) -> u64 {
     let left = n.saturating_sub(c * CHUNK);
     if left >= CHUNK { u64::MAX } else { (1 << left) - 1 }
-}
-
-/// Visit the positions of a mask's ones, rising.
-#[inline]
-pub(crate) fn each_bit(mut mask: u64, mut visit: impl FnMut(usize)) {
-    while mask != 0 {
-        visit(mask.trailing_zeros() as usize);
-        mask &= mask - 1;
-    }
 }

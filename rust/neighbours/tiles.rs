@@ -1,19 +1,20 @@
-//! Tiles of a measure of occurrence, from bits or from counts.
+//! Tiles of a measure of association, from bits or from counts.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::cooccurrence::histogram::Histogram;
+use crate::cooccurrence::tile::{count_tile, mirror};
 use crate::cooccurrence::validate::Rules;
 use crate::error::Result;
 use crate::measures::{Margins, Measure};
 use crate::neighbours::topk::Double;
 use crate::neighbours::traversal::Tiles;
 use crate::occurrences::Occurrences;
-use crate::occurrences::bits::{REGISTER_TILE, count_tile, mirror};
 use crate::simd::Isa;
+use crate::simd::popcount::REGISTER_TILE;
 
-/// A measure of pairs whose counts come from bits.
+/// A measure of pairs whose counts are computed from bits.
 pub(crate) struct BitTiles<'a> {
     pub(crate) measure: Measure,
     pub(crate) n_windows: u64,
@@ -52,11 +53,11 @@ impl Tiles<Double> for BitTiles<'_> {
     }
 }
 
-/// A measure of pairs whose counts are there.
+/// A measure of pairs whose counts exist already.
 pub(crate) struct CountTiles<'a> {
     pub(crate) measure: Measure,
     pub(crate) counts: &'a Histogram,
-    /// What the counts must obey, where that has not been checked and all of them are read.
+    /// Rules still to be checked, where all counts are read.
     pub(crate) rules: Option<Rules<'a>>,
     pub(crate) rows: &'a [u32],
     pub(crate) cols: &'a [u32],
@@ -83,7 +84,7 @@ impl Tiles<Double> for CountTiles<'_> {
         if let Some(rules) = &self.rules {
             rules.check(rows.clone(), cols.clone(), both)?;
         }
-        // The candidates rise, so those of a tile stand in one piece of the row.
+        // Candidates ascend, so those of a tile lie in one contiguous piece of the row.
         let span = (last - first) as usize + 1;
         if both.len() < side + span {
             both.resize(side + span, 0);

@@ -1,35 +1,36 @@
-//! The best few of many, in a total order: larger value first, then smaller feature index.
+//! Top-k selection in a total order: larger value first, then smaller feature index.
 
 use crate::simd::Isa;
+use crate::simd::line::for_each_bit;
 use crate::simd::threshold::{CHUNK, above_f32, above_f64};
 
-/// A candidate that compares as it ranks: the better one is the smaller.
+/// A candidate that compares as it ranks: the better of two is the smaller.
 pub trait Entry: Copy + Ord + Send + Sync {
-    /// What is ranked.
+    /// Type of the values that are ranked.
     type Value: Copy + PartialOrd + Into<f64> + Send + Sync;
-    /// Below every value.
+    /// A value below every other.
     const LOWEST: Self::Value;
-    /// Stands where no candidate has come yet.
+    /// Placeholder for a candidate.
     const FILLER: Self;
 
-    /// Candidate `feature` with `value`.
+    /// Make the candidate `feature` with `value`.
     fn new(value: Self::Value, feature: u32) -> Self;
-    /// The feature.
+    /// Return the feature.
     fn feature(self) -> u32;
-    /// The value.
+    /// Return the value.
     fn exact(self) -> Self::Value;
-    /// The value in single precision.
+    /// Return the value in single precision.
     fn value(self) -> f32;
-    /// Bit k: `values[k] >= bounds[k]`; and whether all values are finite.
+    /// Set bit k where `values[k] >= bounds[k]`, and tell whether all values are finite.
     fn above(isa: Isa, values: &[Self::Value; CHUNK], bounds: &[Self::Value; CHUNK])
     -> (u64, bool);
 }
 
-/// A float32 candidate: value bits that fall as the value rises, above the feature.
+/// A float32 candidate: above the feature, a key that falls as the value rises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Single(u64);
 
-/// A float64 candidate; packed, as millions of them are held at once.
+/// A float64 candidate; packed, because millions of them are held at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(C, packed(4))]
 pub struct Double {
@@ -44,7 +45,7 @@ impl Entry for Single {
 
     #[inline]
     fn new(value: f32, feature: u32) -> Self {
-        // Adding 0 makes one zero of the two, which are equal as numbers.
+        // Adding 0 turns -0 into 0: the two are equal as numbers.
         let bits = (value + 0.0).to_bits();
         let falling = bits ^ (!((bits as i32) >> 31) as u32 & 0x7fff_ffff);
         Self(u64::from(falling) << 32 | u64::from(feature))
@@ -106,36 +107,37 @@ impl Entry for Double {
     }
 }
 
-/// Keeps the best `n` of the candidates it is shown, in any order.
+/// The best `n` of the candidates that are pushed, in any order.
 ///
-/// Its entries stand in room that is lent to it, so that many lists can share large pages.
+/// The entries are held in a borrowed buffer, so that many lists can share huge pages.
 #[derive(Debug)]
 pub struct TopN<'a, E> {
     n: usize,
-    room: &'a mut [E],
+    buffer: &'a mut [E],
     len: usize,
     worst: Option<E>,
-    /// Entries at which fewer are kept.
+    /// Number of entries at which the worse ones are dropped.
     limit: usize,
-    /// How many are kept then.
+    /// Number of entries kept then.
     kept: usize,
 }
 
 impl<'a, E: Entry> TopN<'a, E> {
-    /// The best `n`, in room for [`room_for`] them.
-    pub fn new(n: usize, room: &'a mut [E]) -> Self {
-        let room = &mut room[..room_for(n)];
-        Self { n, len: 0, worst: None, limit: room.len(), kept: n, room }
+    /// Make an empty list of the best `n`; `buffer` holds at least [`capacity_for`] `n` entries.
+    pub fn new(n: usize, buffer: &'a mut [E]) -> Self {
+        let buffer = &mut buffer[..capacity_for(n)];
+        Self { n, len: 0, worst: None, limit: buffer.len(), kept: n, buffer }
     }
 
-    /// The same, knowing that `total` candidates will be shown, the first of them no better than
-    /// others: their quantiles tell early which of the rest can be among the best. Where they
-    /// deceive, the list ends up [`TopN::short`], and has to be made anew without a guess.
-    pub fn guessing(n: usize, total: usize, room: &'a mut [E]) -> Self {
-        let mut list = Self::new(n, room);
+    /// Make a list for `total` candidates, the first of which serve as a sample of all.
+    ///
+    /// Quantiles of the sample bound the rest early. Where the sample is not representative, the
+    /// list ends up [`TopN::is_incomplete`] and must be computed again with [`TopN::new`].
+    pub fn with_sampled_bound(n: usize, total: usize, buffer: &'a mut [E]) -> Self {
+        let mut list = Self::new(n, buffer);
         let kept = rank_in_sample(n, n, total, 3.0);
         let passing = kept as f64 / n as f64 * total as f64;
-        // Without a guess each candidate is kept with probability n / its number.
+        // Without a sample, the k-th candidate is kept with probability n / k.
         let kept_anyway = n as f64 * (1.0 + (total as f64 / n as f64).ln());
         if n as f64 + passing < 0.9 * kept_anyway {
             (list.limit, list.kept) = (n, kept);
@@ -143,56 +145,58 @@ impl<'a, E: Entry> TopN<'a, E> {
         list
     }
 
-    /// The best `n` of those that reach `bound`. Where fewer do, the list ends up [`TopN::short`].
-    pub fn reaching(n: usize, bound: E::Value, room: &'a mut [E]) -> Self {
-        Self { worst: Some(E::new(bound, u32::MAX)), ..Self::new(n, room) }
+    /// Make a list of the best `n` candidates that reach `bound`. Where fewer do, it ends up
+    /// [`TopN::is_incomplete`].
+    pub fn with_bound(n: usize, bound: E::Value, buffer: &'a mut [E]) -> Self {
+        Self { worst: Some(E::new(bound, u32::MAX)), ..Self::new(n, buffer) }
     }
 
-    /// No value below this one is wanted any more.
+    /// Return the bound: no value below it can enter the list.
     #[inline]
     pub fn bound(&self) -> E::Value {
         self.worst.map_or(E::LOWEST, E::exact)
     }
 
-    /// Show one candidate.
+    /// Add one candidate if it can be among the best.
     #[inline]
     pub fn push(&mut self, entry: E) {
         if self.worst.is_some_and(|worst| entry >= worst) || self.n == 0 {
             return;
         }
-        self.room[self.len] = entry;
+        self.buffer[self.len] = entry;
         self.len += 1;
         if self.len == self.limit {
             self.cut();
         }
     }
 
-    /// Whether a guess has kept out some of the best, `n` or more candidates having been shown.
-    pub fn short(&self) -> bool {
+    /// Tell whether the bound rejected some of the best, given that `n` candidates or more were
+    /// pushed.
+    pub fn is_incomplete(&self) -> bool {
         self.len < self.n
     }
 
-    /// The best, best first.
+    /// Return the entries, best first.
     pub fn finish(self) -> &'a [E] {
-        let n = best_of(&mut self.room[..self.len], self.n);
-        &self.room[..n]
+        let n = best_of(&mut self.buffer[..self.len], self.n);
+        &self.buffer[..n]
     }
 
     fn cut(&mut self) {
-        let (_, worst, _) = self.room[..self.len].select_nth_unstable(self.kept - 1);
+        let (_, worst, _) = self.buffer[..self.len].select_nth_unstable(self.kept - 1);
         (self.worst, self.len) = (Some(*worst), self.kept);
-        (self.limit, self.kept) = (self.room.len(), self.n);
+        (self.limit, self.kept) = (self.buffer.len(), self.n);
     }
 }
 
-/// Entries that a list of the best `n` holds at most. Half as much again as are wanted: a selection
-/// every n/2 insertions costs O(1) each.
-pub fn room_for(n: usize) -> usize {
+/// Return the number of entries that a list of the best `n` holds at most: half as many again, so
+/// that one selection per n / 2 insertions costs O(1) each.
+pub fn capacity_for(n: usize) -> usize {
     n + n / 2 + 1
 }
 
-/// Rank in a sample of `size` that the best `n` of `total` most likely reach: so many standard
-/// deviations of a count below their quantile.
+/// Return the rank in a sample of `size` whose value the best `n` of `total` most likely reach: the
+/// expected rank, plus a number of standard deviations.
 pub(crate) fn rank_in_sample(size: usize, n: usize, total: usize, deviations: f64) -> usize {
     let share = n as f64 / total.max(1) as f64;
     let expected = size as f64 * share;
@@ -200,13 +204,13 @@ pub(crate) fn rank_in_sample(size: usize, n: usize, total: usize, deviations: f6
     (rank as usize).clamp(1, size.max(1))
 }
 
-/// The best `n` of a row of values into `best`, best first; the value at `own` is not read.
+/// Write the best `n` of a row of values to `best`, best first; the value at `own` is not read.
 ///
-/// A bound guessed from a sample lets through little more than `n`, so that the row is read once
-/// and only those are selected and sorted.
+/// A bound from a sample passes few more than `n` values, so that the row is read once and only
+/// those values are selected and sorted.
 ///
 /// # Errors
-/// The column of a value that is not finite.
+/// The first column whose value is not finite.
 pub fn best_of_row<E: Entry>(
     isa: Isa,
     values: &[E::Value],
@@ -214,18 +218,18 @@ pub fn best_of_row<E: Entry>(
     n: usize,
     best: &mut Vec<E>,
 ) -> Result<(), usize> {
-    let bound = guess::<E>(values, n, best);
-    reaching(isa, values, own, bound, best)?;
+    let bound = sampled_bound::<E>(values, n, best);
+    collect_reaching(isa, values, own, bound, best)?;
     let others = values.len() - usize::from(own.is_some_and(|own| own < values.len()));
     if best.len() < n.min(others) {
-        reaching(isa, values, own, E::LOWEST, best)?;
+        collect_reaching(isa, values, own, E::LOWEST, best)?;
     }
     let n = best_of(best, n);
     best.truncate(n);
     Ok(())
 }
 
-/// Bring the best `n` to the front, in order; how many there are.
+/// Bring the best `n` to the front, in order, and return their number.
 fn best_of<E: Entry>(entries: &mut [E], n: usize) -> usize {
     if n > 0 && entries.len() > n {
         entries.select_nth_unstable(n - 1);
@@ -235,14 +239,14 @@ fn best_of<E: Entry>(entries: &mut [E], n: usize) -> usize {
     n
 }
 
-/// A value that at least `n` others reach, most likely, and not many more.
-fn guess<E: Entry>(values: &[E::Value], n: usize, scratch: &mut Vec<E>) -> E::Value {
+/// Estimate from a sample a value that at least `n` values reach, and not many more.
+fn sampled_bound<E: Entry>(values: &[E::Value], n: usize, scratch: &mut Vec<E>) -> E::Value {
     const SAMPLE: usize = 512;
     let share = n as f64 / values.len().max(1) as f64;
     if values.len() < 4 * SAMPLE || share > 0.4 {
         return E::LOWEST;
     }
-    // One row in fifty is read twice.
+    // Two standard deviations: one row in fifty is read twice.
     let rank = rank_in_sample(SAMPLE, n, values.len(), 2.0);
     let step = values.len() / SAMPLE;
     scratch.clear();
@@ -251,8 +255,8 @@ fn guess<E: Entry>(values: &[E::Value], n: usize, scratch: &mut Vec<E>) -> E::Va
     found.exact()
 }
 
-/// All entries of a row that reach `bound`.
-fn reaching<E: Entry>(
+/// Collect the entries of a row that reach `bound`.
+fn collect_reaching<E: Entry>(
     isa: Isa,
     values: &[E::Value],
     own: Option<usize>,
@@ -274,11 +278,7 @@ fn reaching<E: Entry>(
                 return Err(c * CHUNK + k);
             }
         }
-        while mask != 0 {
-            let k = mask.trailing_zeros() as usize;
-            out.push(E::new(chunk[k], (c * CHUNK + k) as u32));
-            mask &= mask - 1;
-        }
+        for_each_bit(mask, |k| out.push(E::new(chunk[k], (c * CHUNK + k) as u32)));
     }
     for (&value, column) in tail.iter().zip(values.len() - tail.len()..) {
         if Some(column) == own {

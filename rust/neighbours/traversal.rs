@@ -1,25 +1,27 @@
-//! Tiles of pairs, in an order in which every row soon sees a sample of all.
+//! Traversing the tiles of pairs in an order that soon shows every row a sample of all features.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use crate::context::{Job, filled};
+use crate::alloc::filled;
+use crate::context::Context;
 use crate::error::Result;
-use crate::neighbours::row_lists::{Neighbours, Strip};
-use crate::neighbours::topk::{Entry, TopN, room_for};
+use crate::neighbours::row_lists::{Neighbours, RowLists};
+use crate::neighbours::topk::{Entry, TopN, capacity_for};
 use crate::simd::Isa;
 
-/// Values of pairs, a tile at a time. `value(i, j)` must be `value(j, i)` to the last bit.
+/// Values of pairs, computed one tile at a time. Value (i, j) must equal value (j, i) to the last
+/// bit.
 pub(crate) trait Tiles<E: Entry>: Sync {
-    /// Rows and columns of a full tile; a multiple of [`CHUNK`].
+    /// Rows and columns of a full tile; a multiple of 64.
     const SIDE: usize;
-    /// Strips of rows begin at a multiple of this; it divides [`Tiles::SIDE`].
+    /// Bands of rows begin at a multiple of this; it divides [`Tiles::SIDE`].
     const ROW_STEP: usize;
 
-    /// Write the values of rows × columns, [`Tiles::SIDE`] from row to row. What lies beyond the
-    /// columns in a row may be anything.
+    /// Write the values of rows × columns to `out`, whose rows are [`Tiles::SIDE`] apart. What
+    /// follows the columns in a row is unspecified. `counts` is a buffer to reuse.
     fn fill(
         &self,
         rows: Range<usize>,
@@ -29,140 +31,147 @@ pub(crate) trait Tiles<E: Entry>: Sync {
     ) -> Result<()>;
 }
 
-/// The rows that are asked for, and the features that may appear in their lists.
+/// Which lists are wanted.
 #[derive(Clone, Copy)]
-pub(crate) struct Among<'a> {
+pub(crate) struct Query<'a> {
     /// Feature of each row.
     pub(crate) rows: &'a [u32],
-    /// Features, rising.
+    /// Features that may appear in the lists, ascending.
     pub(crate) candidates: &'a [u32],
-    /// Length of the lists: for each row, at most the candidates other than itself.
+    /// Length of the lists: at most the number of candidates other than the row itself.
     pub(crate) width: usize,
 }
 
-/// Bytes that [`symmetric`] holds besides its result.
+/// Bytes that [`symmetric`] allocates besides its result.
 pub(crate) fn symmetric_bytes<E: Entry>(n_features: usize, width: usize) -> u128 {
-    n_features as u128 * room_for(width) as u128 * size_of::<E>() as u128
+    n_features as u128 * capacity_for(width) as u128 * size_of::<E>() as u128
 }
 
-/// Lists of all features among all: each tile above the diagonal is computed once and shown to
-/// its rows and to its columns.
+/// Rank all features among all features: each tile on or above the diagonal is computed once, and
+/// its values are offered to its rows and to its columns.
 ///
-/// Rejected: one side of tiles at a time, which needs no locks but computes every pair twice; bounds
-/// from a sample of columns that is computed beforehand, 6 % of all products for what the first
-/// tiles tell in passing; rows in order, where what a row sees first need be no sample. The
-/// lists do not depend on the order in which tiles come, as candidates are totally ordered.
+/// The lists do not depend on the order of the tiles, because candidates are totally ordered.
+///
+/// Rejected: computing one band of rows at a time, which needs no locks but computes every pair
+/// twice; bounds from a sample of columns computed in advance, 6 % of all products for what the
+/// first tiles tell anyway; tiles in row order, where the first tiles of a row are not a
+/// representative sample.
 pub(crate) fn symmetric<E: Entry, T: Tiles<E>>(
     tiles: &T,
     zero: E::Value,
-    among: Among<'_>,
-    job: &Job,
+    query: Query<'_>,
+    context: &Context,
 ) -> Result<Neighbours> {
     let (isa, side) = (Isa::active(), T::SIDE);
-    let (n, width) = (among.rows.len(), among.width);
-    let span = |strip: usize| strip * side..((strip + 1) * side).min(n);
-    let n_strips = n.div_ceil(side);
-    let mut room = filled(n * room_for(width), E::FILLER);
-    let strips: Vec<_> = room
-        .chunks_mut(side * room_for(width))
-        .map(|room| Strip::new(room, side, width, |room| TopN::guessing(width, n - 1, room)))
+    let (n, width) = (query.rows.len(), query.width);
+    let span = |band: usize| band * side..((band + 1) * side).min(n);
+    let n_bands = n.div_ceil(side);
+    let mut buffer = filled(n * capacity_for(width), E::FILLER);
+    let bands: Vec<_> = buffer
+        .chunks_mut(side * capacity_for(width))
+        .map(|buffer| {
+            RowLists::new(buffer, side, width, |buffer| {
+                TopN::with_sampled_bound(width, n - 1, buffer)
+            })
+        })
         .map(Mutex::new)
         .collect();
-    let lock = |s: usize| strips[s].lock().unwrap_or_else(PoisonError::into_inner);
-    (0..n_strips * (n_strips + 1) / 2).into_par_iter().try_for_each_init(
+    let lock = |band: usize| bands[band].lock().unwrap_or_else(PoisonError::into_inner);
+    (0..n_bands * (n_bands + 1) / 2).into_par_iter().try_for_each_init(
         || (Vec::new(), vec![zero; side * side]),
         |(counts, tile), k| {
-            job.proceed()?;
-            let (a, b) = pair(k, n_strips);
+            context.proceed()?;
+            let (a, b) = tile_pair(k, n_bands);
             let (rows, cols) = (span(a), span(b));
             tiles.fill(rows.clone(), cols.clone(), counts, tile)?;
-            let mut strip = lock(a);
+            let mut lists = lock(a);
             for (i, values) in tile.chunks(side).take(rows.len()).enumerate() {
                 let own = rows.start + i;
-                strip.show_row(isa, i, values, cols.len(), |j| {
+                lists.offer_row(isa, i, values, cols.len(), |j| {
                     let feature = cols.start + j;
                     (feature != own).then_some(feature as u32)
                 });
             }
-            drop(strip);
+            drop(lists);
             if a != b {
-                let mut strip = lock(b);
+                let mut lists = lock(b);
                 for (i, values) in tile.chunks(side).take(rows.len()).enumerate() {
-                    strip.show_column(isa, values, cols.len(), (rows.start + i) as u32);
+                    lists.offer_column(isa, values, cols.len(), (rows.start + i) as u32);
                 }
             }
             Ok(())
         },
     )?;
     let mut found = Neighbours::zeros(n, width);
-    let lists = found.strips(side).zip(strips).enumerate();
-    let short = lists.flat_map_iter(|(s, ((indices, values), strip))| {
-        let strip = strip.into_inner().unwrap_or_else(PoisonError::into_inner);
-        strip.write(s * side, indices, values)
+    let outputs = found.row_chunks(side).zip(bands).enumerate();
+    let incomplete = outputs.flat_map_iter(|(band, ((indices, values), lists))| {
+        let lists = lists.into_inner().unwrap_or_else(PoisonError::into_inner);
+        lists.write(band * side, indices, values)
     });
-    let short = short.collect();
-    redo(tiles, zero, among, short, &mut found, job)?;
+    let incomplete = incomplete.collect();
+    recompute(tiles, zero, query, incomplete, &mut found, context)?;
     Ok(found)
 }
 
-/// Lists of the features `rows` among `candidates`, by their positions in these.
+/// Rank the candidates for each of the rows; tiles are addressed by positions in these two lists.
 pub(crate) fn rectangular<E: Entry, T: Tiles<E>>(
     tiles: &T,
     zero: E::Value,
-    among: Among<'_>,
-    job: &Job,
+    query: Query<'_>,
+    context: &Context,
 ) -> Result<Neighbours> {
-    let (n_rows, width) = (among.rows.len(), among.width);
-    // Few rows still keep all threads busy.
+    let (n_rows, width) = (query.rows.len(), query.width);
+    // Few rows are split so that all threads are busy.
     let share = n_rows.div_ceil(rayon::current_num_threads());
     let height = share.next_multiple_of(T::ROW_STEP).min(T::SIDE);
     let mut found = Neighbours::zeros(n_rows, width);
     if found.indices.is_empty() {
         return Ok(found);
     }
-    let short = Mutex::new(Vec::new());
-    found.strips(height).enumerate().try_for_each_init(
+    let incomplete = Mutex::new(Vec::new());
+    found.row_chunks(height).enumerate().try_for_each_init(
         || Scratch::new(zero, T::SIDE),
-        |scratch, (s, (indices, values))| {
-            let span = s * height..((s + 1) * height).min(n_rows);
-            let strip = shown(tiles, span.clone(), among, true, scratch, job)?;
-            let missing = strip.write(span.start, indices, values);
-            short.lock().unwrap_or_else(PoisonError::into_inner).extend(missing);
+        |scratch, (band, (indices, values))| {
+            let span = band * height..((band + 1) * height).min(n_rows);
+            let lists = scan_rows(tiles, span.clone(), query, true, scratch, context)?;
+            let missing = lists.write(span.start, indices, values);
+            incomplete.lock().unwrap_or_else(PoisonError::into_inner).extend(missing);
             Ok(())
         },
     )?;
-    let mut short = short.into_inner().unwrap_or_else(PoisonError::into_inner);
-    short.sort_unstable();
-    redo(tiles, zero, among, short, &mut found, job)?;
+    let mut incomplete = incomplete.into_inner().unwrap_or_else(PoisonError::into_inner);
+    incomplete.sort_unstable();
+    recompute(tiles, zero, query, incomplete, &mut found, context)?;
     Ok(found)
 }
 
-/// Make the lists of the rows anew in which a guess was wrong, this time without one.
-fn redo<E: Entry, T: Tiles<E>>(
+/// Recompute the lists that a sampled bound left incomplete, this time without a bound.
+fn recompute<E: Entry, T: Tiles<E>>(
     tiles: &T,
     zero: E::Value,
-    among: Among<'_>,
-    short: Vec<usize>,
+    query: Query<'_>,
+    incomplete: Vec<usize>,
     found: &mut Neighbours,
-    job: &Job,
+    context: &Context,
 ) -> Result<()> {
-    let mut starts: Vec<usize> = short.iter().map(|row| row / T::ROW_STEP * T::ROW_STEP).collect();
+    let mut starts: Vec<usize> =
+        incomplete.iter().map(|row| row / T::ROW_STEP * T::ROW_STEP).collect();
     starts.dedup();
     let groups: Vec<Neighbours> = starts
         .par_iter()
         .map_init(
             || Scratch::new(zero, T::SIDE),
             |scratch, &start| {
-                let span = start..(start + T::ROW_STEP).min(among.rows.len());
-                let mut group = Neighbours::zeros(span.len(), among.width);
-                let strip = shown(tiles, span, among, false, scratch, job)?;
-                strip.write(start, &mut group.indices, &mut group.values);
+                let span = start..(start + T::ROW_STEP).min(query.rows.len());
+                let mut group = Neighbours::zeros(span.len(), query.width);
+                let lists = scan_rows(tiles, span, query, false, scratch, context)?;
+                lists.write(start, &mut group.indices, &mut group.values);
                 Ok(group)
             },
         )
         .collect::<Result<_>>()?;
     let mut groups = starts.into_iter().zip(groups).peekable();
-    for row in short {
+    for row in incomplete {
         while groups.peek().is_some_and(|(start, _)| start + T::ROW_STEP <= row) {
             groups.next();
         }
@@ -173,68 +182,74 @@ fn redo<E: Entry, T: Tiles<E>>(
     Ok(())
 }
 
-/// What a thread uses again for the next rows.
+/// Buffers that a thread reuses for its next rows.
 struct Scratch<E: Entry> {
     counts: Vec<u32>,
     tile: Vec<E::Value>,
-    room: Vec<E>,
+    buffer: Vec<E>,
 }
 
 impl<E: Entry> Scratch<E> {
     fn new(zero: E::Value, side: usize) -> Self {
-        Self { counts: Vec::new(), tile: vec![zero; side * side], room: Vec::new() }
+        Self { counts: Vec::new(), tile: vec![zero; side * side], buffer: Vec::new() }
     }
 }
 
-/// The rows `span` after all candidates have passed; with `guess`, some lists may be short.
-fn shown<'a, E: Entry, T: Tiles<E>>(
+/// Offer all candidates to the rows `span`. With `sampled`, some lists may end up incomplete.
+fn scan_rows<'a, E: Entry, T: Tiles<E>>(
     tiles: &T,
     span: Range<usize>,
-    among: Among<'_>,
-    guess: bool,
+    query: Query<'_>,
+    sampled: bool,
     scratch: &'a mut Scratch<E>,
-    job: &Job,
-) -> Result<Strip<'a, E>> {
+    context: &Context,
+) -> Result<RowLists<'a, E>> {
     let (isa, side) = (Isa::active(), T::SIDE);
-    let Among { rows, candidates, width } = among;
-    let Scratch { counts, tile, room } = scratch;
-    room.resize(span.len() * room_for(width), E::FILLER);
-    let mut strip = Strip::new(room, side, width, |room| {
-        if guess { TopN::guessing(width, candidates.len(), room) } else { TopN::new(width, room) }
+    let Query { rows, candidates, width } = query;
+    let Scratch { counts, tile, buffer } = scratch;
+    buffer.resize(span.len() * capacity_for(width), E::FILLER);
+    let mut lists = RowLists::new(buffer, side, width, |buffer| {
+        if sampled {
+            TopN::with_sampled_bound(width, candidates.len(), buffer)
+        } else {
+            TopN::new(width, buffer)
+        }
     });
     let n_tiles = candidates.len().div_ceil(side);
     let own_tile = span.start / side;
     for k in 0..n_tiles {
-        job.proceed()?;
-        let left = (own_tile + spread(k, n_tiles)) % n_tiles * side;
+        context.proceed()?;
+        let left = (own_tile + golden_order(k, n_tiles)) % n_tiles * side;
         let cols = left..(left + side).min(candidates.len());
         tiles.fill(span.clone(), cols.clone(), counts, tile)?;
         for (i, values) in tile.chunks(side).take(span.len()).enumerate() {
             let own = rows[span.start + i];
-            strip.show_row(isa, i, values, cols.len(), |j| {
+            lists.offer_row(isa, i, values, cols.len(), |j| {
                 let feature = candidates[left + j];
                 (feature != own).then_some(feature)
             });
         }
     }
-    Ok(strip)
+    Ok(lists)
 }
 
-/// The `k`-th of all pairs a ≤ b below `n`: diagonal by diagonal, these spread.
-fn pair(k: usize, n: usize) -> (usize, usize) {
-    // Around the corner all diagonals have n pairs; of an even n, the last is half a one.
+/// Return the `k`-th of all pairs a ≤ b below `n`: one diagonal after the other, in golden order.
+fn tile_pair(k: usize, n: usize) -> (usize, usize) {
+    // Wrapped around the edge, every diagonal has n pairs; for an even n, the last one has n / 2.
     let full = n.div_ceil(2);
     let (diagonal, a) = (k / n, k % n);
-    let step = if diagonal < full { spread(diagonal, full) } else { full };
+    let step = if diagonal < full { golden_order(diagonal, full) } else { full };
     let b = (a + step) % n;
     (a.min(b), a.max(b))
 }
 
-/// The `k`-th of the numbers below `n`, in an order in which any few in a row are spread evenly,
-/// and 0 is the last: so what a row sees first is a sample of all, however features are sorted, and
-/// its own tile, where features alike may stand, comes late.
-fn spread(k: usize, n: usize) -> usize {
-    // The golden section leaves the most even gaps.
+/// Return the `k`-th of the numbers below `n`, in an order in which any few consecutive numbers are
+/// spaced evenly, and 0 comes last.
+///
+/// So the first tiles of a row are a sample of all features, however these are sorted, and its own
+/// tile, where similar features may stand, comes late.
+fn golden_order(k: usize, n: usize) -> usize {
+    // Steps of the golden section leave the most even gaps.
     let step = (0.618 * n as f64) as usize;
     let coprime = |&step: &usize| {
         let (mut a, mut b) = (n, step);

@@ -1,28 +1,21 @@
-//! Bit-packed features × windows, and counting pairs in it.
+//! Blocks of windows, one bit per feature and window.
 //!
-//! Windows come in blocks of [`BLOCK_WINDOWS`]; within a block each feature has its bits in one
-//! run of 64-byte lines. So appending touches the last block alone, a tile of features is one
-//! contiguous piece of memory a block, and a block of a tile fits the first-level cache.
+//! Windows are stored in blocks of [`BLOCK_WINDOWS`]; within a block, the bits of each feature are
+//! consecutive 64-byte lines. So appending touches only the last block, a tile of features is
+//! contiguous within a block, and one block of a register tile fits the L1 cache.
 
 use std::ops::Range;
 
-use crate::context::filled;
-use crate::simd::Isa;
-use crate::simd::popcount::count_rows;
+use rayon::prelude::*;
 
-/// Most windows there can be: counts are 32 bits wide.
-pub const MAX_WINDOWS: u64 = u32::MAX as u64;
-/// Windows in a full block: 2 KiB of bits a feature, so that 4 + 4 features fit the L1 cache.
+use crate::alloc::filled;
+use crate::context::Context;
+use crate::error::Result;
+use crate::simd::line::{LINE_WINDOWS, Line};
+use crate::simd::popcount::REGISTER_TILE;
+
+/// Windows in a full block: 2 KiB of bits per feature, so that 4 + 4 features fit the L1 cache.
 pub const BLOCK_WINDOWS: usize = 16_384;
-/// Windows in a line.
-pub const LINE_WINDOWS: usize = 512;
-/// Features of a register tile; blocks are padded to a multiple of it.
-pub const REGISTER_TILE: usize = 4;
-
-/// Bits of one feature in 512 consecutive windows: a cache line, a 512-bit register.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[repr(C, align(64))]
-pub struct Line(pub [u64; 8]);
 
 /// Up to [`BLOCK_WINDOWS`] windows of all features.
 #[derive(Debug, Clone)]
@@ -33,29 +26,29 @@ pub struct Block {
 }
 
 impl Block {
-    /// A block of zeros with room for `n_windows` windows of `n_features` features.
+    /// Make a block of zeros for `n_windows` windows of `n_features` features.
     pub fn zeros(n_features: usize, n_windows: usize) -> Self {
         let stride = stride_for(n_windows);
         Self { lines: filled(padded(n_features) * stride, Line::default()), stride, n_windows }
     }
 
-    /// Bytes that [`Block::zeros`] allocates.
+    /// Return the bytes that [`Block::zeros`] allocates.
     pub fn bytes(n_features: usize, n_windows: usize) -> u128 {
         64 * padded(n_features) as u128 * stride_for(n_windows) as u128
     }
 
-    /// Windows in use.
+    /// Return the number of windows in use.
     pub fn n_windows(&self) -> usize {
         self.n_windows
     }
 
-    /// Windows there is room for.
+    /// Return the number of windows that fit without reallocation.
     pub fn capacity(&self) -> usize {
         let lines = if self.stride > 1 { self.stride - 1 } else { 1 };
         lines * LINE_WINDOWS
     }
 
-    /// Use `n_windows` windows, moving to a larger block when there is no room.
+    /// Grow to `n_windows` windows, in a larger allocation if necessary.
     pub fn resize(&mut self, n_features: usize, n_windows: usize) {
         if n_windows > self.capacity() {
             let mut larger = Self::zeros(n_features, n_windows);
@@ -68,7 +61,7 @@ impl Block {
         self.n_windows = n_windows;
     }
 
-    /// Forget all windows from `n_windows` on.
+    /// Clear all windows from `n_windows` on.
     pub fn truncate(&mut self, n_windows: usize) {
         let (first, bit) = (n_windows / LINE_WINDOWS, n_windows % LINE_WINDOWS);
         for row in self.lines.chunks_mut(self.stride) {
@@ -83,54 +76,63 @@ impl Block {
         self.n_windows = n_windows;
     }
 
-    /// Lines a feature has in use.
+    /// Return the number of lines in use per feature.
     pub fn n_lines(&self) -> usize {
         self.n_windows.div_ceil(LINE_WINDOWS)
     }
 
-    /// Lines of one feature.
+    /// Return the lines of one feature.
     pub fn row(&self, feature: usize) -> &[Line] {
         &self.lines[feature * self.stride..][..self.stride]
     }
 
-    /// Lines of one feature.
+    /// Return the lines of one feature for writing.
     pub fn row_mut(&mut self, feature: usize) -> &mut [Line] {
         &mut self.lines[feature * self.stride..][..self.stride]
     }
 
-    /// All lines, in rows of [`Block::stride`].
+    /// Return the lines of consecutive features, [`Block::stride`] lines for each.
+    pub fn rows(&self, features: Range<usize>) -> &[Line] {
+        &self.lines[features.start * self.stride..features.end * self.stride]
+    }
+
+    /// Run `work` in parallel on the lines of each of the first `n_features` features.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`](crate::Error::Interrupted) once the context is stopped.
+    pub(crate) fn for_each_row(
+        &mut self,
+        n_features: usize,
+        context: &Context,
+        work: impl Fn(usize, &mut [Line]) + Sync,
+    ) -> Result<()> {
+        let rows = self.lines.par_chunks_mut(self.stride).take(n_features).with_min_len(16);
+        rows.enumerate().try_for_each(|(feature, row)| {
+            context.proceed()?;
+            work(feature, row);
+            Ok(())
+        })
+    }
+
+    /// Return all lines, [`Block::stride`] for each feature.
     pub fn lines_mut(&mut self) -> &mut [Line] {
         &mut self.lines
     }
 
-    /// Lines from one feature to the next.
+    /// Return the number of lines from one feature to the next.
     pub fn stride(&self) -> usize {
         self.stride
     }
 
-    /// Mark `feature` in `window`.
+    /// Record that `feature` occurs in `window`.
     pub fn set(&mut self, feature: usize, window: usize) {
         let line = &mut self.lines[feature * self.stride + window / LINE_WINDOWS];
         line.0[window / 64 % 8] |= 1 << (window % 64);
     }
 }
 
-/// Call `visit` for each window, in rising order, whose bit is set in a row of lines.
-#[inline]
-pub fn for_each_one(row: &[Line], mut visit: impl FnMut(usize)) {
-    for (l, line) in row.iter().enumerate() {
-        for (w, &word) in line.0.iter().enumerate() {
-            let mut rest = word;
-            while rest != 0 {
-                visit(l * LINE_WINDOWS + w * 64 + rest.trailing_zeros() as usize);
-                rest &= rest - 1;
-            }
-        }
-    }
-}
-
-/// An odd number of lines, so that the rows of many features spread over all cache sets; room
-/// doubles, so that growing by small batches copies each bit twice at most.
+/// Return the lines per feature: an odd number, so that the rows of many features use all cache
+/// sets. The capacity doubles, so that growing by small batches copies each bit at most twice.
 fn stride_for(n_windows: usize) -> usize {
     let lines = n_windows.div_ceil(LINE_WINDOWS).max(1).next_power_of_two();
     if lines > 1 { lines + 1 } else { 1 }
@@ -138,38 +140,4 @@ fn stride_for(n_windows: usize) -> usize {
 
 fn padded(n_features: usize) -> usize {
     n_features.next_multiple_of(REGISTER_TILE)
-}
-
-/// Add to `out` the windows in which both of each pair of features occur.
-///
-/// `out` is row-major, `width` from row to row; it needs room for both ranges rounded up to
-/// [`REGISTER_TILE`], of which both must start at a multiple. The blocks must cover the same
-/// windows. Where block and range are the same on both sides, only register tiles on and above the
-/// diagonal are counted: [`mirror`] does the rest.
-pub fn count_tile(
-    isa: Isa,
-    (a, rows): (&Block, Range<usize>),
-    (b, cols): (&Block, Range<usize>),
-    out: &mut [u32],
-    width: usize,
-) {
-    const T: usize = REGISTER_TILE;
-    let n_lines = a.n_lines();
-    let diagonal = std::ptr::eq(a, b) && rows == cols;
-    let end = cols.end.next_multiple_of(T) * b.stride;
-    for i in (0..rows.len()).step_by(T) {
-        let x: [&[Line]; T] = std::array::from_fn(|k| &a.row(rows.start + i + k)[..n_lines]);
-        let first = if diagonal { i } else { 0 };
-        let y = &b.lines[(cols.start + first) * b.stride..end];
-        count_rows(isa, x, y, b.stride, &mut out[i * width + first..], width);
-    }
-}
-
-/// Copy what stands above the diagonal of an `n` × `n` tile to below it.
-pub fn mirror(tile: &mut [u32], n: usize, width: usize) {
-    for i in 0..n {
-        for j in 0..i {
-            tile[i * width + j] = tile[j * width + i];
-        }
-    }
 }

@@ -1,12 +1,12 @@
-//! Windows as the features of each, in compressed rows: what a batch must be.
+//! Validating a batch of windows in compressed sparse rows.
 
 use crate::error::{Error, Result};
 
-/// Refuse what is no batch of windows: `indptr` their bounds in `indices`, the features of each
-/// strictly rising and below `n_features`.
+/// Check a batch of windows: `indptr` holds their bounds in `indices`, and the features of each
+/// strictly increase and are below `n_features`.
 pub(crate) fn check(indptr: &[i64], indices: &[u32], n_features: usize) -> Result<()> {
     let (Some(&first), Some(&last)) = (indptr.first(), indptr.last()) else {
-        return Err(Error::argument("indptr", "empty", "one longer than there are windows"));
+        return Err(Error::argument("indptr", "empty", "one longer than the number of windows"));
     };
     if first != 0 {
         return Err(Error::argument("indptr[0]", first, "0"));
@@ -15,7 +15,7 @@ pub(crate) fn check(indptr: &[i64], indices: &[u32], n_features: usize) -> Resul
         return Err(Error::argument(
             "indptr",
             format!("{} after {} at window {w}", indptr[w + 1], indptr[w]),
-            "never falling",
+            "non-decreasing",
         ));
     }
     if last as u64 != indices.len() as u64 {

@@ -1,38 +1,59 @@
-//! Sets made from a set: windows joined, windows chosen, features chosen.
+//! Combining and deriving sets: merge, join windows, select windows, select features.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use crate::context::Job;
+use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::occurrences::bits::{BLOCK_WINDOWS, LINE_WINDOWS, for_each_one};
-use crate::occurrences::{Occurrences, for_each_row};
+use crate::occurrences::Occurrences;
+use crate::occurrences::bits::{BLOCK_WINDOWS, Block};
+use crate::simd::line::{LINE_WINDOWS, for_each_window};
 
 impl Occurrences {
-    /// Join consecutive windows: each new window is the OR of `starts[i]..starts[i + 1]`, the last
-    /// one of all that is left.
+    /// Append all windows of `other`.
     ///
     /// # Errors
-    /// [`Error::Argument`] unless `starts` strictly rises from 0 within the windows.
-    pub fn coarsen(&self, starts: &[i64], job: &Job) -> Result<Self> {
+    /// [`Error::Mismatch`] for another number of features, [`Error::TooManyWindows`],
+    /// [`Error::Memory`], [`Error::Interrupted`]. After an error, nothing is appended.
+    pub fn merge(&mut self, other: &Self, context: &Context) -> Result<()> {
+        if other.n_features != self.n_features {
+            return Err(Error::Mismatch {
+                what: "the other set's n_features",
+                got: other.n_features,
+                other: "this set's n_features",
+                expected: self.n_features,
+            });
+        }
+        self.append(other.n_windows, context, |at, here, block| {
+            copy_windows(other, at.source..at.source + here, block, at.target, context)
+        })
+    }
+
+    /// Join runs of consecutive windows: each new window is the OR of `starts[i]..starts[i + 1]`;
+    /// the last run extends to the end.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] unless `starts` strictly increases from 0 within the windows.
+    pub fn coarsen(&self, starts: &[i64], context: &Context) -> Result<Self> {
         check_starts(starts, self.n_windows())?;
         let mut joined = Self::new(self.n_features())?;
-        joined.grow(starts.len(), job)?;
+        joined.grow(starts.len(), context)?;
         let end = |run: usize| starts.get(run).map_or(self.n_windows(), |&s| s as usize);
-        job.run(|| {
-            for (at, here, block) in joined.tail(0, starts.len()) {
+        context.run(|| {
+            for (at, here, block) in joined.blocks_between(0, starts.len()) {
                 let span = end(at.source)..end(at.source + here);
                 let mut run_of = Vec::with_capacity(span.len());
                 for run in 0..here {
                     let width = end(at.source + run + 1) - end(at.source + run);
                     run_of.extend(std::iter::repeat_n((at.target + run) as u32, width));
                 }
-                for_each_row(block, self.n_features(), job, |feature, row| {
+                block.for_each_row(self.n_features(), context, |feature, row| {
                     for (b, source) in self.blocks.iter().enumerate() {
                         let offset = b * BLOCK_WINDOWS;
                         if offset >= span.end || offset + source.n_windows() <= span.start {
                             continue;
                         }
-                        for_each_one(source.row(feature), |window| {
+                        for_each_window(source.row(feature), |window| {
                             let window = offset + window;
                             if span.contains(&window) {
                                 let run = run_of[window - span.start] as usize;
@@ -46,12 +67,12 @@ impl Occurrences {
         })
     }
 
-    /// The windows named, in that order, repeats allowed.
+    /// Select windows in the order given; repeats are allowed.
     ///
     /// # Errors
     /// [`Error::Argument`] for a window that does not exist; [`Error::TooManyWindows`];
     /// [`Error::Memory`].
-    pub fn select(&self, windows: &[i64], job: &Job) -> Result<Self> {
+    pub fn select(&self, windows: &[i64], context: &Context) -> Result<Self> {
         if let Some(bad) = windows.iter().position(|&w| w < 0 || w as usize >= self.n_windows()) {
             return Err(Error::argument(
                 "windows",
@@ -60,11 +81,11 @@ impl Occurrences {
             ));
         }
         let mut chosen = Self::new(self.n_features())?;
-        chosen.grow(windows.len(), job)?;
-        job.run(|| {
-            for (at, here, block) in chosen.tail(0, windows.len()) {
+        chosen.grow(windows.len(), context)?;
+        context.run(|| {
+            for (at, here, block) in chosen.blocks_between(0, windows.len()) {
                 let windows = &windows[at.source..at.source + here];
-                for_each_row(block, self.n_features(), job, |feature, row| {
+                block.for_each_row(self.n_features(), context, |feature, row| {
                     let sources: Vec<_> = self.blocks.iter().map(|b| b.row(feature)).collect();
                     for (line, windows) in row.iter_mut().zip(windows.chunks(LINE_WINDOWS)) {
                         for (word, windows) in line.0.iter_mut().zip(windows.chunks(64)) {
@@ -82,17 +103,17 @@ impl Occurrences {
         })
     }
 
-    /// The features named, in that order, as a set of their own.
+    /// Select features in the order given.
     ///
     /// # Errors
     /// [`Error::Memory`].
-    pub fn features(&self, features: &[u32], job: &Job) -> Result<Self> {
+    pub fn features(&self, features: &[u32], context: &Context) -> Result<Self> {
         let mut chosen = Self::new(features.len().max(1))?;
-        chosen.grow(self.n_windows(), job)?;
+        chosen.grow(self.n_windows(), context)?;
         for (target, source) in chosen.blocks.iter_mut().zip(&self.blocks) {
             let used = source.n_lines();
             let target = Arc::make_mut(target);
-            for_each_row(target, features.len(), job, |to, row| {
+            target.for_each_row(features.len(), context, |to, row| {
                 row[..used].copy_from_slice(&source.row(features[to] as usize)[..used]);
             })?;
         }
@@ -105,7 +126,7 @@ fn check_starts(starts: &[i64], n_windows: usize) -> Result<()> {
         if n_windows == 0 {
             return Ok(());
         }
-        return Err(Error::argument("starts", "empty", "rising from 0"));
+        return Err(Error::argument("starts", "empty", "increasing from 0"));
     };
     if starts[0] != 0 {
         return Err(Error::argument("starts[0]", starts[0], "0"));
@@ -114,11 +135,47 @@ fn check_starts(starts: &[i64], n_windows: usize) -> Result<()> {
         return Err(Error::argument(
             "starts",
             format!("{} after {} at position {}", starts[i + 1], starts[i], i + 1),
-            "strictly rising",
+            "strictly increasing",
         ));
     }
     if last as u64 >= n_windows as u64 {
         return Err(Error::argument("starts[-1]", last, format!("below n_windows = {n_windows}")));
     }
     Ok(())
+}
+
+/// OR the windows `span` of `source` into `target`, from its window `start` on.
+fn copy_windows(
+    source: &Occurrences,
+    span: Range<usize>,
+    target: &mut Block,
+    start: usize,
+    context: &Context,
+) -> Result<()> {
+    let n_words = source.blocks.len() * BLOCK_WINDOWS / 64;
+    let end = start + span.len();
+    target.for_each_row(source.n_features, context, |feature, row| {
+        let word = |w: usize| -> u64 {
+            if w >= n_words {
+                return 0;
+            }
+            let (block, within) = (w * 64 / BLOCK_WINDOWS, w * 64 % BLOCK_WINDOWS);
+            let row = source.blocks[block].row(feature);
+            row.get(within / LINE_WINDOWS).map_or(0, |line| line.0[within / 64 % 8])
+        };
+        // The 64 source windows from `window` on.
+        let read = |window: usize| {
+            let (w, shift) = (window / 64, window % 64);
+            let low = word(w) >> shift;
+            if shift == 0 { low } else { low | word(w + 1) << (64 - shift) }
+        };
+        let mut at = start;
+        while at < end {
+            let n = (64 - at % 64).min(end - at);
+            let mask = if n == 64 { u64::MAX } else { (1 << n) - 1 };
+            let bits = read(span.start + at - start) & mask;
+            row[at / LINE_WINDOWS].0[at / 64 % 8] |= bits << (at % 64);
+            at += n;
+        }
+    })
 }

@@ -1,4 +1,4 @@
-//! Numbers as arguments, or refused by name.
+//! Numbers as arguments; invalid ones are refused by name.
 
 use std::num::NonZeroUsize;
 
@@ -6,16 +6,17 @@ use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 
 use super::arrays::{refused, shown};
-use crate::Job;
+use crate::context::Context;
 use crate::error::Error;
 
-pub(super) fn job(
+/// Make the context of a call from its two optional arguments.
+pub(super) fn context(
     memory_limit: Option<&Bound<'_, PyAny>>,
     n_threads: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Job> {
-    let mut job = Job::default();
+) -> PyResult<Context> {
+    let mut context = Context::default();
     if let Some(limit) = memory_limit {
-        job.memory_limit = Some(size("memory_limit", limit, 0, "a number of bytes")? as u64);
+        context.memory_limit = Some(size("memory_limit", limit, 0, "a number of bytes")? as u64);
     }
     if let Some(n) = n_threads {
         let expected = "from 1 to 1024";
@@ -23,12 +24,12 @@ pub(super) fn job(
         if n > 1024 {
             return Err(Error::argument("n_threads", n, expected).into());
         }
-        job.n_threads = NonZeroUsize::new(n).map(NonZeroUsize::get);
+        context.n_threads = NonZeroUsize::new(n).map(NonZeroUsize::get);
     }
-    Ok(job)
+    Ok(context)
 }
 
-/// An integer of at least `least`; anything else, however large, is refused by name.
+/// Extract an integer of at least `least`; anything else, however large, is refused by name.
 pub(super) fn size(
     name: &'static str,
     value: &Bound<'_, PyAny>,
@@ -47,6 +48,7 @@ pub(super) fn size(
     usize::try_from(number).map_err(|_| refuse())
 }
 
+/// Extract `n_windows`.
 pub(super) fn windows(value: &Bound<'_, PyAny>) -> PyResult<u64> {
     Ok(size("n_windows", value, 0, "from 0 to 4294967295")? as u64)
 }
@@ -71,6 +73,6 @@ impl<'py> FromPyObject<'_, 'py> for Row {
     type Error = PyErr;
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        size("row_start", &value, 0, "the number of a feature").map(Self)
+        size("row_start", &value, 0, "the index of a feature").map(Self)
     }
 }

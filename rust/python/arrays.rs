@@ -1,4 +1,4 @@
-//! numpy arrays as slices, or refused by name; results as numpy arrays.
+//! NumPy arrays as slices, with invalid ones refused by name; results as NumPy arrays.
 
 use std::ptr;
 
@@ -9,23 +9,23 @@ use numpy::{
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
 
-use crate::Job;
+use crate::context::Context;
 use crate::cooccurrence::validate::Bytes;
 use crate::error::Error;
 use crate::neighbours::Neighbours;
 
-/// Ranked lists as they are handed back: features and their similarity.
+/// Ranked lists as they are returned: features and their similarity.
 pub(super) type Ranked<'py> = (Bound<'py, PyArray2<u32>>, Bound<'py, PyArray2<f32>>);
 
-/// The memory of a numpy array that is kept alive, and may be unaligned.
+/// The memory of a NumPy array, which is kept alive and may be unaligned.
 pub(super) struct ArrayBytes {
     data: *const u8,
     len: usize,
     _array: Py<PyUntypedArray>,
 }
 
-// SAFETY: the memory is only read, and numpy keeps it at its place as long as `_array` lives;
-// dropping a `Py` on another thread is allowed.
+// SAFETY: the memory is only read, and NumPy does not move it as long as `_array` lives; a `Py` may
+// be dropped on another thread.
 unsafe impl Send for ArrayBytes {}
 // SAFETY: as above; shared references only read.
 unsafe impl Sync for ArrayBytes {}
@@ -37,6 +37,7 @@ impl Bytes for ArrayBytes {
     }
 }
 
+/// Extract a square array of counts without copying it.
 pub(super) fn square_counts(array: &Bound<'_, PyAny>) -> PyResult<(usize, ArrayBytes)> {
     let expected = "a C-contiguous square array of uint32 or int32";
     let data = if let Ok(array) = array.cast::<PyArray2<u32>>() {
@@ -60,16 +61,17 @@ pub(super) fn square_counts(array: &Bound<'_, PyAny>) -> PyResult<(usize, ArrayB
     Ok((shape[0], bytes))
 }
 
-/// The numbers of features, copied; refused where not even their lists could be held.
+/// Extract and copy the indices of features; refused if their lists would exceed the limit.
 pub(super) fn features(
     name: &'static str,
     array: Option<&Bound<'_, PyAny>>,
-    job: &Job,
+    context: &Context,
 ) -> PyResult<Option<Vec<u32>>> {
     let Some(array) = array else {
         return Ok(None);
     };
-    let check = |n: usize| job.check_memory(name, 12 * n as u128, "name fewer features at a time");
+    let check =
+        |n: usize| context.check_memory(name, 12 * n as u128, "pass fewer features at a time");
     if let Ok(features) = array.cast::<PyArray1<u32>>() {
         check(features.len())?;
         return Ok(Some(features.readonly().as_array().to_vec()));
@@ -82,12 +84,13 @@ pub(super) fn features(
     let narrow = |(at, &number): (usize, &i64)| {
         u32::try_from(number).map_err(|_| {
             let got = format!("{number} at position {at}");
-            Error::argument(name, got, "the number of a feature").into()
+            Error::argument(name, got, "the index of a feature").into()
         })
     };
     numbers.as_array().iter().enumerate().map(narrow).collect::<PyResult<_>>().map(Some)
 }
 
+/// Extract a 1-D array of one dtype.
 pub(super) fn vector<'py, T: Element>(
     name: &'static str,
     array: &Bound<'py, PyAny>,
@@ -99,6 +102,7 @@ pub(super) fn vector<'py, T: Element>(
     Ok(array.readonly())
 }
 
+/// Extract a 2-D array of one dtype.
 pub(super) fn matrix<'py, T: Element>(
     name: &'static str,
     array: &Bound<'py, PyAny>,
@@ -113,6 +117,7 @@ pub(super) fn matrix<'py, T: Element>(
 pub(super) const CONTIGUOUS: &str =
     "C-contiguous and aligned (numpy.ascontiguousarray makes it so)";
 
+/// View a 1-D array as a slice.
 pub(super) fn contiguous<'a, T: Element>(
     name: &'static str,
     array: &'a PyReadonlyArray1<'_, T>,
@@ -124,6 +129,7 @@ pub(super) fn contiguous<'a, T: Element>(
     array.as_slice().map_err(|_| strided())
 }
 
+/// View a 2-D array as a slice, row-major.
 pub(super) fn contiguous2<'a, T: Element>(
     name: &'static str,
     array: &'a PyReadonlyArray2<'_, T>,
@@ -135,6 +141,7 @@ pub(super) fn contiguous2<'a, T: Element>(
     array.as_slice().map_err(|_| strided())
 }
 
+/// Refuse lists of different numbers of rows.
 pub(super) fn same_rows(functional: usize, semantic: usize) -> PyResult<()> {
     if functional == semantic {
         return Ok(());
@@ -148,7 +155,7 @@ pub(super) fn same_rows(functional: usize, semantic: usize) -> PyResult<()> {
     .into())
 }
 
-/// What was given, in a few words: an array by dtype and shape, a number by its digits.
+/// Describe a value in a few words: an array by dtype and shape, a number by its digits.
 pub(super) fn shown(value: &Bound<'_, PyAny>) -> String {
     if let Ok(array) = value.cast::<PyUntypedArray>() {
         let order = if array.is_c_contiguous() { "" } else { ", not C-contiguous" };
@@ -167,10 +174,12 @@ pub(super) fn shown(value: &Bound<'_, PyAny>) -> String {
     }
 }
 
+/// Refuse an argument by name.
 pub(super) fn refused(name: &'static str, value: &Bound<'_, PyAny>, expected: &str) -> PyErr {
     Error::argument(name, shown(value), expected).into()
 }
 
+/// Move values into a 2-D array.
 pub(super) fn matrix_of<T: Element>(
     py: Python<'_>,
     values: Vec<T>,
@@ -180,6 +189,7 @@ pub(super) fn matrix_of<T: Element>(
     values.into_pyarray(py).reshape([rows, columns])
 }
 
+/// Move ranked lists into arrays.
 pub(super) fn lists(py: Python<'_>, ranked: Neighbours) -> PyResult<Ranked<'_>> {
     let (rows, width) = (ranked.n_rows, ranked.width);
     Ok((matrix_of(py, ranked.indices, rows, width)?, matrix_of(py, ranked.values, rows, width)?))

@@ -1,4 +1,4 @@
-//! `Histogram` as Python sees it.
+//! The Python class `Histogram`.
 
 use std::cmp::Ordering;
 use std::ptr;
@@ -7,11 +7,12 @@ use std::sync::{Arc, RwLock};
 use numpy::{IntoPyArray, PyArray1, PyArray2};
 use pyo3::prelude::*;
 
-use super::arguments::{job, size, windows};
+use super::arguments::{context, size, windows};
 use super::arrays::{matrix_of, square_counts};
 use super::interruptible::{read, run, write};
 use super::occurrences::PyOccurrences;
-use crate::Job;
+use crate::context::Context;
+use crate::cooccurrence::histogram;
 
 /// Dense co-occurrence counts of all pairs of features, ``4 * n_features**2`` bytes.
 ///
@@ -20,7 +21,7 @@ use crate::Job;
 /// n_features : int
 ///     Width of the SAE.
 /// memory_limit : int, optional
-///     Most bytes to allocate.
+///     Bytes that the call may allocate.
 ///
 /// Raises
 /// ------
@@ -36,7 +37,7 @@ use crate::Job;
 /// >>> Histogram.from_counts(counts, n_windows=3).counts()
 /// array([2, 1], dtype=uint64)
 #[pyclass(frozen, name = "Histogram", module = "sfal._core")]
-pub(super) struct PyHistogram(pub(super) RwLock<crate::Histogram>);
+pub(super) struct PyHistogram(pub(super) RwLock<histogram::Histogram>);
 
 #[pymethods]
 impl PyHistogram {
@@ -47,29 +48,29 @@ impl PyHistogram {
         memory_limit: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let n_features = size("n_features", n_features, 1, "from 1 to 4294967296")?;
-        let histogram = crate::Histogram::new(n_features, &job(memory_limit, None)?)?;
+        let histogram = histogram::Histogram::new(n_features, &context(memory_limit, None)?)?;
         Ok(Self(RwLock::new(histogram)))
     }
 
-    /// Take counts that exist, without a copy.
+    /// Take over existing counts without copying them.
     ///
     /// Parameters
     /// ----------
     /// counts : ndarray of shape (F, F), uint32 or int32
-    ///     C-contiguous; may be read-only, memory-mapped, or unaligned. Kept, so it must not be
+    ///     C-contiguous; may be read-only, memory-mapped, or unaligned. It is kept and must not be
     ///     modified afterwards.
     /// n_windows : int
-    ///     Windows counted.
+    ///     Number of windows counted.
     /// deferred : bool
-    ///     Look at the diagonal only, and leave the rest to the first call that reads it:
-    ///     :func:`functional_neighbours` of all features checks each tile as it passes, which
+    ///     Check only the diagonal now, and leave the rest to the first call that reads it:
+    ///     :func:`functional_neighbours` of all features checks each tile as it reads it, which
     ///     saves a pass over a large file.
     ///
     /// Raises
     /// ------
     /// InvalidInputError
-    ///     If the counts are negative, asymmetric, above the windows of either feature, or above
-    ///     ``n_windows``; the message names the place.
+    ///     If the counts are negative, asymmetric, above the count of either feature, or above
+    ///     ``n_windows``; the message names the position.
     #[staticmethod]
     #[pyo3(signature = (counts, n_windows, *, deferred=false))]
     fn from_counts(
@@ -81,12 +82,12 @@ impl PyHistogram {
         let n_windows = windows(n_windows)?;
         let (n_features, counts) = square_counts(counts)?;
         let counts = Arc::new(counts);
-        let job = Job::default();
-        let histogram = run(py, &job, || {
+        let context = Context::default();
+        let histogram = run(py, &context, || {
             if deferred {
-                return crate::Histogram::from_counts_deferred(counts, n_features, n_windows);
+                return histogram::Histogram::from_counts_deferred(counts, n_features, n_windows);
             }
-            crate::Histogram::from_counts(counts, n_features, n_windows, &job)
+            histogram::Histogram::from_counts(counts, n_features, n_windows, &context)
         })?;
         Ok(Self(RwLock::new(histogram)))
     }
@@ -97,58 +98,58 @@ impl PyHistogram {
         py.detach(|| read(&self.0).n_features())
     }
 
-    /// Windows counted so far.
+    /// Number of windows counted so far.
     #[getter]
     fn n_windows(&self, py: Python<'_>) -> u64 {
         py.detach(|| read(&self.0).n_windows())
     }
 
-    /// Add the windows of ``occurrences``; once it counts, Ctrl-C waits until it is done.
+    /// Add the windows of ``occurrences``; Ctrl-C takes effect when counting ends.
     ///
     /// Raises
     /// ------
     /// InvalidInputError
     ///     If the numbers of features differ.
     /// MemoryLimitError
-    ///     If counts that were taken over have to be copied first, and do not fit.
+    ///     If counts that were taken over must be copied first, and the copy exceeds the limit.
     fn update(&self, py: Python<'_>, occurrences: &PyOccurrences) -> PyResult<()> {
-        let job = Job::default();
-        run(py, &job, || {
+        let context = Context::default();
+        run(py, &context, || {
             let occurrences = occurrences.snapshot();
-            write(&self.0).update(&occurrences, &job)
+            write(&self.0).update(&occurrences, &context)
         })
     }
 
-    /// Add the counts of ``other``; with itself, double.
+    /// Add the counts of ``other``; merging with itself doubles the counts.
     ///
     /// Raises
     /// ------
     /// InvalidInputError
     ///     If the numbers of features differ.
     fn merge(&self, py: Python<'_>, other: &Self) -> PyResult<()> {
-        let job = Job::default();
-        run(py, &job, || {
-            // Two locks at once are taken in the order of their addresses: a and b may merge with
-            // each other on two threads.
+        let context = Context::default();
+        run(py, &context, || {
+            // Both locks are taken in the order of their addresses, so that two threads can merge
+            // two histograms with each other without a deadlock.
             match ptr::from_ref(self).cmp(&ptr::from_ref(other)) {
                 Ordering::Equal => {
                     let copy = read(&self.0).clone();
-                    write(&self.0).merge(&copy, &job)
+                    write(&self.0).merge(&copy, &context)
                 }
                 Ordering::Less => {
                     let mut sum = write(&self.0);
                     let other = read(&other.0);
-                    sum.merge(&other, &job)
+                    sum.merge(&other, &context)
                 }
                 Ordering::Greater => {
                     let other = read(&other.0);
-                    write(&self.0).merge(&other, &job)
+                    write(&self.0).merge(&other, &context)
                 }
             }
         })
     }
 
-    /// Read the windows in which each feature occurs: the diagonal.
+    /// Return the number of windows in which each feature occurs: the diagonal.
     ///
     /// Returns
     /// -------
@@ -173,9 +174,9 @@ impl PyHistogram {
         py: Python<'py>,
         memory_limit: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Bound<'py, PyArray2<u32>>> {
-        let job = job(memory_limit, None)?;
+        let context = context(memory_limit, None)?;
         let n = self.n_features(py);
-        let counts = run(py, &job, || read(&self.0).to_dense(&job))?;
+        let counts = run(py, &context, || read(&self.0).to_dense(&context))?;
         matrix_of(py, counts, n, n)
     }
 

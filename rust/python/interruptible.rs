@@ -1,4 +1,4 @@
-//! Work without the interpreter, that Ctrl-C ends.
+//! Running work without the GIL, such that Ctrl-C interrupts it.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -8,13 +8,13 @@ use std::time::Duration;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use crate::Job;
+use crate::context::Context;
 
-/// Compute without the interpreter, and ask it ten times a second whether Ctrl-C was pressed.
+/// Run `work` without the GIL, and check ten times per second whether Ctrl-C was pressed.
 pub(super) fn run<T: Send>(
     py: Python<'_>,
-    job: &Job,
-    work: impl FnOnce() -> crate::Result<T> + Send,
+    context: &Context,
+    work: impl FnOnce() -> crate::error::Result<T> + Send,
 ) -> PyResult<T> {
     py.detach(|| {
         thread::scope(|scope| {
@@ -25,11 +25,11 @@ pub(super) fn run<T: Send>(
                     Ok(result) => return Ok(result?),
                     Err(RecvTimeoutError::Disconnected) => break None,
                     Err(RecvTimeoutError::Timeout) => {
-                        // clippy's method path does not fit the closure's lifetime.
+                        // The method path that clippy suggests has another lifetime.
                         #[allow(clippy::redundant_closure_for_method_calls)]
                         let signals = Python::attach(|py| py.check_signals());
                         if let Err(pressed) = signals {
-                            job.stop();
+                            context.stop();
                             break Some(pressed);
                         }
                     }
@@ -44,10 +44,12 @@ pub(super) fn run<T: Send>(
     })
 }
 
+/// Lock for reading; a panic of another thread leaves the value usable.
 pub(super) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     lock.read().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Lock for writing; a panic of another thread leaves the value usable.
 pub(super) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,33 +1,34 @@
-//! `top_neighbours`, `ndcg` and `chance`: the best of each row, and what its order is worth.
+//! `top_neighbours`, `ndcg` and `chance`.
 
 use numpy::{
     IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2, PyUntypedArrayMethods,
 };
 use pyo3::prelude::*;
 
-use super::arguments::{Ranks, Row, job, size};
+use super::arguments::{Ranks, Row, context, size};
 use super::arrays::{Ranked, contiguous2, lists, refused, same_rows, shown};
 use super::interruptible::run;
+use crate::context::Context;
 use crate::error::Error;
-use crate::neighbours::Neighbours;
+use crate::metrics::ndcg as ndcg_core;
 use crate::neighbours::topk::{Double, Single};
-use crate::{Job, ndcg as ndcg_core, neighbours};
+use crate::neighbours::{self, Neighbours};
 
 /// Rank the largest of each row of similarities.
 ///
 /// Parameters
 /// ----------
 /// similarity : ndarray of shape (R, F), float32 or float64
-///     Row ``r`` belongs to feature ``row_start + r``, whose similarity with itself is never read.
+///     Row ``r`` belongs to feature ``row_start + r``, whose similarity to itself is never read.
 /// top_n : int
-///     Neighbours wanted, at least 1.
+///     Number of neighbours per row, at least 1.
 /// row_start : int
 ///     Feature of the first row.
 ///
 /// Returns
 /// -------
 /// indices : ndarray of shape (R, min(top_n, F - 1)), uint32
-///     By falling value, ties by rising index.
+///     By descending value, ties by ascending index.
 /// values : ndarray of the same shape, float32
 ///
 /// Raises
@@ -52,25 +53,25 @@ pub(super) fn top_neighbours<'py>(
     n_threads: Option<&Bound<'_, PyAny>>,
     memory_limit: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Ranked<'py>> {
-    let job = job(memory_limit, n_threads)?;
+    let context = context(memory_limit, n_threads)?;
     let Some(similarity) = Similarity::extract(similarity) else {
         return Err(refused("similarity", similarity, "a 2-D float32 or float64 array"));
     };
-    lists(py, similarity.top(py, top_n.0, row_start.0, &job)?)
+    lists(py, similarity.top(py, top_n.0, row_start.0, &context)?)
 }
 
 /// Score how well the functional order predicts the semantic one.
 ///
-/// Rank ``r`` of the semantic list is worth ``base**(top_n - r) - 1``; the functional list
-/// collects these with discounts ``1 / log2(r + 2)``, over what the semantic list itself collects.
+/// Rank ``r`` of the semantic list has the gain ``base**(top_n - r) - 1``. The sum of these gains
+/// in functional order, with discounts ``1 / log2(r + 2)``, is divided by that in semantic order.
 ///
 /// Parameters
 /// ----------
 /// functional, semantic : ndarray of shape (F, F), float, or (R, any), uint32
-///     Similarities, whose ``top_n`` largest a row are taken, or lists that are ranked already and
-///     are cut to ``top_n``. Both of the same kind.
+///     Similarities, of which the ``top_n`` largest per row are taken, or ranked lists, which are
+///     cut to ``top_n``. Both must be of the same kind.
 /// top_n : int
-///     Depth of both lists, at least 1.
+///     Length of both lists, at least 1.
 /// base : float
 ///     Base of the gains, above 1.
 ///
@@ -82,7 +83,7 @@ pub(super) fn top_neighbours<'py>(
 /// Raises
 /// ------
 /// InvalidInputError
-///     For shapes that do not agree, NaN or infinity off a diagonal, gains beyond float64.
+///     For shapes that do not agree, NaN or infinity off a diagonal, or gains beyond float64.
 ///
 /// References
 /// ----------
@@ -109,13 +110,14 @@ pub(super) fn ndcg<'py>(
     n_threads: Option<&Bound<'_, PyAny>>,
     memory_limit: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
-    let job = job(memory_limit, n_threads)?;
+    let context = context(memory_limit, n_threads)?;
     if let (Ok(f), Ok(s)) = (functional.cast::<PyArray2<u32>>(), semantic.cast::<PyArray2<u32>>()) {
         let (f, s) = (f.readonly(), s.readonly());
         same_rows(f.shape()[0], s.shape()[0])?;
         let n_rows = f.shape()[0];
         let (f, s) = (contiguous2("functional", &f)?, contiguous2("semantic", &s)?);
-        let scores = run(py, &job, || ndcg_core::ranked(f, s, n_rows, top_n.0, base, &job))?;
+        let scores =
+            run(py, &context, || ndcg_core::ranked(f, s, n_rows, top_n.0, base, &context))?;
         return Ok(scores.into_pyarray(py));
     }
     let similarities = (Similarity::extract(functional), Similarity::extract(semantic));
@@ -130,26 +132,27 @@ pub(super) fn ndcg<'py>(
     }
     same_rows(f.shape().0, s.shape().0)?;
     let n_rows = f.shape().0;
-    let (f, s) = (f.top(py, top_n.0, 0, &job)?, s.top(py, top_n.0, 0, &job)?);
+    let (f, s) = (f.top(py, top_n.0, 0, &context)?, s.top(py, top_n.0, 0, &context)?);
     let scores =
-        py.detach(|| ndcg_core::ranked(&f.indices, &s.indices, n_rows, top_n.0, base, &job))?;
+        py.detach(|| ndcg_core::ranked(&f.indices, &s.indices, n_rows, top_n.0, base, &context))?;
     Ok(scores.into_pyarray(py))
 }
 
-/// Expect the NDCG of a uniformly random functional order.
+/// Return the expected NDCG of a uniformly random functional order.
 ///
-/// Each rank then collects the mean gain of a candidate, whatever the semantic list: no sampling
-/// is needed. Alignment beyond chance is ``(ndcg - chance) / (1 - chance)``.
+/// At each rank, the expected gain is the mean gain of a candidate, whatever the semantic list, so
+/// no sampling is needed. Alignment beyond chance is ``(ndcg - chance) / (1 - chance)``.
 ///
 /// Parameters
 /// ----------
 /// n_candidates : int
-///     Features that may stand in the list: all but the row's own.
+///     Number of features that may appear in the list: all but the row's own.
 ///
 /// Returns
 /// -------
 /// chance : float
-///     Mean gain of a candidate times the sum of discounts, over the ideal; NaN for no candidate.
+///     Mean gain of a candidate times the sum of discounts, divided by the ideal DCG; NaN without
+///     candidates.
 ///
 /// Examples
 /// --------
@@ -164,7 +167,7 @@ pub(super) fn chance(n_candidates: &Bound<'_, PyAny>, top_n: Ranks, base: f64) -
     Ok(ndcg_core::chance(n, top_n.0, base)?)
 }
 
-/// Why two arrays are neither both similarities nor both ranked lists.
+/// Explain why two arrays are neither both similarities nor both ranked lists.
 fn no_pair(functional: &Bound<'_, PyAny>, semantic: &Bound<'_, PyAny>) -> PyErr {
     let known = |array: &Bound<'_, PyAny>| {
         Similarity::extract(array).is_some() || array.cast::<PyArray2<u32>>().is_ok()
@@ -207,17 +210,21 @@ impl<'py> Similarity<'py> {
         py: Python<'_>,
         top_n: usize,
         row_start: usize,
-        job: &Job,
+        context: &Context,
     ) -> PyResult<Neighbours> {
         let (r, c) = self.shape();
         Ok(match self {
             Self::Single(array) => {
                 let values = contiguous2("similarity", array)?;
-                run(py, job, || neighbours::top::<Single>(values, r, c, top_n, row_start, job))?
+                run(py, context, || {
+                    neighbours::top::<Single>(values, r, c, top_n, row_start, context)
+                })?
             }
             Self::Double(array) => {
                 let values = contiguous2("similarity", array)?;
-                run(py, job, || neighbours::top::<Double>(values, r, c, top_n, row_start, job))?
+                run(py, context, || {
+                    neighbours::top::<Double>(values, r, c, top_n, row_start, context)
+                })?
             }
         })
     }

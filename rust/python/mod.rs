@@ -1,7 +1,7 @@
-//! The boundary: extract and check, let go of the interpreter, compute, hand back.
+//! The Python module: extract and check arguments, release the GIL, compute, convert results.
 //!
-//! The only folder that names `pyo3` or `numpy`. What a user reads in `help()` stands here and in
-//! the stub `_core.pyi`, word for word; a test compares them.
+//! Only this folder uses `pyo3` and `numpy`. The docstrings that `help()` shows are the same here
+//! and in the stub `_core.pyi`, word for word; a test compares them.
 
 #![allow(clippy::doc_markdown)] // Its docs are numpydoc.
 
@@ -9,6 +9,7 @@ mod arguments;
 mod arrays;
 mod histogram;
 mod interruptible;
+mod memory;
 mod metrics;
 mod neighbours;
 mod occurrences;
@@ -34,16 +35,19 @@ impl From<Error> for PyErr {
 
 /// Counting, correlation and ranking kernels: numpy arrays and scalars in, numpy arrays out.
 ///
-/// All work runs with the GIL released, on rayon's global pool (``RAYON_NUM_THREADS``) or on
-/// ``n_threads`` of its own; results are the same bits on any number of threads. The fastest
-/// instruction set of the CPU is taken, or the one named by ``SFAL_ISA`` (``avx512``, ``avx2``,
-/// ``neon``, ``portable``). Arrays must be C-contiguous and of the dtype named, and must not be
-/// modified during a call. What is refused is a class of :mod:`sfal.errors`, and changes nothing.
-/// ``memory_limit`` is in bytes, by default 80 % of what is free.
+/// All calls release the GIL and run on rayon's global pool (``RAYON_NUM_THREADS``) or on
+/// ``n_threads`` threads of their own; results are the same bits on any number of threads. Kernels
+/// use the fastest instruction set of the CPU, or the one named by ``SFAL_ISA`` (``avx512``,
+/// ``avx2``, ``neon``, ``portable``). Arrays must be C-contiguous, have the dtype given, and must
+/// not be modified during a call. A refused call raises a class of :mod:`sfal.errors` and changes
+/// nothing. ``memory_limit`` is the number of bytes that a call may allocate, by default 80 % of
+/// :func:`available_memory`.
 #[pymodule]
 mod _core {
     #[pymodule_export]
     use super::histogram::PyHistogram;
+    #[pymodule_export]
+    use super::memory::available_memory;
     #[pymodule_export]
     use super::metrics::{chance, ndcg, top_neighbours};
     #[pymodule_export]

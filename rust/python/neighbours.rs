@@ -1,9 +1,9 @@
-//! `phi` and the neighbours by occurrence and by meaning.
+//! `phi`, `functional_neighbours` and `semantic_neighbours`.
 
 use numpy::{PyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
-use super::arguments::{Ranks, job, windows};
+use super::arguments::{Ranks, context, windows};
 use super::arrays::{
     Ranked, contiguous2, features, lists, matrix, matrix_of, refused, square_counts,
 };
@@ -11,19 +11,20 @@ use super::histogram::PyHistogram;
 use super::interruptible::{read, run};
 use super::occurrences::PyOccurrences;
 use crate::cooccurrence::validate::Bytes;
-use crate::{Measure, neighbours};
+use crate::measures::{self, Measure};
+use crate::neighbours;
 
 /// Correlate the occurrences of each pair of features.
 ///
-/// ``(n c_ij - c_i c_j) / sqrt(c_i (n - c_i) c_j (n - c_j))`` with an exact numerator, cut to
+/// ``(n c_ij - c_i c_j) / sqrt(c_i (n - c_i) c_j (n - c_j))`` with an exact numerator, clipped to
 /// [-1, 1]; 0 where a feature never or always occurs.
 ///
 /// Parameters
 /// ----------
 /// counts : ndarray of shape (F, F), uint32 or int32
-///     Windows in which both features occur.
+///     Number of windows in which both features occur.
 /// n_windows : int
-///     Windows counted.
+///     Number of windows counted.
 ///
 /// Returns
 /// -------
@@ -57,48 +58,48 @@ pub(super) fn phi<'py>(
     memory_limit: Option<&Bound<'_, PyAny>>,
     n_threads: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-    let job = job(memory_limit, n_threads)?;
+    let context = context(memory_limit, n_threads)?;
     let n_windows = windows(n_windows)?;
     let (n, counts) = square_counts(counts)?;
-    let phi = run(py, &job, || crate::measures::phi(counts.bytes(), n, n_windows, &job))?;
+    let phi = run(py, &context, || measures::phi(counts.bytes(), n, n_windows, &context))?;
     matrix_of(py, phi, n, n)
 }
 
-/// Rank the features that occur most alike each feature.
+/// Rank, for each feature, the features whose occurrences are most similar.
 ///
 /// Parameters
 /// ----------
 /// source : Occurrences or Histogram
-///     What was counted.
+///     Windows, or their counts.
 /// top_n : int
-///     Neighbours wanted, at least 1.
+///     Number of neighbours per row, at least 1.
 /// measure : {"phi"}
-///     What to rank by.
+///     Measure to rank by.
 /// rows : ndarray of shape (R,), int64 or uint32, optional
-///     Features whose neighbours are wanted, in any order. All by default.
+///     Features whose neighbours are wanted, in any order. Default: all.
 /// candidates : ndarray of shape (C,), int64 or uint32, optional
-///     Features that may appear, a set. All by default.
+///     Features that may appear as neighbours; order and repeats do not matter. Default: all.
 ///
 /// Returns
 /// -------
 /// indices : ndarray of shape (R, w), uint32
-///     Neighbours by falling float64 measure, ties by rising index; the row's own feature never.
-///     ``w = min(top_n, C)``, or ``C - 1`` for ``C`` where some row is a candidate.
+///     Neighbours by descending float64 measure, ties by ascending index, without the row's own
+///     feature. ``w = min(top_n, C)``, with ``C - 1`` for ``C`` if any row is a candidate.
 /// values : ndarray of shape (R, w), float32
-///     The measure, rounded.
+///     Their measure, rounded to float32.
 ///
 /// Raises
 /// ------
 /// InvalidInputError
 ///     If ``top_n`` is below 1, a feature does not exist, the measure is unknown, or the counts
-///     are found contradictory, see :meth:`Histogram.from_counts`.
+///     are impossible (see :meth:`Histogram.from_counts`).
 /// MemoryLimitError
 ///     If the lists exceed the limit.
 ///
 /// Notes
 /// -----
-/// No array of features x features is held: tiles of pairs are counted, ranked and thrown away.
-/// Beyond the lists, ranking all features holds 1.5 ``w`` candidates of 12 bytes a row.
+/// No array of features x features is held: tiles of pairs are counted, ranked and discarded.
+/// Besides the lists, ranking all features holds 1.5 ``w`` candidates of 12 bytes per row.
 ///
 /// References
 /// ----------
@@ -127,22 +128,24 @@ pub(super) fn functional_neighbours<'py>(
     n_threads: Option<&Bound<'_, PyAny>>,
     memory_limit: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Ranked<'py>> {
-    let job = job(memory_limit, n_threads)?;
+    let context = context(memory_limit, n_threads)?;
     let measure = Measure::from_name(measure)?;
     let (rows, candidates) =
-        (features("rows", rows, &job)?, features("candidates", candidates, &job)?);
+        (features("rows", rows, &context)?, features("candidates", candidates, &context)?);
     let (rows, candidates) = (rows.as_deref(), candidates.as_deref());
     let ranked = if let Ok(occurrences) = source.cast::<PyOccurrences>() {
         let occurrences = occurrences.get();
-        run(py, &job, || {
+        run(py, &context, || {
             let occurrences = occurrences.snapshot();
-            neighbours::functional(&occurrences, top_n.0, measure, rows, candidates, &job)
+            neighbours::functional(&occurrences, top_n.0, measure, rows, candidates, &context)
         })?
     } else if let Ok(histogram) = source.cast::<PyHistogram>() {
         let histogram = histogram.get();
-        run(py, &job, || {
+        run(py, &context, || {
             let histogram = read(&histogram.0);
-            neighbours::functional_from_counts(&histogram, top_n.0, measure, rows, candidates, &job)
+            neighbours::functional_from_counts(
+                &histogram, top_n.0, measure, rows, candidates, &context,
+            )
         })?
     } else {
         return Err(refused("source", source, "an Occurrences or a Histogram"));
@@ -150,15 +153,15 @@ pub(super) fn functional_neighbours<'py>(
     lists(py, ranked)
 }
 
-/// Rank the features whose embeddings have the largest cosine with each feature's own.
+/// Rank, for each feature, the features whose embeddings have the largest cosine with its own.
 ///
-/// Vectors are normalised with a float64 norm; the zero vector stays, and has cosine 0 with all.
-/// Equal vectors have equal cosines with every other, to the last bit.
+/// Vectors are normalised by their float64 norm; the zero vector stays zero and has cosine 0 with
+/// every other. Equal vectors have equal cosines with any third one, to the last bit.
 ///
 /// Parameters
 /// ----------
 /// embeddings : ndarray of shape (F, D), float32
-///     One vector a feature, of any length.
+///     One vector per feature, of any length.
 /// top_n, rows, candidates
 ///     As in :func:`functional_neighbours`.
 ///
@@ -198,16 +201,16 @@ pub(super) fn semantic_neighbours<'py>(
     n_threads: Option<&Bound<'_, PyAny>>,
     memory_limit: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Ranked<'py>> {
-    let job = job(memory_limit, n_threads)?;
+    let context = context(memory_limit, n_threads)?;
     let (rows, candidates) =
-        (features("rows", rows, &job)?, features("candidates", candidates, &job)?);
+        (features("rows", rows, &context)?, features("candidates", candidates, &context)?);
     let embeddings = matrix::<f32>("embeddings", embeddings)?;
     let shape = embeddings.shape();
     let (n_features, dim) = (shape[0], shape[1]);
     let vectors = contiguous2("embeddings", &embeddings)?;
     let (rows, candidates) = (rows.as_deref(), candidates.as_deref());
-    let ranked = run(py, &job, || {
-        neighbours::semantic(vectors, n_features, dim, top_n.0, rows, candidates, &job)
+    let ranked = run(py, &context, || {
+        neighbours::semantic(vectors, n_features, dim, top_n.0, rows, candidates, &context)
     })?;
     lists(py, ranked)
 }

@@ -1,21 +1,22 @@
-//! `Occurrences` as Python sees it.
+//! The Python class `Occurrences`.
 
 use std::sync::RwLock;
 
 use numpy::{IntoPyArray, PyArray1, PyArray2};
 use pyo3::prelude::*;
 
-use super::arguments::{job, size};
+use super::arguments::{context, size};
 use super::arrays::{contiguous, matrix_of, vector};
 use super::interruptible::{read, run, write};
-use crate::Job;
+use crate::context::Context;
+use crate::occurrences;
 
-/// Entries up to which a batch is appended in a millisecond or so.
+/// Number of entries below which appending a batch takes about a millisecond.
 const SMALL: usize = 1 << 17;
 
 /// Which feature occurs in which window, one bit each.
 ///
-/// Safe to use from several threads: a call works on the windows there were when it began.
+/// Safe to use from several threads: a call works on the windows that exist when it begins.
 ///
 /// Parameters
 /// ----------
@@ -29,8 +30,8 @@ const SMALL: usize = 1 << 17;
 ///
 /// Notes
 /// -----
-/// Memory is ``n_features * n_windows / 8`` bytes, at most twice that while the last 16,384
-/// windows fill, and 64 bytes a feature at least.
+/// Memory is ``n_features * n_windows / 8`` bytes, at most twice that until the last block of
+/// 16,384 windows is full, and at least 64 bytes per feature.
 ///
 /// Examples
 /// --------
@@ -40,15 +41,15 @@ const SMALL: usize = 1 << 17;
 /// >>> windows.counts()
 /// array([1, 0, 2], dtype=uint64)
 #[pyclass(frozen, name = "Occurrences", module = "sfal._core")]
-pub(super) struct PyOccurrences(RwLock<crate::Occurrences>);
+pub(super) struct PyOccurrences(RwLock<occurrences::Occurrences>);
 
 impl PyOccurrences {
-    fn wrap(occurrences: crate::Occurrences) -> Self {
+    fn wrap(occurrences: occurrences::Occurrences) -> Self {
         Self(RwLock::new(occurrences))
     }
 
-    /// A clone that shares the bits, so that no lock is held while computing.
-    pub(super) fn snapshot(&self) -> crate::Occurrences {
+    /// Clone the set, sharing its bits, so that no lock is held during a computation.
+    pub(super) fn snapshot(&self) -> occurrences::Occurrences {
         read(&self.0).clone()
     }
 }
@@ -58,7 +59,7 @@ impl PyOccurrences {
     #[new]
     fn new(n_features: &Bound<'_, PyAny>) -> PyResult<Self> {
         let n_features = size("n_features", n_features, 1, "from 1 to 4294967296")?;
-        Ok(Self::wrap(crate::Occurrences::new(n_features)?))
+        Ok(Self::wrap(occurrences::Occurrences::new(n_features)?))
     }
 
     /// Width of the SAE.
@@ -67,7 +68,7 @@ impl PyOccurrences {
         py.detach(|| read(&self.0).n_features())
     }
 
-    /// Windows appended so far.
+    /// Number of windows appended so far.
     #[getter]
     fn n_windows(&self, py: Python<'_>) -> usize {
         py.detach(|| read(&self.0).n_windows())
@@ -78,16 +79,16 @@ impl PyOccurrences {
     /// Parameters
     /// ----------
     /// indptr : ndarray of shape (n_windows + 1,), int64
-    ///     Bounds of each window in ``indices``. Starts at 0, never falls, ends at ``nnz``.
+    ///     Bounds of each window in ``indices``. Starts at 0, never decreases, ends at ``nnz``.
     /// indices : ndarray of shape (nnz,), uint32
-    ///     Features, strictly rising within a window.
+    ///     Features, strictly increasing within a window.
     ///
     /// Raises
     /// ------
     /// InvalidInputError
-    ///     For anything else; the message names the window (of this batch) and the feature.
+    ///     For any other batch; the message names the window (of this batch) and the feature.
     /// MemoryLimitError
-    ///     If the bits would not fit.
+    ///     If the bits exceed the limit.
     fn extend(
         &self,
         py: Python<'_>,
@@ -97,30 +98,30 @@ impl PyOccurrences {
         let indptr = vector::<i64>("indptr", indptr)?;
         let indices = vector::<u32>("indices", indices)?;
         let (indptr, indices) = (contiguous("indptr", &indptr)?, contiguous("indices", &indices)?);
-        let job = Job::default();
-        let extend = || write(&self.0).extend(indptr, indices, &job);
-        // A thread to listen for Ctrl-C costs more than a small batch.
+        let context = Context::default();
+        let extend = || write(&self.0).extend(indptr, indices, &context);
+        // A thread that checks for Ctrl-C costs more than a small batch.
         if indices.len() < SMALL {
             return Ok(py.detach(extend)?);
         }
-        run(py, &job, extend)
+        run(py, &context, extend)
     }
 
-    /// Append all windows of ``other``, in its order; with itself, double.
+    /// Append all windows of ``other`` in order; merging with itself doubles the set.
     ///
     /// Raises
     /// ------
     /// InvalidInputError
     ///     If the numbers of features differ.
     /// MemoryLimitError
-    ///     If the bits would not fit.
+    ///     If the bits exceed the limit.
     fn merge(&self, py: Python<'_>, other: &Self) -> PyResult<()> {
-        let job = Job::default();
-        run(py, &job, || {
-            // The snapshot is taken before the lock, so that a set merges with itself, and two
-            // sets with each other at once.
+        let context = Context::default();
+        run(py, &context, || {
+            // The snapshot is taken before the lock, so that a set can merge with itself, and two
+            // threads can merge two sets with each other.
             let other = other.snapshot();
-            write(&self.0).merge(&other, &job)
+            write(&self.0).merge(&other, &context)
         })
     }
 
@@ -151,47 +152,47 @@ impl PyOccurrences {
         memory_limit: Option<&Bound<'_, PyAny>>,
         n_threads: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Bound<'py, PyArray2<u32>>> {
-        let job = job(memory_limit, n_threads)?;
+        let context = context(memory_limit, n_threads)?;
         let occurrences = py.detach(|| self.snapshot());
         let n = occurrences.n_features();
-        let counts = run(py, &job, || occurrences.histogram(&job))?;
+        let counts = run(py, &context, || occurrences.histogram(&context))?;
         matrix_of(py, counts, n, n)
     }
 
-    /// Join runs of consecutive windows: a feature occurs in the run if in any window of it.
+    /// Join runs of consecutive windows; a feature occurs in a run if any of its windows has it.
     ///
     /// Parameters
     /// ----------
     /// starts : ndarray of shape (m,), int64
-    ///     First window of each run, strictly rising from 0; the last run goes to the end.
+    ///     First window of each run, strictly increasing from 0; the last run extends to the end.
     ///
     /// Returns
     /// -------
     /// joined : Occurrences
-    ///     Of ``m`` windows.
+    ///     Set of ``m`` windows.
     ///
     /// Raises
     /// ------
     /// InvalidInputError
-    ///     If ``starts`` does not rise from 0, or leaves the windows.
+    ///     If ``starts`` does not strictly increase from 0, or exceeds the windows.
     fn coarsen(&self, py: Python<'_>, starts: &Bound<'_, PyAny>) -> PyResult<Self> {
         let starts = vector::<i64>("starts", starts)?;
         let starts = contiguous("starts", &starts)?;
-        let job = Job::default();
-        run(py, &job, || self.snapshot().coarsen(starts, &job)).map(Self::wrap)
+        let context = Context::default();
+        run(py, &context, || self.snapshot().coarsen(starts, &context)).map(Self::wrap)
     }
 
-    /// Take the windows named, in that order, repeats allowed.
+    /// Select windows in the order given; repeats are allowed.
     ///
     /// Parameters
     /// ----------
     /// windows : ndarray of shape (m,), int64
-    ///     Numbers of windows, from 0.
+    ///     Indices of windows.
     ///
     /// Returns
     /// -------
     /// chosen : Occurrences
-    ///     Of ``m`` windows.
+    ///     Set of ``m`` windows.
     ///
     /// Raises
     /// ------
@@ -200,11 +201,11 @@ impl PyOccurrences {
     fn select(&self, py: Python<'_>, windows: &Bound<'_, PyAny>) -> PyResult<Self> {
         let windows = vector::<i64>("windows", windows)?;
         let windows = contiguous("windows", &windows)?;
-        let job = Job::default();
-        run(py, &job, || self.snapshot().select(windows, &job)).map(Self::wrap)
+        let context = Context::default();
+        run(py, &context, || self.snapshot().select(windows, &context)).map(Self::wrap)
     }
 
-    /// Read the windows from ``start`` to before ``stop`` back, as :meth:`extend` takes them.
+    /// Return the windows from ``start`` to before ``stop``, as :meth:`extend` takes them.
     ///
     /// Returns
     /// -------
@@ -224,8 +225,8 @@ impl PyOccurrences {
     ) -> PyResult<(Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<u32>>)> {
         let start = size("start", start, 0, "from 0 to n_windows")?;
         let stop = size("stop", stop, 0, "from 0 to n_windows")?;
-        let job = Job::default();
-        let (indptr, indices) = run(py, &job, || self.snapshot().rows(start, stop, &job))?;
+        let context = Context::default();
+        let (indptr, indices) = run(py, &context, || self.snapshot().rows(start, stop, &context))?;
         Ok((indptr.into_pyarray(py), indices.into_pyarray(py)))
     }
 

@@ -1,21 +1,21 @@
 //! Dot products of float32 vectors, in tiles.
 //!
-//! The sum of each pair runs over its components one after another, whatever tile it stands in
-//! and whichever of the two vectors is the row: a·b is b·a to the last bit, equal vectors have
-//! equal products, and a block of rows has the bits of the whole.
+//! Each sum adds its components in order, regardless of the tile and of which vector is the row. So
+//! a·b equals b·a to the last bit, equal vectors have equal products, and a block of rows has the
+//! same bits as in the whole product.
 
-use super::per_isa;
+use crate::simd::per_isa;
 
 /// Rows of a register tile.
 pub const ROWS: usize = 12;
 /// Columns of a register tile: two 512-bit registers.
 pub const COLS: usize = 32;
-/// Components a step: 12 KiB of rows and 32 KiB of columns.
+/// Components per step: 12 KiB of rows and 32 KiB of columns.
 pub const DEPTH: usize = 256;
 
 per_isa! {
-    /// Add to `out` the products of [`ROWS`] with [`COLS`] vectors. `a` and `b` hold one component
-    /// of all their vectors after the other.
+    /// Add to `out` the products of [`ROWS`] with [`COLS`] vectors; `a` and `b` are interleaved by
+    /// component.
     pub fn multiply(a: &[f32], b: &[f32], out: &mut [[f32; COLS]; ROWS]) = plain::<true>;
     portable = plain::<false>; avx2 = halves; avx512 = plain::<true>
 }
@@ -33,7 +33,7 @@ fn plain<const FUSED: bool>(a: &[f32], b: &[f32], out: &mut [[f32; COLS]; ROWS])
     *out = sums;
 }
 
-/// Six rows and sixteen columns at a time: there are 16 registers of 256 bits.
+/// Multiply six rows by sixteen columns at a time: there are 16 registers of 256 bits.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn halves(a: &[f32], b: &[f32], out: &mut [[f32; COLS]; ROWS]) {
@@ -57,7 +57,8 @@ fn halves(a: &[f32], b: &[f32], out: &mut [[f32; COLS]; ROWS]) {
     }
 }
 
-/// Fused where the set has an instruction for it; where not, it would be a function call.
+/// Multiply and add, fused where the instruction set supports it; elsewhere a fused operation would
+/// be a function call.
 #[inline(always)]
 fn multiply_add<const FUSED: bool>(a: f32, b: f32, sum: f32) -> f32 {
     if FUSED { a.mul_add(b, sum) } else { a * b + sum }

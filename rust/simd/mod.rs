@@ -1,14 +1,15 @@
 //! The hot loops, compiled once for each instruction set and chosen at run time.
 //!
-//! Each kernel is one plain loop over arrays of fixed size, which the compiler turns into the
-//! vectors of whatever set it is told of. Intrinsics stand only where it does not do so reliably,
-//! in popcounts; for products (12 × 32 registers of 16) they gained nothing. Link-time
-//! optimisation is off, as it runs before the loops are made vectors and costs three quarters of
-//! the rate.
+//! Each kernel is a plain loop over arrays of fixed size, which the compiler vectorises for the
+//! instruction set of the enclosing function. Only popcounts use intrinsics, because the compiler
+//! does not vectorise them reliably; for products (12 × 32 numbers in registers of 16) intrinsics
+//! gained nothing. Link-time optimisation is off: it runs before vectorisation and costs three
+//! quarters of the speed.
 
 use std::sync::OnceLock;
 
 pub mod gemm;
+pub mod line;
 pub mod popcount;
 pub mod threshold;
 
@@ -23,12 +24,12 @@ pub(crate) enum Set {
     Avx512,
 }
 
-/// An instruction set that this CPU has: only [`Isa::available`] makes one.
+/// An instruction set that this CPU supports; only [`Isa::available`] makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Isa(pub(crate) Set);
 
 impl Isa {
-    /// The sets this CPU has, slowest first.
+    /// List the instruction sets that this CPU supports, slowest first.
     pub fn available() -> Vec<Self> {
         let mut sets = vec![Set::Portable];
         #[cfg(target_arch = "aarch64")]
@@ -50,7 +51,8 @@ impl Isa {
         sets.into_iter().map(Self).collect()
     }
 
-    /// The set in use: the one that `SFAL_ISA` names, where this CPU has it, else the fastest.
+    /// Return the set in use: the one that `SFAL_ISA` names if this CPU supports it, otherwise the
+    /// fastest.
     pub fn active() -> Self {
         static ACTIVE: OnceLock<Isa> = OnceLock::new();
         *ACTIVE.get_or_init(|| {
@@ -61,7 +63,7 @@ impl Isa {
         })
     }
 
-    /// Its name, as `SFAL_ISA` takes it.
+    /// Return the name that `SFAL_ISA` takes.
     pub fn name(self) -> &'static str {
         match self.0 {
             Set::Portable => "portable",
@@ -75,8 +77,8 @@ impl Isa {
     }
 }
 
-/// `fn name(isa, arguments)`, which runs an `#[inline(always)]` body compiled for that set. Bodies
-/// of their own can be given for some sets.
+/// Define `fn name(isa, arguments)`, which runs an `#[inline(always)]` body compiled for that set.
+/// Some sets can be given bodies of their own.
 macro_rules! per_isa {
     (
         $(#[$doc:meta])*
@@ -88,6 +90,11 @@ macro_rules! per_isa {
         $(#[$doc])*
         #[inline]
         pub fn $name(isa: $crate::simd::Isa, $($arg: $ty),*) $(-> $ret)? {
+            // Not inlined: in a larger function the loop is not always vectorised.
+            #[inline(never)]
+            fn portable($($arg: $ty),*) $(-> $ret)? {
+                $portable($($arg),*)
+            }
             #[cfg(target_arch = "aarch64")]
             #[target_feature(enable = "neon")]
             fn neon($($arg: $ty),*) $(-> $ret)? {
@@ -106,8 +113,8 @@ macro_rules! per_isa {
                 $avx512($($arg),*)
             }
             match isa.0 {
-                $crate::simd::Set::Portable => $portable($($arg),*),
-                // SAFETY: an `Isa` is only made where this CPU has the set.
+                $crate::simd::Set::Portable => portable($($arg),*),
+                // SAFETY: an `Isa` is only made for a set that this CPU supports.
                 #[cfg(target_arch = "aarch64")]
                 $crate::simd::Set::Neon => unsafe { neon($($arg),*) },
                 // SAFETY: as above.
@@ -128,13 +135,13 @@ macro_rules! per_isa {
 }
 pub(crate) use per_isa;
 
-/// Ask for the cache line of `items[at]` before it is needed, where the CPU takes such hints.
+/// Prefetch the cache line of `items[at]`, on CPUs where that is supported.
 #[inline(always)]
 pub(crate) fn prefetch<T>(items: &[T], at: usize) {
     #[cfg(target_arch = "x86_64")]
     if let Some(item) = items.get(at) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a hint reads nothing, and every x86-64 has it.
+        // SAFETY: a prefetch reads nothing, and every x86-64 CPU supports it.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(item).cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]

@@ -1,25 +1,29 @@
-//! Windows that two features share: AND, popcount, add.
+//! Counting the windows that two features share: AND, popcount, add.
 //!
-//! Floor: three operations on 512 bits a pair and line. Two 512-bit operations a cycle at most
-//! (AMD Zen 4 splits each in two halves over four units) make 24 cycles for a 4 × 4 tile of one
-//! line, 341 bits a cycle: about 1.2 Tbit/s at 3.5 GHz.
+//! Floor: three operations on 512 bits per pair and line. At most two 512-bit operations per cycle
+//! (AMD Zen 4 splits each into halves over four units) make 24 cycles for a 4 × 4 tile of one line,
+//! or 341 bits per cycle: about 1.2 Tbit/s at 3.5 GHz.
 //!
-//! Rejected: carry-save adders, which save a popcount for two ternary operations each, the same
-//! number of instructions; six-bit table look-ups (`vpermb`), 12 % better on paper for a layout
-//! that nothing else can read; 64-bit scalar popcounts for AVX2, 0.21 against 0.37 Tbit/s.
+//! Rejected: carry-save adders, which replace each popcount by two ternary operations, the same
+//! number of instructions; six-bit table look-ups (`vpermb`), 12 % better on paper but in a layout
+//! that no other code can read; 64-bit scalar popcounts for AVX2, 0.21 against 0.37 Tbit/s.
 
-use super::per_isa;
-use crate::occurrences::bits::{Line, REGISTER_TILE as T};
+use crate::simd::line::Line;
+use crate::simd::per_isa;
 
-/// Features of a register tile.
+/// Features per side of a register tile.
+pub const REGISTER_TILE: usize = 4;
+const T: usize = REGISTER_TILE;
+
+/// The lines of the features on one side of a register tile.
 type Rows<'a> = [&'a [Line]; T];
-/// Windows that the features of a register tile share.
+/// Counts of the windows that the pairs of a register tile share.
 type Tile = [[u32; T]; T];
 
 per_isa! {
-    /// Add to `out` the windows that each of four features shares with each feature of `b`, whose
-    /// lines follow each other at `stride`, a multiple of four features in all. `out` has four
-    /// rows, `width` apart.
+    /// Add to `out` the number of windows that each of four features shares with each feature of
+    /// `b`. The features of `b`, a multiple of four, are `stride` lines apart; `out` has four rows,
+    /// `width` apart.
     pub fn count_rows(a: Rows<'_>, b: &[Line], stride: usize, out: &mut [u32], width: usize) =
         plain_rows;
     portable = plain_rows; avx2 = byte_rows; avx512 = register_rows
@@ -64,8 +68,8 @@ fn each_tile(
     }
 }
 
-/// The first `n` lines of each feature. Not `map`: its closure would be a function call, as it has
-/// not the instruction set of the kernel around it.
+/// Return the first `n` lines of each feature. This is not a `map` because its closure would not
+/// have the instruction set of the enclosing kernel, and would become a function call.
 #[inline(always)]
 fn cut(rows: Rows<'_>, n: usize) -> Rows<'_> {
     [&rows[0][..n], &rows[1][..n], &rows[2][..n], &rows[3][..n]]
@@ -81,7 +85,7 @@ fn plain(a: Rows<'_>, b: Rows<'_>) -> Tile {
         for i in 0..T {
             for j in 0..T {
                 for lane in 0..8 {
-                    // Wrapping, as nothing can overflow and the check would undo the vectors.
+                    // Nothing can overflow, and a check would prevent vectorisation.
                     let both = a[i][k].0[lane] & b[j][k].0[lane];
                     sums[i][j][lane] = sums[i][j][lane].wrapping_add(u64::from(both.count_ones()));
                 }
@@ -91,8 +95,8 @@ fn plain(a: Rows<'_>, b: Rows<'_>) -> Tile {
     sums.map(|row| row.map(|lanes| lanes.iter().fold(0, |sum: u64, l| sum.wrapping_add(*l)) as u32))
 }
 
-/// Sixteen sums in as many registers. The compiler makes this of the plain loop too, but not in
-/// every build.
+/// Keep sixteen sums in as many registers. The compiler often turns the plain loop into the same
+/// code, but not in every build.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vpopcntdq")]
 #[inline]
@@ -125,7 +129,7 @@ fn registers(a: Rows<'_>, b: Rows<'_>) -> Tile {
     }
     let mut tile = [[0; T]; T];
     for (tile, [p, q, r, s]) in tile.iter_mut().zip(sums) {
-        // A lane stays far below 2³², so two sums share a register: four are added as one.
+        // A lane stays far below 2³², so two sums fit one register, and four are added at once.
         let pq = _mm512_or_si512(p, _mm512_slli_epi64::<32>(q));
         let rs = _mm512_or_si512(r, _mm512_slli_epi64::<32>(s));
         let all = _mm512_add_epi32(_mm512_unpacklo_epi64(pq, rs), _mm512_unpackhi_epi64(pq, rs));
@@ -142,8 +146,8 @@ fn registers(a: Rows<'_>, b: Rows<'_>) -> Tile {
     tile
 }
 
-/// Four-bit look-ups, added as bytes for as long as these cannot overflow: AVX2 has no popcount,
-/// and what the compiler makes of the plain loop is half as fast.
+/// Count by four-bit look-ups, which are added as bytes as long as those cannot overflow. AVX2 has
+/// no popcount, and the compiler's version of the plain loop is half as fast.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 #[inline]
@@ -154,7 +158,7 @@ fn bytes(a: Rows<'_>, b: Rows<'_>) -> Tile {
         _mm256_sad_epu8, _mm256_set1_epi8, _mm256_setr_epi8, _mm256_setr_epi64x,
         _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16,
     };
-    /// 15 lines add 15 × 2 × 8 = 240 to a byte at most.
+    /// Lines before a byte might overflow: 15 lines add at most 15 × 2 × 8 = 240.
     const RUN: usize = 15;
 
     let ones = _mm256_setr_epi8(

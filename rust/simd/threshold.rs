@@ -1,16 +1,16 @@
-//! Which of many values reach a bound: the filter before any selection.
+//! Finding the values that reach a bound: the filter that precedes every selection.
 
-use super::per_isa;
+use crate::simd::per_isa;
 
-/// Values a mask covers.
+/// Number of values that a mask covers.
 pub const CHUNK: usize = 64;
 
 per_isa! {
-    /// Bit k: `values[k] >= bounds[k]`; and whether all values are finite.
+    /// Set bit k where `values[k] >= bounds[k]`, and tell whether all values are finite.
     pub fn above_f32(values: &[f32; CHUNK], bounds: &[f32; CHUNK]) -> (u64, bool) = singles
 }
 per_isa! {
-    /// Bit k: `values[k] >= bounds[k]`; and whether all values are finite.
+    /// Set bit k where `values[k] >= bounds[k]`, and tell whether all values are finite.
     pub fn above_f64(values: &[f64; CHUNK], bounds: &[f64; CHUNK]) -> (u64, bool) = doubles
 }
 

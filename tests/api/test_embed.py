@@ -14,7 +14,7 @@ def model(tmp_path_factory):
     return str(embedder(tmp_path_factory.mktemp("embedder")))
 
 
-def test_each_text_has_its_vector_and_no_text_the_zero_vector(model):
+def test_each_text_has_its_vector_and_a_missing_one_the_zero_vector(model):
     texts = ["names of cities", None, "numbers", "", "names of cities"]
     vectors = sfal.embed_texts(texts, model, device="cpu")
     assert vectors.dtype == np.float32
@@ -24,7 +24,7 @@ def test_each_text_has_its_vector_and_no_text_the_zero_vector(model):
     assert not vectors[[1, 3]].any()
 
 
-def test_the_vectors_are_scored_with_those_features_unexplained(model):
+def test_features_without_a_text_are_unexplained(model):
     vectors = sfal.embed_texts(["cities", None, "numbers"], model, device="cpu")
     occurrences = sfal.count_features(np.array([[1, 1, 0], [0, 1, 1], [0, 0, 0]]), window_size=1)
     table = sfal.score_features(occurrences, vectors)
@@ -32,11 +32,11 @@ def test_the_vectors_are_scored_with_those_features_unexplained(model):
 
 
 @pytest.mark.parametrize("texts", [[], [None, ""]])
-def test_no_text_at_all_is_refused(texts, model):
-    with pytest.raises(InvalidInputError, match="none to embed"):
+def test_texts_that_are_all_empty_are_refused(texts, model):
+    with pytest.raises(InvalidInputError, match="texts is empty"):
         sfal.embed_texts(texts, model)
 
 
-def test_a_folder_without_a_model_is_named_as_what_it_was_given_for():
+def test_a_folder_without_a_model_is_named_with_its_purpose():
     with pytest.raises(InvalidInputError, match=r"^embedding model \./nofolder: no model lies"):
         sfal.embed_texts(["cities"], "./nofolder")

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import reference
 import sfal
 from scoring.builders import write_our_source
+from scoring.published_cases import histogram, write_npz, write_source
 from sfal.errors import ArtifactError, InvalidInputError
 
 
@@ -27,7 +28,7 @@ def occurrences_of(windows, n_features):
 
 
 def expected(windows, vectors, explained, top_n):
-    """ndcg, sfal and status of each feature, by the definitions."""
+    """Return ndcg, sfal, windows and status of each feature, by the definitions."""
     n_features, n = len(vectors), len(windows)
     counts = reference.histogram(windows, n_features)
     vectors = np.where(explained[:, None], vectors, 0)
@@ -44,7 +45,7 @@ def expected(windows, vectors, explained, top_n):
             else "scored"
         )  # fmt: skip
         scored = status == "scored"
-        # With one candidate every order is perfect, and there is nothing beyond chance.
+        # With one candidate every order is perfect, so nothing is beyond chance.
         beyond = (ndcg - chance) / (1 - chance) if scored and chance < 1 else None
         rows.append((ndcg if scored else None, beyond, c, status))
     return rows, chance
@@ -77,7 +78,7 @@ def test_scores_are_those_of_the_definitions(case):
         assert table[name].to_pylist() == pytest.approx([row[place] for row in rows])
 
 
-def test_arrays_give_the_bits_that_the_same_data_on_disk_give(tmp_path):
+def test_arrays_give_the_same_bits_as_the_same_data_on_disk(tmp_path):
     folder, fired, vectors = write_our_source(tmp_path)
     occurrences = sfal.count_features(fired.T, window_size=1)
     table = sfal.score_features(occurrences, vectors)
@@ -98,7 +99,7 @@ def test_a_histogram_scores_as_its_occurrences():
     assert one.equals(other)
 
 
-def test_no_window_makes_all_features_dead():
+def test_without_windows_all_features_are_dead():
     table = sfal.score_features(sfal.Occurrences(3), np.eye(3))
     assert table["status"].to_pylist() == ["dead"] * 3
     assert table["sfal"].null_count == 3
@@ -109,7 +110,7 @@ def test_one_feature_has_no_chance_and_no_score():
     assert table["ndcg"].to_pylist() == table["chance"].to_pylist() == [None]
 
 
-def test_the_vectors_given_stay_as_they_are():
+def test_the_vectors_given_are_not_modified():
     vectors = np.ones((3, 2), np.float32)
     sfal.score_features(occurrences_of([{0}, {1}], 3), vectors, [True, False, True])
     assert (vectors == 1).all()
@@ -118,14 +119,14 @@ def test_the_vectors_given_stay_as_they_are():
 @pytest.mark.parametrize(
     ("vectors", "explained", "message"),
     [
-        (np.ones((2, 2)), None, r"embeddings: shape \(2, 2\).*3 features"),
+        (np.ones((2, 2)), None, r"embeddings has shape \(2, 2\).*3 features"),
         (np.ones(3), None, r"shape \(3,\)"),
         (np.array([["a"]] * 3), None, "dtype"),
-        ([[1], [1, 2], [3]], None, "embeddings: .*inhomogeneous"),
+        ([[1], [1, 2], [3]], None, "embeddings cannot .*inhomogeneous"),
         (np.array([[1], [np.nan], [1]]), None, "NaN|finite"),
         (np.array([[1], [1e300], [1]]), None, "NaN|finite"),
-        (np.ones((3, 2)), [True], r"explained: shape \(1,\)"),
-        (np.ones((3, 2)), [1, 0, 1], "explained: .*True or False"),
+        (np.ones((3, 2)), [True], r"explained has shape \(1,\)"),
+        (np.ones((3, 2)), [1, 0, 1], "explained has .*True or False"),
     ],
 )
 def test_what_does_not_fit_the_features_is_refused(vectors, explained, message):
@@ -134,12 +135,12 @@ def test_what_does_not_fit_the_features_is_refused(vectors, explained, message):
 
 
 @pytest.mark.parametrize("given", [np.zeros((4, 3)), scipy.sparse.eye(3).tocsr(), None])
-def test_activations_in_place_of_occurrences_are_refused_with_the_way(given):
-    with pytest.raises(InvalidInputError, match=r"occurrences: .*sfal\.count_features"):
+def test_activations_in_place_of_occurrences_are_refused_with_advice(given):
+    with pytest.raises(InvalidInputError, match=r"occurrences is .*sfal\.count_features"):
         sfal.score_features(given, np.eye(3))
 
 
-def test_tensors_score_as_the_arrays_they_are():
+def test_tensors_score_like_arrays():
     import torch
 
     occurrences = occurrences_of([{0, 1}, {2}, {0, 2}], 3)
@@ -156,11 +157,21 @@ def test_tensors_score_as_the_arrays_they_are():
         sfal.score_features(occurrences, torch.tensor(vectors).to_sparse())
 
 
-def test_a_top_n_of_nothing_is_refused(tmp_path):
+def test_a_top_n_of_0_is_refused(tmp_path):
     with pytest.raises(InvalidInputError, match="top_n"):
         sfal.score_features(occurrences_of([{0}, {1}], 2), np.eye(2), top_n=0)
     with pytest.raises(InvalidInputError, match="top_n"):
         sfal.score(tmp_path, top_n=0)
+
+
+def test_a_histogram_without_windows_is_scored_with_their_number(tmp_path):
+    _, fired, _ = write_source(tmp_path)
+    folder = tmp_path / "gemmascope-res-16k" / "0-gemmascope-res-16k"
+    before = sfal.score(tmp_path)
+    write_npz(folder, histogram(fired), None)
+    with pytest.raises(InvalidInputError, match="give n_windows"):
+        sfal.score(tmp_path)
+    assert sfal.score(tmp_path, n_windows=40).equals(before)
 
 
 def test_an_empty_tree_is_refused(tmp_path):
@@ -168,7 +179,7 @@ def test_an_empty_tree_is_refused(tmp_path):
         sfal.score(str(tmp_path))
 
 
-def test_a_source_that_is_refused_is_said_and_the_others_scored(tmp_path, caplog):
+def test_a_refused_source_is_logged_and_the_others_are_scored(tmp_path, caplog):
     write_our_source(tmp_path)
     with caplog.at_level(logging.WARNING, "sfal"):
         table = sfal.score(tmp_path, layers=[0, 7])
@@ -176,7 +187,7 @@ def test_a_source_that_is_refused_is_said_and_the_others_scored(tmp_path, caplog
     assert "layer 7" in caplog.text
 
 
-def test_pandas_takes_the_table_as_it_is():
+def test_the_table_converts_to_pandas():
     frame = sfal.score_features(occurrences_of([{0, 1}, {0}, {1}], 3), np.eye(3)).to_pandas()
     assert frame["sfal"].dtype == np.float64
     assert math.isnan(frame["sfal"][2])
@@ -202,7 +213,7 @@ def test_importing_sfal_imports_nothing_heavy_and_scoring_arrays_no_torch():
     assert json.loads(done.stdout) == [[], []]
 
 
-def test_every_public_name_can_be_had():
+def test_every_public_name_can_be_imported():
     for name in sfal.__all__:
         assert getattr(sfal, name) is not None
         assert name in sfal.__doc__

@@ -189,9 +189,9 @@ def test_a_corpus_without_further_documents_is_refused_and_the_counts_are_kept(w
         assert isinstance(result.error, InvalidInputError)
         assert f"all {COUNTED} documents of corpus" in str(result.error)
         assert "none is left for examples" in str(result.error)
-        assert "another --data-dir with --n-docs 28 --examples 12" in str(result.error)
+        assert "another data_dir with n_docs=28 examples=12" in str(result.error)
         assert "merge" not in str(result.error)
-        assert "--run" not in str(result.error)
+        assert "run=" not in str(result.error)
         assert result.manifest.complete
         assert result.histogram.exists()
 
@@ -223,9 +223,7 @@ def test_the_advice_for_a_short_corpus_works_verbatim(world, tmp_path):
     oracle.write_jsonl(tmp_path / "short.jsonl", texts[:20])
     made = settings(root, corpus=str(tmp_path / "short.jsonl"), n_docs=100)
     [result] = collect(sources[:1], made, tmp_path / "one")
-    n_docs, examples = map(
-        int, re.findall(r"--n-docs (\d+) --examples (\d+)", str(result.error))[0]
-    )
+    n_docs, examples = map(int, re.findall(r"n_docs=(\d+) examples=(\d+)", str(result.error))[0])
     made = replace(made, n_docs=n_docs, examples=examples)
     [result] = collect(sources[:1], made, tmp_path / "two")
     assert result.error is None
@@ -305,10 +303,10 @@ def test_examples_survive_the_disk(tmp_path):
     assert list(iterate_examples(tmp_path)) == []
 
 
-def test_missing_and_damaged_examples_name_the_command(tmp_path):
-    with pytest.raises(ArtifactError, match="--examples"):
+def test_missing_and_damaged_examples_say_how_to_gather_them(tmp_path):
+    with pytest.raises(ArtifactError, match="examples=2000"):
         read_examples_metadata(tmp_path)
-    with pytest.raises(ArtifactError, match="--examples"):
+    with pytest.raises(ArtifactError, match="examples=2000"):
         list(iterate_examples(tmp_path))
     (tmp_path / EXAMPLES).write_text("no parquet")
     with pytest.raises(ArtifactError, match="cannot be read"):

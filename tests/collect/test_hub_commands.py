@@ -15,7 +15,6 @@ from servers import hub as hub_server
 from servers.launcher import launcher
 from sfal.store.manifest import Manifest
 from sfal.store.parts import iterate_parts
-from sfal.store.published.histogram import open_histogram
 
 DOCUMENTS = oracle.texts(60, seed=3, longest=60)
 K = "12"
@@ -57,7 +56,8 @@ def sfal(launched, tmp_path):
 
 
 def assert_equal(path, expected):
-    counts, n_windows = open_histogram(path)
+    with np.load(path) as file:
+        counts, n_windows = file["histogram"], int(file["n_chunks"])
     expected_counts, n = oracle.histogram(expected, hub_content.N_FEATURES)
     assert n_windows == n > 50
     np.testing.assert_array_equal(counts, expected_counts)
@@ -93,7 +93,7 @@ def test_gemma_at_several_layers_and_sites_equals_plain_loops(gemma, tmp_path):
         expected = oracle.windows(found, (layer, site), margin, window_size=int(K))
         assert_equal(folder / name, expected)
         manifest = Manifest.load(folder)
-        assert manifest.source["neuronpedia_id"] == f"gemma-2-2b/{layer}-gemmascope-{site}-16k"
+        assert manifest.source.neuronpedia_id == f"gemma-2-2b/{layer}-gemmascope-{site}-16k"
         assert manifest.fingerprints["corpus"]["revision"] == hub.commit(
             "datasets", "monology/pile-uncopyrighted"
         )

@@ -17,7 +17,7 @@ from sfal.collect.shard import Shard
 from sfal.errors import ArtifactError, InvalidInputError, SettingsMismatchError
 from sfal.sources import SaeRef, Source
 from sfal.store.manifest import Manifest
-from sfal.store.parts import read_occurrences
+from sfal.store.occurrences import read_occurrences
 
 NAME = "lm/0-sae-res"
 N_DOCS = 400

@@ -1,4 +1,4 @@
-"""A hub that misbehaves: every document or file as it is, or one clear error, and soon."""
+"""A misbehaving hub: every document or file arrives unchanged, or there is one clear error, soon."""
 
 import gzip
 import itertools
@@ -39,7 +39,7 @@ def _counted(tally):
 
 
 def add_corpus(hub, ending="jsonl.zst", data=None):
-    """A corpus of two files under a name of its own; the first one's content may be given."""
+    """Add a corpus of two files under a new name; the content of the first may be given."""
     name = f"who/corpus-{next(NUMBERS)}"
     folder = hub.root / name
     folder.mkdir(parents=True)
@@ -68,15 +68,15 @@ def add_file(hub):
 
 FAULTS = {
     "429 for an hour": faults.status(429, "3600"),
-    "429 with a senseless Retry-After": faults.status(429, "soon"),
+    "429 with an unreadable Retry-After": faults.status(429, "soon"),
     "429 for ages": faults.status(429, "9" * 400),
     "503 for an hour": faults.status(503, "3600"),
     "500": faults.status(500),
     "reset halfway": faults.reset_halfway,
     "silence": faults.silence,
-    "length too great": faults.announced_length(10**6),
+    "announced length too great": faults.announced_length(10**6),
 }
-ENDED_AT_ONCE = {
+NOT_REPEATED = {
     "trickle": faults.trickle(0.1),
     "redirect to a file": faults.redirect("file:///etc/passwd"),
     "redirect in a circle": faults.redirect("{url}/circle"),
@@ -95,7 +95,7 @@ def assert_soon(answer):
         *itertools.product(["500", "reset halfway"], ["jsonl.gz", "jsonl", "parquet"]),
     ],
 )
-def test_a_fault_in_the_middle_of_a_corpus_costs_no_document(hub, reader, name, ending):
+def test_a_temporary_fault_in_a_corpus_loses_no_document(hub, reader, name, ending):
     corpus = add_corpus(hub, ending)
     hub.fault(f"GET {corpus}/train-1.{ending}", FAULTS[name], times=2)
     answer = reader.ask("corpus", corpus)
@@ -103,17 +103,17 @@ def test_a_fault_in_the_middle_of_a_corpus_costs_no_document(hub, reader, name, 
     assert_soon(answer)
 
 
-@pytest.mark.parametrize("name", [*FAULTS, *ENDED_AT_ONCE])
-def test_a_fault_that_stays_ends_a_corpus_with_an_error_that_names_it(hub, reader, name):
+@pytest.mark.parametrize("name", [*FAULTS, *NOT_REPEATED])
+def test_a_permanent_fault_in_a_corpus_is_one_error_that_names_it(hub, reader, name):
     corpus = add_corpus(hub)
-    hub.fault(f"GET {corpus}/train-1.jsonl.zst", (FAULTS | ENDED_AT_ONCE)[name])
+    hub.fault(f"GET {corpus}/train-1.jsonl.zst", (FAULTS | NOT_REPEATED)[name])
     answer = reader.ask("corpus", corpus)
     assert answer["error"].startswith(f"DownloadError: cannot fetch corpus {corpus}: "), answer
     assert_soon(answer)
 
 
-@pytest.mark.parametrize("name", ["429 for an hour", "500", "reset halfway"])
-def test_a_fault_that_stays_in_the_hubs_answers_is_one_error(hub, reader, name):
+@pytest.mark.parametrize("name", ["429 for an hour", "500", "reset halfway", "silence"])
+def test_a_permanent_fault_of_the_hubs_api_is_one_error(hub, reader, name):
     corpus = add_corpus(hub)
     hub.fault(f"GET /api/datasets/{corpus}", FAULTS[name])
     answer = reader.ask("corpus", corpus)
@@ -122,7 +122,7 @@ def test_a_fault_that_stays_in_the_hubs_answers_is_one_error(hub, reader, name):
 
 
 @pytest.mark.parametrize("name", [name for name in FAULTS if name[0] != "5"])
-def test_a_file_is_complete_after_a_fault(hub, reader, name):
+def test_a_file_arrives_whole_after_a_temporary_fault(hub, reader, name):
     model, data = add_file(hub)
     hub.fault(f"GET {model}/params.npz", FAULTS[name], times=2)
     answer = reader.ask("file", model, "params.npz")
@@ -130,10 +130,10 @@ def test_a_file_is_complete_after_a_fault(hub, reader, name):
     assert_soon(answer)
 
 
-@pytest.mark.parametrize("name", [*FAULTS, *ENDED_AT_ONCE])
-def test_a_file_that_never_arrives_is_one_error_and_is_not_in_the_cache(hub, reader, name):
+@pytest.mark.parametrize("name", [*FAULTS, *NOT_REPEATED])
+def test_a_file_that_never_arrives_is_one_error_and_is_not_cached(hub, reader, name):
     model, data = add_file(hub)
-    hub.fault(f"GET {model}/params.npz", (FAULTS | ENDED_AT_ONCE)[name])
+    hub.fault(f"GET {model}/params.npz", (FAULTS | NOT_REPEATED)[name])
     answer = reader.ask("file", model, "params.npz")
     assert answer.get("error", "").startswith(
         f"DownloadError: cannot fetch params.npz of {model}: "
@@ -144,12 +144,12 @@ def test_a_file_that_never_arrives_is_one_error_and_is_not_in_the_cache(hub, rea
 
 
 def in_pieces(lines, flush=zstandard.COMPRESSOBJ_FLUSH_BLOCK):
-    """Compressed lines up to the end of a line, but not of the frame."""
+    """Return compressed lines that end with a line but inside a frame."""
     packer = zstandard.ZstdCompressor().compressobj()
     return packer.compress(b"".join(lines)) + packer.flush(flush)
 
 
-def test_a_file_truncated_at_the_end_of_a_line_is_not_taken_for_the_end_of_the_corpus(hub, reader):
+def test_a_file_truncated_after_a_line_does_not_end_the_corpus(hub, reader):
     corpus = add_corpus(hub, data=in_pieces(LINES[:100]))
     answer = reader.ask("corpus", corpus)
     assert answer["error"].startswith(f"CorruptError: corpus {corpus} cannot be read at document ")
@@ -157,7 +157,7 @@ def test_a_file_truncated_at_the_end_of_a_line_is_not_taken_for_the_end_of_the_c
     assert reader.ask("corpus", whole)["got"] == TEXTS
 
 
-def test_frames_that_follow_each_other_are_all_read(hub, reader):
+def test_all_frames_of_a_file_are_read(hub, reader):
     frames = [zstandard.compress(b"".join(LINES[n : n + 20])) for n in range(0, 200, 20)]
     assert reader.ask("corpus", add_corpus(hub, data=b"".join(frames)))["got"] == TEXTS
 

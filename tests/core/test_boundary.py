@@ -1,4 +1,4 @@
-"""What the boundary refuses: always a class of ``sfal.errors``, and nothing is changed."""
+"""Arguments that the core refuses: with a class of ``sfal.errors``, and changing nothing."""
 
 import contextlib
 import gc
@@ -34,7 +34,7 @@ LISTS = np.array([[1, 2]], dtype=U32)
         ([0, 1], [2**32 - 1], "feature 4294967295"),
     ],
 )
-def test_a_batch_refused_names_its_fault_and_appends_nothing(indptr, indices, named):
+def test_a_refused_batch_is_named_and_not_appended(indptr, indices, named):
     counted = occurrences(3, SMALL)
     with pytest.raises(InvalidInputError, match=named):
         counted.extend(np.array(indptr, dtype=I64), np.array(indices, dtype=U32))
@@ -104,7 +104,7 @@ def test_hostile_arguments_are_answered_or_refused_by_name(call, args):
 
 
 @pytest.mark.parametrize("top_n", [0, -1, -(2**63), 2**63, 2**64, -(2**70), 10**50, 1.5, "3", None])
-def test_a_top_n_that_is_no_positive_number_is_refused(top_n):
+def test_a_top_n_that_is_not_a_positive_number_is_refused(top_n):
     with pytest.raises(InvalidInputError, match="top_n"):
         _core.functional_neighbours(occurrences(3, SMALL), top_n)
     with pytest.raises(InvalidInputError, match="top_n"):
@@ -150,7 +150,7 @@ def test_a_number_of_windows_that_contradicts_the_counts_is_refused(n_windows):
 @pytest.mark.parametrize(
     "features", [np.array([3]), np.array([-1]), np.array([2**32]), np.array([0.0]), [0], 5]
 )
-def test_rows_and_candidates_that_are_no_features_are_refused(name, features):
+def test_rows_and_candidates_that_are_not_features_are_refused(name, features):
     vectors = np.eye(3, dtype=np.float32)
     with pytest.raises(InvalidInputError, match=name):
         _core.functional_neighbours(occurrences(3, SMALL), 2, **{name: features})
@@ -173,7 +173,7 @@ def test_what_is_not_finite_is_refused_with_its_place(value, dtype):
     similarity[31, 41] = value
     with pytest.raises(InvalidInputError, match=r"\[31, 41\]"):
         _core.top_neighbours(similarity, 3)
-    _core.top_neighbours(similarity, 3, row_start=10)  # there it is the diagonal
+    _core.top_neighbours(similarity, 3, row_start=10)  # now it is on the diagonal
     square = np.zeros((50, 50), dtype=dtype)
     square[31, 41] = value
     with pytest.raises(InvalidInputError, match=r"\[31, 41\]"):
@@ -201,7 +201,7 @@ def test_arrays_of_another_layout_are_refused_and_not_copied():
         occurrences(3, SMALL).select(np.arange(3)[::-1])
 
 
-def test_lists_of_another_integer_are_refused_with_the_dtype_that_lists_have():
+def test_lists_of_another_integer_type_are_refused_with_the_expected_dtype():
     signed = LISTS.astype(np.int64)
     for pair, name in (((signed, signed), "functional"), ((LISTS, signed), "semantic")):
         expected = rf"{name} is an int64 array .* 2-D array, of float.* or uint32 ranked lists"
@@ -225,7 +225,7 @@ def test_lists_and_similarities_are_not_mixed():
         _core.ndcg(LISTS, np.vstack([LISTS, LISTS]))
 
 
-def test_dense_results_beyond_the_memory_limit_are_refused_with_bytes_and_a_way_out():
+def test_dense_results_beyond_the_memory_limit_are_refused_with_bytes_and_an_alternative():
     counted = occurrences(3, SMALL)
     calls = [
         lambda limit: counted.histogram(memory_limit=limit),
@@ -242,7 +242,7 @@ def test_dense_results_beyond_the_memory_limit_are_refused_with_bytes_and_a_way_
         _core.functional_neighbours(counted, 2, memory_limit=47)
 
 
-def test_dense_results_beyond_the_memory_there_is_are_refused_by_default():
+def test_dense_results_beyond_the_available_memory_are_refused_by_default():
     for call in (
         lambda: _core.Histogram(2**32),
         lambda: _core.Occurrences(2**24).histogram(),
@@ -266,7 +266,7 @@ def test_sets_of_different_widths_do_not_mix():
 
 
 @pytest.mark.parametrize("starts", [[], [1], [0, 0], [0, 2, 1], [0, 3], [-1], [0, 2**62]])
-def test_runs_that_do_not_rise_from_zero_within_the_windows_are_refused(starts):
+def test_runs_that_do_not_increase_from_zero_within_the_windows_are_refused(starts):
     with pytest.raises(InvalidInputError, match="starts"):
         occurrences(3, SMALL).coarsen(np.array(starts, dtype=I64))
 
@@ -289,12 +289,12 @@ def test_a_number_of_threads_out_of_range_is_refused(n_threads):
         occurrences(3, SMALL).histogram(n_threads=n_threads)
 
 
-def test_an_unknown_measure_is_refused_with_those_there_are():
+def test_an_unknown_measure_is_refused_with_the_known_ones():
     with pytest.raises(InvalidInputError, match='"cosine", but must be "phi"'):
         _core.functional_neighbours(occurrences(3, SMALL), 2, "cosine")
 
 
-def test_counts_kept_live_as_long_as_the_histogram():
+def test_counts_are_kept_alive_as_long_as_the_histogram():
     kept = _core.Histogram.from_counts(np.full((300, 300), 7, dtype=U32), 9)
     gc.collect()
     assert (kept.histogram() == 7).all()

@@ -1,4 +1,4 @@
-"""What `help()` shows is what the stub says."""
+"""The docstrings of the compiled module are those of the stub."""
 
 import ast
 import inspect
@@ -9,7 +9,7 @@ from sfal import _core
 
 
 def documented(body, prefix=""):
-    """Docstrings of the stub, by qualified name."""
+    """Yield the docstrings of the stub by qualified name."""
     for node in body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             name = f"{prefix}{node.name}"
@@ -19,7 +19,7 @@ def documented(body, prefix=""):
                 yield from documented(node.body, f"{name}.")
 
 
-def test_the_module_carries_the_docstrings_of_the_stub():
+def test_the_module_has_the_docstrings_of_the_stub():
     stub = ast.parse(Path(sfal.__file__).with_name("_core.pyi").read_text())
     docs = dict(documented(stub.body))
     assert len(docs) > 20

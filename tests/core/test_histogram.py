@@ -44,7 +44,7 @@ def test_counts_taken_over_are_neither_copied_nor_written(dtype):
 
 
 def test_counts_mapped_at_an_odd_address_are_read():
-    # np.savez stores an array at whatever offset its name leaves.
+    # np.savez stores an array at any offset.
     raw = np.zeros(4 * 9 + 1, dtype=np.uint8)
     counts = raw[1:].view(np.int32).reshape(3, 3)
     counts[:] = [[2, 1, 0], [1, 2, 0], [0, 0, 1]]
@@ -105,7 +105,7 @@ def test_phi_equals_matthews_correlation(case):
     ],
 )
 @pytest.mark.parametrize("check", [_core.Histogram.from_counts, _core.phi])
-def test_counts_that_no_windows_have_are_refused_with_their_place(change, named, check):
+def test_impossible_counts_are_refused_with_their_position(change, named, check):
     counts = np.diag([5, 6, 7, 1]).astype(np.int32)
     i, j, value = change
     counts[i, j] = value
@@ -114,14 +114,14 @@ def test_counts_that_no_windows_have_are_refused_with_their_place(change, named,
 
 
 @pytest.mark.parametrize("value", [-1, 2, 2**31 - 1, -(2**31)])
-def test_pairs_beyond_their_rarer_feature_are_refused(value):
+def test_pairs_counted_more_often_than_their_rarer_feature_are_refused(value):
     counts = np.diag([5, 6, 7, 1]).astype(np.int32)
     counts[1, 3] = counts[3, 1] = value
     with pytest.raises(InvalidInputError, match=rf"counts\[1, 3\] is {value}"):
         _core.Histogram.from_counts(counts, 7)
 
 
-def test_a_wrong_pair_is_found_wherever_it_stands_in_a_large_histogram():
+def test_a_wrong_pair_is_found_anywhere_in_a_large_histogram():
     dense = random_windows(4, 300, 300, 0.3)
     counts = from_dense(dense).histogram()
     for i, j in [(0, 299), (299, 0), (127, 128), (150, 20), (255, 256)]:
@@ -144,17 +144,17 @@ def test_a_wrong_pair_is_found_wherever_it_stands_in_a_large_histogram():
         lambda h: h.update(_core.Occurrences(300)),
     ],
 )
-def test_counts_taken_over_unchecked_are_refused_by_whatever_reads_them(place, read):
+def test_deferred_counts_are_refused_by_the_first_call_that_reads_them(place, read):
     counts = from_dense(random_windows(3, 900, 300, 0.2)).histogram()
     counts[place] += 1
     histogram = _core.Histogram.from_counts(counts, 900, deferred=True)
-    for _ in range(2):  # refused once is not accepted later
+    for _ in range(2):  # a refusal is not forgotten
         with pytest.raises(InvalidInputError, match=rf"counts\[{min(place)}, {max(place)}\]"):
             read(histogram)
     assert histogram.counts()[place[0]] == counts[place[0], place[0]]
 
 
-def test_counts_taken_over_unchecked_rank_as_checked_ones():
+def test_deferred_counts_rank_like_checked_ones():
     counts = from_dense(random_windows(3, 900, 300, 0.2)).histogram()
     checked = _core.Histogram.from_counts(counts, 900)
     deferred = _core.Histogram.from_counts(counts, 900, deferred=True)

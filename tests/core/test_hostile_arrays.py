@@ -1,4 +1,4 @@
-"""Arrays in every layout that numpy has: the result of a plain copy, or a refusal by name."""
+"""Arrays in every NumPy layout: the same result as for a plain copy, or a refusal by name."""
 
 import contextlib
 import random
@@ -24,7 +24,7 @@ FEATURES = np.array([4, 1, 1, 6], dtype=np.int64)
 
 
 class Subclass(np.ndarray):
-    """An array by another name."""
+    """A subclass of ndarray."""
 
 
 def _unaligned(array):
@@ -39,7 +39,7 @@ def _strided(array):
 
 
 def _between(array):
-    """Rows with a gap behind each."""
+    """Return rows with a gap after each."""
     wide = np.zeros((*array.shape[:-1], array.shape[-1] + 3), array.dtype)
     wide[..., :-3] = array
     return wide[..., :-3]
@@ -66,7 +66,7 @@ PLAIN = {
     "mapped": _mapped,
     "masked": lambda a: np.ma.masked_array(a.copy()),
 }
-"""Layouts of the same bytes in the same order: always taken."""
+"""Layouts of the same bytes in the same order, which are always accepted."""
 ODD = {
     "column order": np.asfortranarray,
     "backwards": lambda a: a[::-1].copy()[::-1],
@@ -161,7 +161,7 @@ def test_empty_arrays_of_sizes_near_overflow_are_answered_or_refused(n):
 
 
 @pytest.mark.parametrize("n", [2**16, 2**31, 2**32])
-def test_widths_near_overflow_are_refused_by_their_memory(n):
+def test_widths_near_overflow_are_refused_for_their_memory(n):
     wide = _core.Occurrences(n)
     with pytest.raises(MemoryLimitError):
         wide.histogram(memory_limit=1 << 20)
@@ -173,8 +173,8 @@ def test_widths_near_overflow_are_refused_by_their_memory(n):
     assert wide.n_windows == 0
 
 
-def test_hostile_calls_from_many_threads_change_nothing_but_by_what_they_append(tally):
-    """What is refused in one thread never shows in another, and nothing ever panics."""
+def test_hostile_calls_from_many_threads_change_nothing_except_by_appending(tally):
+    """Refused calls of one thread do not affect another, and nothing panics."""
     counted = _core.Occurrences(7)
     histogram = _core.Histogram(7)
 

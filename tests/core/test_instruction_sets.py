@@ -1,4 +1,4 @@
-"""One wheel serves all CPUs: each instruction set gives the same lists, in a process of its own."""
+"""One wheel serves all CPUs: each instruction set, in its own process, gives the same lists."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ lists = [
     *_core.top_neighbours(_core.phi(counted.histogram(), 17_000), 100),
 ]
 print(hashlib.sha256(b"".join(a.tobytes() for a in lists)).hexdigest())
-# The rounding of a cosine differs between sets, a wrong product would differ by far more.
+# Cosines are rounded differently between sets; a wrong product would differ by much more.
 print(np.round(_core.semantic_neighbours(vectors, 50)[1].astype(np.float64).sum(), 2))
 """
 
@@ -40,5 +40,5 @@ def results(isa):
 
 @pytest.mark.parametrize("isa", ["portable", "avx2", "avx512", "neon", "unknown"])
 def test_each_instruction_set_gives_the_same_results(isa):
-    # A set that this CPU lacks falls back to the best one it has; the Rust tests name each.
+    # A set that this CPU lacks falls back to the best one available; the Rust tests name each set.
     assert results(isa) == results("")

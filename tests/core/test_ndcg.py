@@ -61,7 +61,7 @@ def test_equal_lists_score_one_and_disjoint_lists_zero():
     np.testing.assert_array_equal(_core.ndcg(ranked + np.uint32(5_000), ranked), 0)
 
 
-def test_a_feature_named_twice_has_its_first_gain():
+def test_a_repeated_feature_has_the_gain_of_its_first_rank():
     semantic = np.array([[7, 3, 7]], dtype=np.uint32)
     functional = np.array([[7, 3, 9]], dtype=np.uint32)
     expected = reference.ndcg(functional.tolist(), semantic.tolist(), 3)
@@ -96,7 +96,7 @@ def test_chance_equals_the_loops(n_candidates, top_n, base):
     assert _core.chance(n_candidates, top_n, base) == pytest.approx(expected, rel=1e-12)
 
 
-def test_chance_is_what_random_orders_score():
+def test_chance_is_the_mean_score_of_random_orders():
     rng = np.random.default_rng(3)
     orders = np.argsort(rng.random((20_000, 40)), axis=1).astype(np.uint32)
     semantic = np.tile(np.arange(10, dtype=np.uint32), (20_000, 1))

@@ -10,7 +10,7 @@ from sfal import _core
 
 @st.composite
 def subsets(draw, n_features):
-    """(top_n, rows, candidates), each perhaps left out."""
+    """Draw (top_n, rows, candidates); the latter two may be None."""
     feature = st.integers(0, n_features - 1)
     rows = draw(st.none() | st.lists(feature, max_size=12))
     candidates = draw(st.none() | st.lists(feature, max_size=12))
@@ -43,7 +43,7 @@ def test_functional_neighbours_equal_the_loops(case, data):
 
 @st.composite
 def exact_embeddings(draw):
-    """Vectors of four ±1 or of none: their norms and cosines are exact in float32."""
+    """Draw vectors of four ±1 or zeros, whose norms and cosines are exact in float32."""
     n_features, dim = draw(st.integers(1, 9)), draw(st.integers(4, 40))
     vectors = np.zeros((n_features, dim), dtype=np.float32)
     for vector in vectors:
@@ -80,7 +80,7 @@ def test_semantic_neighbours_of_real_vectors_have_the_cosines_of_numpy():
     np.testing.assert_allclose(values, best, atol=2e-6)
 
 
-def test_equal_vectors_tie_exactly_wherever_they_stand():
+def test_equal_vectors_tie_exactly_at_any_position():
     rng = np.random.default_rng(1)
     few = rng.normal(size=(5, 1024)).astype(np.float32)
     vectors = np.ascontiguousarray(np.tile(few, (101, 1)))  # row i equals row i + 5, i + 10, …
@@ -93,7 +93,7 @@ def test_equal_vectors_tie_exactly_wherever_they_stand():
 
 
 @pytest.mark.parametrize("n_features", [1, 5, 131, 700])
-def test_a_block_of_rows_gives_the_bits_of_the_whole(n_features):
+def test_a_block_of_rows_has_the_bits_of_the_whole(n_features):
     counted = from_dense(random_windows(5, 1_000, n_features, 0.1))
     vectors = np.random.default_rng(2).normal(size=(n_features, 100)).astype(np.float32)
     rows = np.random.default_rng(3).permutation(n_features)[: n_features // 2 + 1]

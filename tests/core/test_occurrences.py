@@ -31,7 +31,7 @@ def test_histogram_equals_the_loops(case):
 
 
 @given(window_lists(), st.data())
-def test_rows_give_back_what_was_appended(case, data):
+def test_rows_return_the_appended_windows(case, data):
     n_features, windows = case
     counted = occurrences(n_features, windows)
     start = data.draw(st.integers(0, len(windows)))
@@ -69,7 +69,7 @@ def test_coarsening_is_the_or_of_each_run(case, data):
 
 
 @given(window_lists(), st.data())
-def test_selecting_takes_windows_in_the_order_named_with_repeats(case, data):
+def test_selecting_takes_windows_in_the_order_given_with_repeats(case, data):
     n_features, windows = case
     numbers = st.lists(st.integers(0, len(windows) - 1)) if windows else st.just([])
     chosen = data.draw(numbers)
@@ -97,7 +97,7 @@ def test_histogram_over_several_blocks_equals_scipy(density, n_windows):
     dense = random_windows(1, n_windows, 131, density)
     counted = _core.Occurrences(131)
     indptr, indices = dense_csr(dense)
-    for start in range(0, n_windows, 7_000):  # batches that straddle the blocks
+    for start in range(0, n_windows, 7_000):  # batches that cross the bounds of blocks
         stop = min(start + 7_000, n_windows)
         counted.extend(
             indptr[start : stop + 1] - indptr[start], indices[indptr[start] : indptr[stop]]
@@ -131,7 +131,7 @@ def test_operations_over_several_blocks_equal_numpy():
         np.testing.assert_array_equal(got, want)
 
 
-def test_no_windows_count_to_zero():
+def test_counts_of_no_windows_are_zero():
     counted = _core.Occurrences(4)
     assert not counted.histogram().any()
     assert not counted.counts().any()

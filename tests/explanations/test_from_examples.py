@@ -1,15 +1,16 @@
-"""`sfal explain`: from examples on disk to explanations that are embedded like any other."""
+"""`sfal explain`: examples on disk become explanations that are embedded like any other."""
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import tiny_embedders as models
+from sfal.cli.hints import told
 from sfal.cli.main import sfal
 from sfal.errors import ArtifactError, InvalidInputError, LockedError
 from sfal.explanations import from_examples as stage
-from sfal.explanations.driver import holds_own_explanations
 from sfal.explanations.from_examples import explain_source
+from sfal.explanations.source_explanations import holds_own_explanations
 from sfal.io.lock import folder_lock
 from sfal.store.embeddings import find_vectors
 from sfal.store.examples import Example, write_examples
@@ -20,17 +21,18 @@ from sfal.store.explanations import (
     write_explanations,
 )
 from sfal.store.manifest import Counts, Manifest, Part
-from sfal.store.targets import named_source
+from sfal.store.records import SourceRecord
+from sfal.store.source_folder import SourceFolder
 
 NAME = "lm/3-mine-res"
 TOKENS = {0: ["Paris", "paris", "London"], 2: [",", ","], 5: ["run"]}
 
 
 def gather(data_dir, name=NAME, tokens=TOKENS, documents=(10, 30)):
-    """Examples of some features, and a manifest whose first ten documents are counted."""
+    """Write examples of some features, and a manifest with ten counted documents."""
     folder = data_dir / name
     part = Part("part-000000.parquet", "0" * 64, 0, 10, Counts(10, windows=30), "")
-    about = {"name": name, "neuronpedia_id": None}
+    about = SourceRecord(name)
     Manifest(source=about, n_features=8, settings={}, n_docs=10, parts=(part,)).save(folder)
     rows = [
         Example(feature, rank, 1.0, documents[0] + rank, 3, token, "a", "b")
@@ -72,27 +74,27 @@ def test_labels_are_explanations_marked_as_what_they_are(tmp_path):
     assert not [path.name for path in folder.iterdir() if path.is_dir()]
 
 
-def test_status_says_the_kind_and_what_to_do_before(tmp_path):
+def test_status_says_what_to_do_next_and_then_the_kind(tmp_path):
     folder = gather(tmp_path)
     assert f"next: sfal explain {NAME} --data-dir {tmp_path}\n" in run(tmp_path, "status").output
     run(tmp_path, "explain", NAME)
     assert "of 3 features: top-tokens by sfal" in run(tmp_path, "status").output
     (folder / "explanations.parquet").unlink()
     (folder / "examples.parquet").unlink()
-    assert "that counted it, with --examples 2000" in run(tmp_path, "status").output
+    assert "repeat `sfal cooc` with --examples 2000" in run(tmp_path, "status").output
 
 
-def test_again_changes_nothing_and_other_words_change_the_labels(tmp_path):
+def test_a_second_call_changes_nothing_and_another_number_of_words_changes_the_labels(tmp_path):
     folder = gather(tmp_path)
-    explain_source(NAME, tmp_path)
+    explain_source(SourceFolder.open(tmp_path, NAME))
     before = (folder / "explanations.parquet").stat().st_mtime_ns
-    assert explain_source(NAME, tmp_path).unchanged
+    assert explain_source(SourceFolder.open(tmp_path, NAME)).unchanged
     assert (folder / "explanations.parquet").stat().st_mtime_ns == before
-    assert not explain_source(NAME, tmp_path, 1).unchanged
+    assert not explain_source(SourceFolder.open(tmp_path, NAME), 1).unchanged
     assert rows(folder)[0][0] == "Paris"
 
 
-def test_explanations_of_another_kind_are_replaced_by_force_only(tmp_path):
+def test_explanations_of_another_kind_are_replaced_only_by_force(tmp_path):
     folder = gather(tmp_path)
     table = make_table(np.array([1], np.uint32), [("cities", "oai_token-act-pair", "gpt-4o-mini")])
     write_explanations(folder, table, {})
@@ -101,7 +103,7 @@ def test_explanations_of_another_kind_are_replaced_by_force_only(tmp_path):
     assert result.exit_code == 1
     assert isinstance(result.exception, InvalidInputError)
     assert "gpt-4o-mini (oai_token-act-pair)" in str(result.exception)
-    assert "--force" in str(result.exception)
+    assert "--force" in told(result.exception)
     assert (folder / "explanations.parquet").read_bytes() == before
     assert run(tmp_path, "explain", NAME, "--force").exit_code == 0
     assert rows(folder)[0][1:] == ("top-tokens", "sfal")
@@ -111,7 +113,7 @@ def test_missing_examples_name_the_command_and_the_other_sources_are_done(tmp_pa
     folder = gather(tmp_path)
     result = run(tmp_path, "explain", "lm/9-none-res", NAME)
     assert result.exit_code == 1
-    assert "--examples 2000" in str(result.exception)
+    assert "--examples 2000" in told(result.exception)
     assert 0 in rows(folder)
     assert not (tmp_path / "lm" / "9-none-res").exists()
 
@@ -119,46 +121,46 @@ def test_missing_examples_name_the_command_and_the_other_sources_are_done(tmp_pa
 def test_examples_from_documents_that_were_counted_since_are_refused(tmp_path):
     folder = gather(tmp_path, documents=(9, 30))
     with pytest.raises(ArtifactError, match=r"documents 9 to 29.*up to 9 have been counted"):
-        explain_source(NAME, tmp_path)
+        explain_source(SourceFolder.open(tmp_path, NAME))
     assert not (folder / "explanations.parquet").exists()
 
 
-def test_examples_without_any_or_without_their_origin_are_refused(tmp_path):
+def test_empty_examples_and_those_without_origin_are_refused(tmp_path):
     gather(tmp_path, tokens={})
     with pytest.raises(ArtifactError, match="no feature fires in documents 10 to 29"):
-        explain_source(NAME, tmp_path)
+        explain_source(SourceFolder.open(tmp_path, NAME))
     write_examples(tmp_path / NAME, [], {})
     with pytest.raises(ArtifactError, match="which documents"):
-        explain_source(NAME, tmp_path)
+        explain_source(SourceFolder.open(tmp_path, NAME))
 
 
-def test_a_failure_leaves_the_labels_of_before(tmp_path, monkeypatch):
+def test_a_failure_leaves_the_earlier_labels(tmp_path, monkeypatch):
     folder = gather(tmp_path)
-    explain_source(NAME, tmp_path)
+    explain_source(SourceFolder.open(tmp_path, NAME))
     before = sorted((p.name, p.read_bytes()) for p in folder.iterdir())
     monkeypatch.setattr(stage, "make_table", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        explain_source(NAME, tmp_path, 1)
+        explain_source(SourceFolder.open(tmp_path, NAME), 1)
     assert sorted((p.name, p.read_bytes()) for p in folder.iterdir()) == before
 
 
-def test_it_waits_for_nobody(tmp_path):
+def test_a_locked_source_is_refused_at_once(tmp_path):
     folder = gather(tmp_path)
     with folder_lock(folder / "export"), folder_lock(folder), pytest.raises(LockedError):
-        explain_source(NAME, tmp_path)
-    with folder_lock(folder):  # counting may go on beside it
-        explain_source(NAME, tmp_path)
+        explain_source(SourceFolder.open(tmp_path, NAME))
+    with folder_lock(folder):  # counting may continue at the same time
+        explain_source(SourceFolder.open(tmp_path, NAME))
 
 
 def test_labels_are_embedded_like_any_explanation_and_kept_by_all(tmp_path):
     folder = gather(tmp_path)
-    explain_source(NAME, tmp_path)
+    explain_source(SourceFolder.open(tmp_path, NAME))
     model = models.embedder(tmp_path / "embedder")
     for command in ("embed", "all"):
         result = run(tmp_path, "embeddings", command, "--source", NAME, "--embedding-model", model)
         assert result.exit_code == 0, result.output
     assert list(find_vectors(folder)) == [(f"local/{model.name}", "top-tokens_sfal")]
-    assert holds_own_explanations(named_source(tmp_path, NAME), tmp_path)
+    assert holds_own_explanations(SourceFolder.open(tmp_path, NAME))
     assert rows(folder)[0][1:] == ("top-tokens", "sfal")
 
 

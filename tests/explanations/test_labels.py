@@ -1,4 +1,4 @@
-"""Labels of top tokens: worked by hand."""
+"""Labels made of top tokens, worked by hand."""
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from sfal.explanations.labels import top_words
 
 
 def label(*tokens, words=4):
-    """Label of tokens that are all equally strong."""
+    """Return the label for tokens with equal activations."""
     return top_words([(token, 1.0) for token in tokens], words)
 
 
@@ -42,8 +42,8 @@ def test_a_strong_word_outweighs_a_frequent_weak_one():
     assert top_words([("Paris", 9.0), ("the", 5.0), ("the", 5.0)], 1) == "the"
 
 
-def test_a_label_needs_a_word():
-    with pytest.raises(InvalidInputError, match="> 0"):
+def test_a_label_has_at_least_one_word():
+    with pytest.raises(InvalidInputError, match="at least 1"):
         label("a", words=0)
 
 
@@ -51,7 +51,7 @@ def test_a_label_needs_a_word():
     st.lists(st.text(max_size=6), min_size=1, max_size=20),
     st.integers(1, 5),
 )
-def test_whoever_has_an_example_has_a_label_of_one_line(tokens, words):
+def test_a_feature_with_an_example_has_a_label_of_one_line(tokens, words):
     found = label(*tokens, words=words)
     assert found.strip()
     assert len(found.splitlines()) == 1

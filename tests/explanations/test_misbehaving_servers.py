@@ -1,4 +1,4 @@
-"""Servers that misbehave: success after bounded retries, or one clear error, and soon."""
+"""Misbehaving servers: success after bounded retries, or one clear error, and soon."""
 
 import gzip
 import http.server
@@ -25,7 +25,7 @@ OBJECTS = exports.export([[exports.record(n) for n in range(40)], [exports.recor
 
 @pytest.fixture(autouse=True)
 def _nothing_is_written_elsewhere(tmp_path, monkeypatch, tally):
-    """Every test leaves the folder beside the source's as it was, and takes its time only."""
+    """Check that every test writes only in the source's folder, and ends in time."""
     source_dir = tmp_path / "data" / "m" / "s"
     source_dir.mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
@@ -43,13 +43,13 @@ def fetch(monkeypatch, bucket, tmp_path):
     return download_export(exports.SOURCE, tmp_path / "data" / "m" / "s", PATIENCE, LIMITS)
 
 
-PASSING = {
+TEMPORARY = {
     "429": faults.status(429),
     "429 with Retry-After in seconds": faults.status(429, "3600"),
     "429 with Retry-After as a date": faults.status(
         429, formatdate(time.time() + 9999, usegmt=True)
     ),
-    "429 with a senseless Retry-After": faults.status(429, "soon"),
+    "429 with an unreadable Retry-After": faults.status(429, "soon"),
     "500": faults.status(500),
     "503": faults.status(503, "-1"),
     "reset halfway": faults.reset_halfway,
@@ -61,10 +61,10 @@ PASSING = {
     "length too great": faults.announced_length(10**6),
     "length too small": faults.announced_length(10),
 }
-OF_OBJECTS = {
+DAMAGED = {
     "wrong ETag": faults.replaced(lambda body: body, {"ETag": '"0"'}),
     "corrupt": faults.replaced(lambda body: body[:20] + bytes(20) + body[40:]),
-    "no gzip": faults.replaced(lambda body: b"x" * len(body)),
+    "not gzip": faults.replaced(lambda body: b"x" * len(body)),
     "empty": faults.replaced(b""),
 }
 
@@ -72,14 +72,14 @@ OF_OBJECTS = {
 @pytest.mark.parametrize(
     ("name", "where"),
     [
-        *((name, KEY) for name in PASSING),
-        # Nothing announces how long a listing is.
-        *((name, "list") for name in PASSING if name not in ("too long", "length too small")),
+        *((name, KEY) for name in TEMPORARY),
+        # The length of a listing is not announced.
+        *((name, "list") for name in TEMPORARY if name not in ("too long", "length too small")),
     ],
 )
-def test_what_passes_is_waited_for(tmp_path, monkeypatch, name, where):
+def test_a_temporary_fault_is_waited_for(tmp_path, monkeypatch, name, where):
     with s3.serve(OBJECTS) as bucket:
-        bucket.fault(where, PASSING[name], times=1)
+        bucket.fault(where, TEMPORARY[name], times=1)
         export = fetch(monkeypatch, bucket, tmp_path)
     assert [path.read_bytes() for path in export.batches] == [
         OBJECTS[KEY],
@@ -88,40 +88,40 @@ def test_what_passes_is_waited_for(tmp_path, monkeypatch, name, where):
     assert bucket.requests.count(where) == 2
 
 
-def test_a_body_that_ends_with_its_connection_is_taken(tmp_path, monkeypatch):
+def test_a_body_that_ends_with_its_connection_is_accepted(tmp_path, monkeypatch):
     with s3.serve(OBJECTS) as bucket:
         bucket.fault(KEY, faults.announced_length(""))
         export = fetch(monkeypatch, bucket, tmp_path)
     assert export.batches[0].read_bytes() == OBJECTS[KEY]
 
 
-@pytest.mark.parametrize("name", OF_OBJECTS)
+@pytest.mark.parametrize("name", DAMAGED)
 def test_a_damaged_transfer_is_repeated(tmp_path, monkeypatch, name):
     with s3.serve(OBJECTS) as bucket:
-        bucket.fault(KEY, OF_OBJECTS[name], times=1)
+        bucket.fault(KEY, DAMAGED[name], times=1)
         export = fetch(monkeypatch, bucket, tmp_path)
     assert export.batches[0].read_bytes() == OBJECTS[KEY]
 
 
-@pytest.mark.parametrize("name", [*PASSING, *OF_OBJECTS])
-def test_what_does_not_pass_is_one_error_that_names_the_batch(tmp_path, monkeypatch, name):
+@pytest.mark.parametrize("name", [*TEMPORARY, *DAMAGED])
+def test_a_permanent_fault_is_one_error_that_names_the_batch(tmp_path, monkeypatch, name):
     with s3.serve(OBJECTS) as bucket:
-        bucket.fault(KEY, (PASSING | OF_OBJECTS)[name])
+        bucket.fault(KEY, (TEMPORARY | DAMAGED)[name])
         with pytest.raises(DownloadError, match=r"batch-0\.jsonl\.gz.*\(attempt 3\)"):
             fetch(monkeypatch, bucket, tmp_path)
     assert bucket.requests.count(KEY) == 3
 
 
 @pytest.mark.parametrize("name", ["429", "500", "reset halfway", "trickle", "silence"])
-def test_a_listing_that_never_comes_is_one_error(tmp_path, monkeypatch, name):
+def test_a_listing_that_never_arrives_is_one_error(tmp_path, monkeypatch, name):
     with s3.serve(OBJECTS) as bucket:
-        bucket.fault("list", PASSING[name])
+        bucket.fault("list", TEMPORARY[name])
         with pytest.raises(DownloadError, match="cannot fetch the list of"):
             fetch(monkeypatch, bucket, tmp_path)
     assert bucket.requests == ["list"] * 3
 
 
-def test_the_pause_before_a_repetition_follows_the_server_up_to_a_cap(tmp_path, monkeypatch):
+def test_the_pause_before_a_retry_follows_the_server_up_to_a_limit(tmp_path, monkeypatch):
     patience = Patience(first_wait=0.01, longest_wait=0.5, attempts=2)
     monkeypatch.setenv("SFAL_NEURONPEDIA_URL", "")
     with s3.serve(OBJECTS) as bucket:
@@ -132,7 +132,7 @@ def test_the_pause_before_a_repetition_follows_the_server_up_to_a_cap(tmp_path, 
     assert 0.5 <= time.monotonic() - started < 5
 
 
-def test_no_repetition_starts_when_the_time_is_up(tmp_path, monkeypatch):
+def test_no_retry_starts_after_the_time_limit(tmp_path, monkeypatch):
     patience = Patience(first_wait=0.01, attempts=1000, give_up_seconds=0.3, longest_wait=0.05)
     with s3.serve(OBJECTS) as bucket:
         monkeypatch.setenv("SFAL_NEURONPEDIA_URL", bucket.url)
@@ -146,7 +146,7 @@ def test_with_the_default_patience_a_dead_server_costs_less_than_two_minutes():
     p = Patience()
     pauses = [min(p.longest_wait, p.first_wait * 2**n) for n in range(p.attempts - 1)]
     assert p.attempts * p.rate_seconds + sum(pauses) < 110
-    # Whatever the server asks for: the last attempt starts within give_up_seconds of the first.
+    # Whatever the server asks for, the last attempt starts within give_up_seconds of the first.
     assert p.give_up_seconds + p.longest_wait + p.rate_seconds < 120
 
 
@@ -203,7 +203,7 @@ def test_a_gzip_bomb_is_refused_at_once(tmp_path, monkeypatch, bomb):
         "v1/other-model/other/explanations/batch-7.jsonl.gz",
     ],
 )
-def test_keys_that_are_no_batches_are_passed_over_and_counted(tmp_path, monkeypatch, key):
+def test_keys_that_are_not_batches_are_skipped_and_counted(tmp_path, monkeypatch, key):
     with s3.serve(OBJECTS) as bucket:
         right = s3.listing(bucket, {"prefix": f"v1/{exports.SOURCE}/explanations/"})
         hostile = s3.listing(bucket, {"prefix": key}, extra=[key])
@@ -231,7 +231,7 @@ def test_keys_that_are_no_batches_are_passed_over_and_counted(tmp_path, monkeypa
         b"</ListBucketResult>",
     ],
 )
-def test_a_listing_of_nonsense_is_one_error(tmp_path, monkeypatch, page):
+def test_a_malformed_listing_is_one_error(tmp_path, monkeypatch, page):
     with s3.serve(OBJECTS) as bucket:
         bucket.fault("list", faults.replaced(page))
         with pytest.raises(DownloadError):
@@ -241,7 +241,7 @@ def test_a_listing_of_nonsense_is_one_error(tmp_path, monkeypatch, page):
 
 @pytest.mark.parametrize("new_keys", [True, False])
 @pytest.mark.parametrize("new_token", [True, False])
-def test_an_endless_listing_is_given_up(tmp_path, monkeypatch, new_token, new_keys):
+def test_an_endless_listing_is_abandoned(tmp_path, monkeypatch, new_token, new_keys):
     with s3.serve(OBJECTS) as bucket:
         bucket.fault("list", s3.endless_pages(new_token=new_token, new_keys=new_keys))
         with pytest.raises(DownloadError, match="does not end"):
@@ -249,7 +249,7 @@ def test_an_endless_listing_is_given_up(tmp_path, monkeypatch, new_token, new_ke
     assert len(bucket.requests) <= 200
 
 
-def test_sizes_beyond_reason_are_refused_before_anything_is_fetched(tmp_path, monkeypatch):
+def test_absurd_sizes_are_refused_before_anything_is_fetched(tmp_path, monkeypatch):
     with s3.serve(OBJECTS) as bucket:
         page = s3.listing(bucket, {"prefix": f"v1/{exports.SOURCE}/explanations/"})
         size = f"<Size>{len(OBJECTS[KEY])}</Size>".encode()
@@ -310,15 +310,15 @@ def test_a_circle_of_redirects_ends(tmp_path, monkeypatch):
     assert bucket.requests.count(KEY) <= 4
 
 
-def test_a_server_that_speaks_no_http_is_one_error(tmp_path, monkeypatch):
-    class Babble(http.server.BaseHTTPRequestHandler):
+def test_a_server_that_does_not_speak_http_is_one_error(tmp_path, monkeypatch):
+    class NotHttp(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             self.wfile.write(b"\0\1\2 220 smtp ready\r\n" * 10)
 
         def log_message(self, *args):
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Babble)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), NotHttp)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     monkeypatch.setenv("SFAL_NEURONPEDIA_URL", f"http://127.0.0.1:{server.server_port}")
     try:

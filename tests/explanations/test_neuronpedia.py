@@ -1,4 +1,4 @@
-"""Fetching Neuronpedia's export from a server that behaves."""
+"""Fetching Neuronpedia's export from a well-behaved server."""
 
 import gzip
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_only_a_batch_that_changed_is_fetched_again(tmp_path, monkeypatch):
     assert there == {path.name for path in second.batches}
 
 
-def test_a_download_that_was_stopped_goes_on_where_it_stopped(tmp_path, monkeypatch):
+def test_an_interrupted_download_continues_where_it_stopped(tmp_path, monkeypatch):
     with s3.serve(exports.export([[exports.record(n)] for n in range(5)])) as bucket:
         bucket.fault(key(4), faults.status(403))
         with pytest.raises(DownloadError, match="HTTP 403"):
@@ -72,7 +72,7 @@ def test_at_most_four_downloads_run_at_a_time(tmp_path, monkeypatch):
     assert 2 <= bucket.most_at_once <= 4
 
 
-def test_an_unknown_source_is_answered_with_near_ones(tmp_path, monkeypatch):
+def test_the_error_for_an_unknown_source_names_similar_ones(tmp_path, monkeypatch):
     objects = exports.export([[exports.record(0)]]) | exports.export([[]], "pythia-70m/0-res-sm")
     with s3.serve(objects) as bucket:
         with pytest.raises(DownloadError, match="0-gemmascope-res-16k"):
@@ -86,7 +86,7 @@ def test_an_unknown_source_is_answered_with_near_ones(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "source", ["gemma-2-2b", "a/b/c", "../x", "gemma-2-2b/..", "/etc/x", "a/\0"]
 )
-def test_what_is_no_id_is_refused_before_anything_is_asked(tmp_path, monkeypatch, source):
+def test_an_invalid_id_is_refused_before_any_request(tmp_path, monkeypatch, source):
     with s3.serve({}) as bucket, pytest.raises(InvalidInputError):
         fetch(monkeypatch, bucket, tmp_path, source)
     assert bucket.requests == []
@@ -95,7 +95,7 @@ def test_what_is_no_id_is_refused_before_anything_is_asked(tmp_path, monkeypatch
 @pytest.mark.parametrize("url", ["file:///etc", "ftp://x", "nonsense", "http://", "http://x:y"])
 def test_a_base_address_of_another_kind_is_refused(tmp_path, monkeypatch, url):
     monkeypatch.setenv("SFAL_NEURONPEDIA_URL", url)
-    with pytest.raises(InvalidInputError, match="no base address"):
+    with pytest.raises(InvalidInputError, match="not a base address"):
         download_export(exports.SOURCE, tmp_path, QUICK)
 
 
@@ -114,7 +114,7 @@ def test_a_redirect_within_the_host_is_followed(tmp_path, monkeypatch):
     assert bucket.fetched() == [key(0), "moved.gz"]
 
 
-def test_a_batch_that_was_lost_is_named(tmp_path, monkeypatch):
+def test_a_missing_batch_is_named(tmp_path, monkeypatch):
     with s3.serve(exports.export([[exports.record(0)]])) as bucket:
         export = fetch(monkeypatch, bucket, tmp_path)
     export.batches[0].unlink()
@@ -132,7 +132,7 @@ def test_a_damaged_listing_on_disk_is_refused(tmp_path: Path, text):
         cached_export(tmp_path)
 
 
-def test_gzip_files_joined_end_to_end_are_read_whole(tmp_path, monkeypatch):
+def test_concatenated_gzip_files_are_read_completely(tmp_path, monkeypatch):
     both = gzip.compress(b"a\nb") + gzip.compress(b"c\nd\n")
     with s3.serve(exports.export([both])) as bucket:
         export = fetch(monkeypatch, bucket, tmp_path)

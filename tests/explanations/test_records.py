@@ -1,4 +1,4 @@
-"""Records of both shapes, and what becomes of those that do not hold up."""
+"""Records of both shapes, and what happens to those that fail a check."""
 
 import json
 from collections import Counter
@@ -34,13 +34,13 @@ def test_only_index_and_description_are_needed(tmp_path):
     assert not left_out
 
 
-def test_vectors_are_kept_when_they_are_asked_for(tmp_path):
+def test_vectors_are_kept_on_request(tmp_path):
     (old, new), _ = read(tmp_path, [exports.record(7), exports.newer_record(8)], vectors=True)
     assert json.loads(old.vector) == exports.vector(7)
     assert new.vector == exports.vector(8)
 
 
-def test_a_text_that_looks_like_python_stays_as_it_is(tmp_path):
+def test_a_text_that_looks_like_python_is_unchanged(tmp_path):
     texts = ["['a', 'b']", "{'x': 1}", "__import__('os').system('x')", "1e5", "None", '"quoted"']
     records, _ = read(tmp_path, [exports.record(i, t) for i, t in enumerate(texts)])
     assert [r.text for r in records] == texts
@@ -48,23 +48,23 @@ def test_a_text_that_looks_like_python_stays_as_it_is(tmp_path):
 
 BAD = {
     "no index": [{"description": "x"}, {"index": None, "description": "x"}],
-    "index is no feature number": [
+    "index is not a feature number": [
         {"index": i, "description": "x"}
         for i in (-1, "-1", 1.5, True, "x", "1e3", [], {}, 2**24, "9" * 5000, "٣", "1_0")
     ],
     "index beyond the SAE's width": [exports.record(1000)],
     "no explanation": [{"index": 1}, exports.record(1, description=None)],
-    "explanation is no text": [exports.record(1, description=d) for d in (1, [], {}, True)],
+    "explanation is not text": [exports.record(1, description=d) for d in (1, [], {}, True)],
     "empty explanation": [exports.record(1, d) for d in ("", " \n\t")],
     "explanation too long": [exports.record(1, "x" * (MAX_TEXT + 1))],
-    "explanation is no valid text": [exports.record(1, d) for d in ("a\0b", "\ud800")],
-    "type is no text": [exports.record(1, typeName=3)],
-    "type is no usable name": [exports.record(1, typeName=t) for t in ("x" * 201, "a\nb", " ")],
-    "explainer is no text": [exports.record(1, explanationModelName=["gpt"])],
-    "explainer is no usable name": [exports.record(1, explanationModelName="\x1b[2J")],
+    "explanation is not valid text": [exports.record(1, d) for d in ("a\0b", "\ud800")],
+    "type is not text": [exports.record(1, typeName=3)],
+    "type is not a usable name": [exports.record(1, typeName=t) for t in ("x" * 201, "a\nb", " ")],
+    "explainer is not text": [exports.record(1, explanationModelName=["gpt"])],
+    "explainer is not a usable name": [exports.record(1, explanationModelName="\x1b[2J")],
     "of another source": [exports.record(1, source="gemma-2-2b/1-gemmascope-res-16k")],
-    "modelId or layer is no text": [exports.record(1, modelId=5)],
-    "no JSON object": [b"[]", b"3", b'"x"', b"null"],
+    "modelId or layer is not text": [exports.record(1, modelId=5)],
+    "not a JSON object": [b"[]", b"3", b'"x"', b"null"],
     "invalid UTF-8": [b'{"index": "1", "description": "\xff\xfe"}'],
     "invalid JSON": [
         b"{",
@@ -78,7 +78,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("reason", BAD)
-def test_what_does_not_hold_up_is_left_out_and_counted(tmp_path, reason, tally):
+def test_unusable_records_are_left_out_and_counted(tmp_path, reason, tally):
     good = [exports.record(0), exports.record(2)]
     records, left_out = read(
         tmp_path,
@@ -91,7 +91,7 @@ def test_what_does_not_hold_up_is_left_out_and_counted(tmp_path, reason, tally):
     tally("hostile inputs: records of explanations", len(BAD[reason]))
 
 
-def test_an_id_that_is_no_text_does_not_cost_the_record(tmp_path):
+def test_a_record_whose_id_is_not_text_is_kept(tmp_path):
     records, _ = read(tmp_path, [exports.record(1, id=i) for i in (None, 5, [], "x" * 999)])
     assert [r.id for r in records] == [None] * 4
 
@@ -106,7 +106,7 @@ def test_a_batch_damaged_on_disk_is_named(tmp_path, damage):
         list(RecordReader().read((path,), Counter()))
 
 
-def test_lines_are_cut_alike_however_the_blocks_fall(tmp_path, monkeypatch):
+def test_lines_do_not_depend_on_block_boundaries(tmp_path, monkeypatch):
     from sfal.io import gzip_lines
 
     path = tmp_path / "x.gz"

@@ -1,4 +1,4 @@
-"""Explanations from a file of one's own."""
+"""Explanations from a user's file."""
 
 import gzip
 import json
@@ -50,40 +50,40 @@ def test_all_formats_and_both_spellings_are_read(tmp_path, name, columns):
     assert not left_out
 
 
-def test_a_type_and_an_explainer_of_the_file_are_taken(tmp_path):
+def test_a_type_and_an_explainer_in_the_file_are_used(tmp_path):
     columns = ("index", "description", "typeName", "explanationModelName")
     (record,), _ = read(write(tmp_path / "x.jsonl", columns, [(1, "a", "t", "e")]))
     assert (record.type, record.explainer) == ("t", "e")
 
 
-def test_rows_that_do_not_hold_up_are_counted(tmp_path):
+def test_unusable_rows_are_counted(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("feature,explanation\n1,ok\n-1,no\n2,\n3\nx,y\n99,beyond\n")
     records, left_out = read(path, n_features=50)
     assert [r.feature for r in records] == [1]
     assert left_out == {
-        "index is no feature number": 2,
+        "index is not a feature number": 2,
         "empty explanation": 1,
         "no explanation": 1,
         "index beyond the SAE's width": 1,
     }
 
 
-def test_lines_that_are_no_records_are_counted(tmp_path):
+def test_lines_that_are_not_records_are_counted(tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_bytes(b'{"feature": 1, "explanation": "a"}\n\n[1]\n{\n\xff\n' + b"[" * 99999)
     records, left_out = read(path)
     assert [r.feature for r in records] == [1]
-    assert left_out == {"no JSON object": 1, "invalid JSON": 2, "invalid UTF-8": 1}
+    assert left_out == {"not a JSON object": 1, "invalid JSON": 2, "invalid UTF-8": 1}
 
 
 @pytest.mark.parametrize("name", ["x.csv", "x.jsonl", "x.parquet"])
-def test_a_file_without_the_columns_says_which_it_has(tmp_path, name):
+def test_the_error_for_missing_columns_names_those_in_the_file(tmp_path, name):
     with pytest.raises(InvalidInputError, match="no column feature or index; it has n, text"):
         read(write(tmp_path / name, ("n", "text")))
 
 
-def test_an_unknown_format_names_those_that_are_read(tmp_path):
+def test_the_error_for_an_unknown_format_names_the_known_ones(tmp_path):
     with pytest.raises(InvalidInputError, match=r"\.csv, \.jsonl, \.jsonl\.gz, \.parquet"):
         read(tmp_path / "x.xlsx")
 
@@ -98,7 +98,7 @@ def test_a_file_that_is_missing_or_damaged_is_named(tmp_path, name):
             read(tmp_path / name)
 
 
-def test_a_packed_line_too_long_is_counted_and_a_bomb_is_refused(tmp_path):
+def test_a_compressed_line_that_is_too_long_is_counted_and_a_gzip_bomb_is_refused(tmp_path):
     path = tmp_path / "x.jsonl.gz"
     row = b'{"feature": 1, "explanation": "a"}\n'
     noise = random.Random(1).randbytes(5 << 20).replace(b"\n", b" ")

@@ -2,7 +2,7 @@
 
     python tests/fuzz/make_corpus.py
 
-A file that once was read wrongly is added by hand beside them.
+A file that was once read wrongly is added by hand.
 """
 
 import gzip
@@ -78,6 +78,7 @@ def ours(root, rng, fired):
     from sfal.store.explanations import make_table, write_explanations
     from sfal.store.manifest import Counts, Manifest
     from sfal.store.parts import Windows
+    from sfal.store.records import SourceRecord
     from sfal.store.run_writer import RunWriter
 
     features = np.arange(N, dtype=np.uint32)
@@ -92,7 +93,9 @@ def ours(root, rng, fired):
     ]
     write_examples(fresh(root / "examples"), told, {"a": 1})
     folder = fresh(root / "run")
-    made = Manifest(source={"name": "m/3-s"}, n_features=N, settings={"window_size": 4}, n_docs=30)
+    made = Manifest(
+        source=SourceRecord("m/3-s"), n_features=N, settings={"window_size": 4}, n_docs=30
+    )
     writer = RunWriter(folder, made, 10, 15)
     for first in range(0, 30, 10):
         part = fired[:, first : first + 10]

@@ -1,4 +1,4 @@
-"""Damage and deceit for files: bytes, what lies inside a container, the values of JSON."""
+"""Mutations of files: of bytes, of the content of containers, and of values in JSON and TOML."""
 
 import copy
 import gzip
@@ -19,13 +19,13 @@ _VALUES = (
 
 
 def mutated(rng, name, data, others):
-    """A file's content, changed by its kind.
+    """Return a file's content, changed according to its kind.
 
     Parameters
     ----------
     rng : random.Random
     name : str
-        File name: its ending says what lies inside.
+        File name, whose ending tells the kind of content.
     data : bytes
         The content.
     others : list of bytes
@@ -77,7 +77,7 @@ def _bytes(rng, data, others):
 
 
 def _member(rng, data, others):
-    """Another content in one member of a zip, whose sizes and sums are then right again."""
+    """Change the content of one member of a zip, with matching sizes and checksums."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = {info: archive.read(info) for info in archive.infolist()}
     chosen = rng.choice(list(members))
@@ -119,7 +119,7 @@ def _toml(rng, data):
 
 
 def _places(value):
-    """Every (container, key) inside a value."""
+    """Yield every (container, key) inside a value."""
     items = value.items() if isinstance(value, dict) else enumerate(value)
     for key, inner in items:
         yield value, key

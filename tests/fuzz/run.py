@@ -1,8 +1,8 @@
-"""Run by test_fuzz.py in a process of its own: feed damaged files to every reader, report.
+"""Feeds damaged files to every reader and reports; test_fuzz.py runs this as a process.
 
     python run.py FOLDER REPORT INPUTS SECONDS [TARGET …]
 
-Each target gets INPUTS of them, or as many as SECONDS allow if that is not 0.
+Each target gets INPUTS files, or as many as fit in SECONDS if that is not 0.
 """
 
 import json
@@ -18,12 +18,12 @@ from pathlib import Path
 
 CORPUS = Path(__file__).parents[1] / "data" / "fuzz"
 LONGEST = 10
-"""Seconds for one input."""
+"""Seconds allowed for one input."""
 ADDRESS_SPACE = 8 << 30
 
 
 class TooLong(BaseException):
-    """An input took longer than it may."""
+    """An input took longer than allowed."""
 
 
 def _stop(*_):
@@ -31,14 +31,14 @@ def _stop(*_):
 
 
 def fuzz(name, read, work, inputs, seconds):
-    """Feed one target; returns counts and what went wrong."""
+    """Feed one target; return counts and failures."""
     from fuzz.mutate import mutated
     from sfal.errors import SfalError
 
     folder = work / name
     shutil.copytree(CORPUS / name, folder)
     seeds = {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-    read(folder)  # the corpus itself is in order
+    read(folder)  # the corpus itself must be readable
     rng = random.Random(name)
     found = {"read": 0, "refused": 0, "longest": 0.0, "wrong": []}
     end = time.monotonic() + seconds

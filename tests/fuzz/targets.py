@@ -1,4 +1,4 @@
-"""Whatever reads what others wrote, each over a folder of the saved corpus."""
+"""Every reader of foreign files, each applied to a folder of the saved corpus."""
 
 import contextlib
 import io
@@ -19,6 +19,7 @@ from sfal.explanations.user_files import read_explanations_file
 from sfal.io import s3
 from sfal.io.atomic import sha256_file
 from sfal.sources.source import SaeRef
+from sfal.store.differences import require_same
 from sfal.store.embeddings import read_vectors, read_vectors_metadata
 from sfal.store.examples import iterate_examples, read_examples_metadata
 from sfal.store.explanations import (
@@ -27,10 +28,10 @@ from sfal.store.explanations import (
     explanations_sha256,
     read_explanations,
 )
-from sfal.store.manifest import Manifest, occurrences_dir, require_same
-from sfal.store.parts import read_occurrences
-from sfal.store.published.histogram import open_histogram
-from sfal.store.published.layout import read_pickled_embeddings
+from sfal.store.manifest import Manifest, occurrences_dir
+from sfal.store.occurrences import read_occurrences
+from sfal.store.published.embeddings import read_pickled_embeddings
+from sfal.store.published.histogram import inspect_histogram
 from sfal.store.verify import verify_run
 
 N_FEATURES = 12
@@ -38,7 +39,8 @@ N_FEATURES = 12
 
 def histogram(folder):
     for path in sorted(folder.glob("*.npz")):
-        kept = _core.Histogram.from_counts(*open_histogram(path))
+        file = inspect_histogram(path)
+        kept = _core.Histogram.from_counts(file.load(), file.n_windows)
         _core.functional_neighbours(kept, 3)
 
 
@@ -48,7 +50,7 @@ def sae(folder):
 
 def pickled(folder):
     for path in sorted(folder.glob("*.pkl")):
-        read_pickled_embeddings(path, N_FEATURES)
+        read_pickled_embeddings(path, "oai_token-act-pair_gpt-4o-mini")
 
 
 def vectors(folder):
@@ -76,7 +78,7 @@ def run(folder):
     verify_run(folder)
     require_same(folder, "settings", manifest.settings, manifest.settings, "")
     _ = manifest.gaps, manifest.coverage, manifest.complete
-    # Who can write a part can write its hash.
+    # Whoever can write a part can write its hash.
     parts = [
         replace(part, sha256=sha256_file(occurrences_dir(folder) / part.file))
         for part in manifest.parts
@@ -107,7 +109,7 @@ def own_explanations(folder):
 
 def listing(folder):
     class Client:
-        base_url = "http://127.0.0.1"
+        base_url, hint = "http://127.0.0.1", ""
 
         def get(self, path, sink, limit, query):
             sink.write((folder / "page.xml").read_bytes()[:limit])
@@ -119,26 +121,26 @@ def listing(folder):
 
 
 def config(folder):
-    """The command itself: whatever it says, it must have been foreseen."""
-    told = io.StringIO()
+    """Run the command itself; every message must be an intended one."""
+    output = io.StringIO()
     with (
-        contextlib.redirect_stdout(told),
-        contextlib.redirect_stderr(told),
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(output),
         contextlib.suppress(SystemExit),
     ):
         main(["score", "--config", str(folder / "sfal.toml")])
-    said = told.getvalue()
-    assert "unexpected" not in said, said
-    if "--config" in said or "Invalid value" in said:
-        raise InvalidInputError(said)
+    text = output.getvalue()
+    assert "unexpected" not in text, text
+    if "--config" in text or "Invalid value" in text:
+        raise InvalidInputError(text)
 
 
 def batch(folder):
-    """Windows as CSR, from bytes: features and windows, then indptr, then indices."""
+    """Read windows as CSR from bytes: numbers of features and windows, indptr, indices."""
     raw = (folder / "windows.bin").read_bytes()
     n_features, n_windows = (int(n) % 500 for n in np.frombuffer(raw[:4].ljust(4, b"\0"), "<u2"))
-    behind = 4 + 8 * (n_windows + 1)
-    indptr, indices = raw[4:behind], raw[behind:]
+    end = 4 + 8 * (n_windows + 1)
+    indptr, indices = raw[4:end], raw[end:]
     indptr = np.frombuffer(indptr[: len(indptr) // 8 * 8], np.int64)
     indices = np.frombuffer(indices[: len(indices) // 4 * 4], np.uint32)
     counted = _core.Occurrences(n_features)
@@ -170,4 +172,4 @@ TARGETS = {
     "batch": batch,
 }
 SLOW = ("saelens",)
-"""A damaged setting of SAELens' has SAELens itself imported: seconds."""
+"""Targets left out by default: a damaged SAELens setting imports SAELens, which takes seconds."""

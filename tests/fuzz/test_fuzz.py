@@ -1,4 +1,4 @@
-"""Damaged and deceitful files: each reader reads them or refuses them by name, soon, in little memory."""
+"""Damaged and malicious files: readers accept or refuse them by name, soon, in little memory."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 RUN = Path(__file__).with_name("run.py")
 CORPUS = Path(__file__).parents[1] / "data" / "fuzz"
 INPUTS = 150
-"""Of each target. `SFAL_FUZZ_SECONDS` gives each that long instead."""
+"""Inputs per target. `SFAL_FUZZ_SECONDS` sets a time per target instead."""
 MEMORY = 512 << 20
 
 
@@ -34,7 +34,7 @@ def report(tmp_path_factory):
         text=True,
         timeout=250 + 20 * float(seconds),
     )
-    # After a crash the input that brought it about still lies in its target's folder.
+    # After a crash, the input that caused it is still in its target's folder.
     assert done.returncode == 0, f"{work}: {done.stderr[-3000:]}"
     found = json.loads((work / "report.json").read_text())
     wrong = [one for target in found["targets"].values() for one in target["wrong"]]
@@ -43,7 +43,7 @@ def report(tmp_path_factory):
     return found
 
 
-def test_every_reader_has_read_and_refused_some(report, tally):
+def test_every_reader_accepts_some_and_refuses_some(report, tally):
     for name, found in report["targets"].items():
         assert found["read"] > 0, name
         assert found["refused"] > 0, name
@@ -54,10 +54,10 @@ def test_every_reader_has_read_and_refused_some(report, tally):
         )
 
 
-def test_none_is_answered_by_anything_but_an_error_that_was_foreseen(report):
+def test_every_refusal_is_an_intended_error(report):
     assert [one for found in report["targets"].values() for one in found["wrong"]] == []
 
 
-def test_none_takes_much_memory_or_writes_elsewhere(report):
+def test_no_input_takes_much_memory_or_writes_elsewhere(report):
     assert report["taken"] < MEMORY
     assert report["left"] == set()

@@ -1,11 +1,22 @@
-"""Files are whole under their name, or not there."""
+"""Files are whole under their name, or absent."""
 
 import errno
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from sfal.errors import ArtifactError, DownloadError, InvalidInputError
+from sfal.errors import (
+    ArtifactError,
+    CorruptError,
+    DownloadError,
+    InvalidInputError,
+    MissingError,
+)
+from sfal.io import atomic, processes
 from sfal.io.atomic import (
     atomic_path,
     read_json,
@@ -41,7 +52,11 @@ def test_an_error_leaves_the_old_file_and_nothing_else(
 
 @pytest.mark.parametrize(
     ("number", "said"),
-    [(errno.ENOSPC, "disk is full"), (errno.EROFS, "read-only"), (errno.EACCES, "--data-dir")],
+    [
+        (errno.ENOSPC, "disk is full"),
+        (errno.EROFS, "read-only"),
+        (errno.EACCES, "data_dir or output"),
+    ],
 )
 def test_a_disk_that_cannot_be_written_is_named(tmp_path: Path, number: int, said: str) -> None:
     with pytest.raises(ArtifactError, match=said) as error, atomic_path(tmp_path / "f"):
@@ -50,11 +65,80 @@ def test_a_disk_that_cannot_be_written_is_named(tmp_path: Path, number: int, sai
     assert list(tmp_path.iterdir()) == []
 
 
-def test_temporaries_of_killed_processes_are_removed(tmp_path: Path) -> None:
-    (tmp_path / ".tmp-99-part").write_text("half")
+@pytest.fixture
+def ended() -> int:
+    """Id of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def leave(folder: Path, pid: int, name: str = "part") -> Path:
+    """Leave what a process writes before it is finished."""
+    path = folder / atomic.temporary_name(name, pid)
+    path.write_text("half")
+    return path
+
+
+def make_older(path: Path) -> None:
+    then = time.time() - 100_000
+    os.utime(path, (then, then))
+
+
+def test_what_an_ended_process_left_is_removed(tmp_path: Path, ended: int) -> None:
+    leave(tmp_path, ended)
+    leave(tmp_path, ended, "other-part")
+    kept = leave(tmp_path, ended, "file")
     (tmp_path / "part").write_text("whole")
+    remove_temporaries(tmp_path, "part")
+    assert {*tmp_path.iterdir()} == {tmp_path / "part", kept}
     remove_temporaries(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["part"]
+
+
+@pytest.mark.parametrize("has_proc", [True, False])
+def test_what_a_running_process_writes_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_proc: bool
+) -> None:
+    kept = leave(tmp_path, os.getppid())
+    if not has_proc:  # as on macOS
+        monkeypatch.setattr(Path, "exists", lambda path: False)
+    remove_temporaries(tmp_path)
+    assert [*tmp_path.iterdir()] == [kept]
+
+
+def test_what_another_thread_writes_stays_and_what_our_id_left_before_is_removed(
+    tmp_path: Path,
+) -> None:
+    leave(tmp_path, os.getpid())
+    with atomic_path(tmp_path / "part") as temporary:
+        temporary.write_text("half")
+        remove_temporaries(tmp_path)
+        assert [*tmp_path.iterdir()] == [temporary]
+
+
+def test_what_another_host_writes_stays_for_a_day(
+    tmp_path: Path, ended: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "host", lambda: "node-1")
+    theirs = leave(tmp_path, ended)
+    # What host node-1 writes is not what process 1 of host node would write.
+    monkeypatch.setattr(processes, "host", lambda: "node")
+    remove_temporaries(tmp_path)
+    assert [*tmp_path.iterdir()] == [theirs]
+    make_older(theirs)
+    remove_temporaries(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_an_earlier_version_left_is_removed_after_a_day(tmp_path: Path, ended: int) -> None:
+    left = tmp_path / f".tmp-{ended}-part"
+    left.write_text("half")
+    remove_temporaries(tmp_path)
+    assert left.exists()
+    make_older(left)
+    remove_temporaries(tmp_path)
+    assert not left.exists()
 
 
 def test_json_is_read_back_and_damage_is_named(tmp_path: Path) -> None:
@@ -63,9 +147,9 @@ def test_json_is_read_back_and_damage_is_named(tmp_path: Path) -> None:
     assert read_json(path) == {"n": 1, "text": "ü"}
     for text in ["{", "[" * 100_000, "\xff"]:
         path.write_bytes(text.encode("latin-1"))
-        with pytest.raises(ArtifactError, match="damaged"):
+        with pytest.raises(CorruptError, match="damaged"):
             read_json(path)
-    with pytest.raises(ArtifactError, match="cannot read"):
+    with pytest.raises(MissingError, match="cannot read"):
         read_json(tmp_path / "none.json")
 
 

@@ -1,4 +1,4 @@
-"""Work in several threads: all of it is done, or all of them end."""
+"""Work in several threads: either all of it is done, or all threads end."""
 
 import threading
 from contextlib import closing
@@ -9,7 +9,7 @@ from sfal.io.parallel import in_parallel
 
 
 class Waiting:
-    """Work that ends when it is told to."""
+    """Work that lasts until it is cancelled."""
 
     def __init__(self):
         self.cancelled = threading.Event()
@@ -26,14 +26,14 @@ class Waiting:
 
 
 @pytest.mark.parametrize("n_threads", [1, 3, 50])
-def test_each_item_is_worked_once(n_threads):
+def test_each_item_is_worked_on_once(n_threads):
     cancelled = threading.Event()
     results = list(in_parallel(range(20), lambda n: n * n, n_threads, cancelled))
     assert sorted(results) == [n * n for n in range(20)]
     assert not cancelled.is_set()
 
 
-def test_the_first_error_ends_the_others():
+def test_the_first_error_ends_the_other_threads():
     waiting = Waiting()
 
     def work(n):
@@ -46,7 +46,7 @@ def test_the_first_error_ends_the_others():
     assert waiting.ended()
 
 
-def test_closing_ends_them():
+def test_closing_ends_the_threads():
     waiting = Waiting()
 
     def work(n):
@@ -59,7 +59,7 @@ def test_closing_ends_them():
     assert waiting.ended()
 
 
-def test_an_interruption_while_threads_start_ends_those_that_run(monkeypatch):
+def test_ctrl_c_while_threads_start_ends_those_that_run(monkeypatch):
     waiting = Waiting()
     start = threading.Thread.start
 

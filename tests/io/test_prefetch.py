@@ -1,4 +1,4 @@
-"""Items made ahead: the same ones in the same order, and never more than one too many."""
+"""Prefetched items: the same ones in the same order, at most one ahead of the consumer."""
 
 import threading
 import time
@@ -6,16 +6,16 @@ from contextlib import closing
 
 import pytest
 
-from sfal.io.prefetch import ahead
+from sfal.io.prefetch import prefetched
 
 
-def noted(n, made):
+def recorded(n, made):
     for i in range(n):
         made.append((i, threading.current_thread()))
         yield i
 
 
-def until(condition):
+def wait_until(condition):
     deadline = time.monotonic() + 10
     while not condition():
         assert time.monotonic() < deadline
@@ -23,30 +23,30 @@ def until(condition):
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 50])
-def test_all_items_come_in_order_from_one_other_thread(n):
+def test_all_items_arrive_in_order_and_are_made_in_one_other_thread(n):
     made = []
-    assert list(ahead(noted(n, made))) == list(range(n))
+    assert list(prefetched(recorded(n, made))) == list(range(n))
     assert len({thread for _, thread in made} | {threading.current_thread()}) == min(n, 1) + 1
 
 
-def test_one_item_is_made_while_another_is_used_and_no_more():
+def test_one_item_is_made_while_another_is_used_but_no_more():
     made = []
-    with closing(ahead(noted(5, made))) as items:
+    with closing(prefetched(recorded(5, made))) as items:
         for wanted in range(3):
             assert next(items) == wanted
-            until(lambda wanted=wanted: len(made) == wanted + 2)
+            wait_until(lambda wanted=wanted: len(made) == wanted + 2)
             time.sleep(0.02)
             assert len(made) == wanted + 2
 
 
 @pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt, MemoryError])
-def test_an_error_comes_when_its_item_is_asked_for(kind):
+def test_an_error_is_raised_when_its_item_is_requested(kind):
     def failing():
         yield 0
         yield 1
         raise kind("two")
 
-    items = ahead(failing())
+    items = prefetched(failing())
     assert [next(items), next(items)] == [0, 1]
     with pytest.raises(kind, match="two"):
         next(items)
@@ -55,7 +55,7 @@ def test_an_error_comes_when_its_item_is_asked_for(kind):
 
 def test_closing_ends_the_thread():
     made = []
-    with closing(ahead(noted(100, made))) as items:
+    with closing(prefetched(recorded(100, made))) as items:
         next(items)
     thread = made[0][1]
     thread.join(10)
@@ -63,8 +63,8 @@ def test_closing_ends_the_thread():
     assert len(made) <= 2
 
 
-def test_an_item_that_never_comes_keeps_nobody(monkeypatch):
-    monkeypatch.setattr("sfal.io.prefetch._FAREWELL_SECONDS", 0.01)
+def test_an_item_that_never_arrives_does_not_delay_closing(monkeypatch):
+    monkeypatch.setattr("sfal.io.prefetch._JOIN_SECONDS", 0.01)
     waiting, release = threading.Event(), threading.Event()
 
     def hanging():
@@ -73,10 +73,10 @@ def test_an_item_that_never_comes_keeps_nobody(monkeypatch):
         release.wait()
         yield 1
 
-    with closing(ahead(hanging())) as items:
+    with closing(prefetched(hanging())) as items:
         assert next(items) == 0
         assert waiting.wait(10)
-    [thread] = [one for one in threading.enumerate() if one.name == "ahead"]
+    [thread] = [one for one in threading.enumerate() if one.name == "prefetch"]
     assert thread.daemon
     release.set()
     thread.join(10)

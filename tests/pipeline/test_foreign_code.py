@@ -1,4 +1,4 @@
-"""Code that a model brings along does not run, unless it is allowed to by name."""
+"""Code in a model's repository does not run without permission."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ class Own(PretrainedConfig):
 
 @pytest.fixture
 def ran(tmp_path):
-    """A file that stands where foreign code has run."""
+    """Return a file that exists once foreign code has run."""
     path = tmp_path / "ran"
     yield path
     assert not path.exists()
@@ -50,14 +50,14 @@ def language_model(tmp_path):
     return tmp_path / "model"
 
 
-def test_a_language_models_own_code_needs_a_flag(tmp_path, ran):
+def test_a_language_models_own_code_needs_permission(tmp_path, ran):
     names = {"AutoConfig": "own.Own", "AutoModel": "own.Own"}
     folder = with_code(language_model(tmp_path), ran, model_type="own", auto_map=names)
-    with pytest.raises(InvalidInputError, match="set trust_remote_code"):
+    with pytest.raises(InvalidInputError, match=r"trust.remote.code"):
         load(folder)
 
 
-def test_a_tokenizers_own_code_needs_a_flag(tmp_path, ran):
+def test_a_tokenizers_own_code_needs_permission(tmp_path, ran):
     folder = language_model(tmp_path)
     names = {"AutoTokenizer": ["own.Own", "own.Own"]}
     with_code(folder, ran, "tokenizer_config.json", tokenizer_class="Own", auto_map=names)
@@ -66,7 +66,7 @@ def test_a_tokenizers_own_code_needs_a_flag(tmp_path, ran):
         load(folder)
 
 
-def test_an_embedders_own_module_needs_a_flag(tmp_path, ran):
+def test_an_embedders_own_module_needs_permission(tmp_path, ran):
     folder = tiny_embedders.embedder(tmp_path)
     (folder / "own.py").write_text(CODE.format(ran=str(ran)))
     path = folder / "modules.json"
@@ -74,12 +74,12 @@ def test_an_embedders_own_module_needs_a_flag(tmp_path, ran):
     for name in ("own.Own", "os.system", "subprocess.Popen"):
         modules[-1]["type"] = name
         path.write_text(json.dumps(modules))
-        with pytest.raises(InvalidInputError, match="--trust-remote-code"):
+        with pytest.raises(InvalidInputError, match="trust_remote_code"):
             SentenceEmbedder(resolve_embedder(str(folder)), "cpu")
 
 
 class Evil:
-    """Unpickles as a command of the shell."""
+    """An object that unpickles as a shell command."""
 
     def __init__(self, ran):
         self.ran = ran

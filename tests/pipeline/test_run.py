@@ -12,7 +12,6 @@ import reference
 from collect import oracle
 from servers import exports, hub_content, s3
 from servers import hub as hub_server
-from sfal.store.published.histogram import open_histogram
 from sfal.terminal.units import size_text
 
 NAME = "gemma-2-2b/0-gemmascope-res-16k"
@@ -23,7 +22,7 @@ RECORDS = [exports.record(i) for i in range(hub_content.N_FEATURES) if i != 3]
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """Environment in which the hub and the bucket are local servers."""
+    """Return an environment in which the hub and the bucket are local servers."""
     root = tmp_path_factory.mktemp("pipeline")
     with hub_server.serve() as hub, s3.serve(exports.export([RECORDS])) as bucket:
         hub_content.gemma(hub, root, DOCUMENTS)
@@ -55,7 +54,8 @@ def test_run_does_all_stages_and_the_scores_are_those_of_plain_loops(world, tmp_
     done = sfal(world, tmp_path, "run", NAME, *COMMON)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "sfal-data" / NAME
-    counts, n_windows = open_histogram(next(folder.glob("*cooccurrences.npz")))
+    with np.load(next(folder.glob("*cooccurrences.npz"))) as file:
+        counts, n_windows = file["histogram"], int(file["n_chunks"])
     vectors = np.array([exports.vector(i) for i in range(hub_content.N_FEATURES)], dtype=np.float32)
     vectors[3] = 0
     expected = reference.ndcg(
@@ -78,7 +78,7 @@ def test_run_does_all_stages_and_the_scores_are_those_of_plain_loops(world, tmp_
     again = sfal(world, tmp_path, "run", NAME, *COMMON)
     assert again.returncode == 0, again.stderr
     assert "counted before" in again.stdout
-    assert "embedded by neuronpedia before" in again.stdout
+    assert "already embedded by neuronpedia" in again.stdout
     assert rows(tmp_path / "scoring_results.csv") == found
 
 
@@ -87,6 +87,35 @@ def test_an_unknown_source_is_named_and_the_others_are_done(world, tmp_path):
     assert done.returncode == 1
     assert "'gemma-2-2b/0-gemmascope-res-17k'; perhaps gemma-2-2b/0-gemmascope-res-1" in done.stderr
     assert len(rows(tmp_path / "scoring_results.csv")) == hub_content.N_FEATURES
+
+
+_PYTHON = """
+import sys
+import sfal
+
+name, results = sys.argv[1], []
+collect = sfal.CollectSettings("auto", n_docs=60, window_size=12)
+embed = sfal.EmbedSettings(embedding_models=("neuronpedia",))
+done = sfal.run([name, "gemma-2-2b/nothing"], sfal.RunSettings(collect=collect, embed=embed),
+                on_result=results.append)
+print(*(type(result).__name__ for result in results))
+print(done.counted[0].manifest.counts.documents, done.explained[0].chosen.n_chosen,
+      done.embedded[0].embedded.n_vectors, len(done.scores.scores))
+print(*(type(error).__name__ for error in done.errors))
+"""
+
+
+def test_run_is_a_function_with_typed_results(world, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", _PYTHON, NAME],
+        cwd=tmp_path, env=world, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    order, numbers, errors = done.stdout.splitlines()
+    assert order == "UnknownSaeError CollectResult DownloadResult EmbedResult Outcome"
+    assert numbers == f"60 {len(RECORDS)} {len(RECORDS)} 1"
+    assert errors == "UnknownSaeError"
+    assert not list(tmp_path.glob("*.csv"))
 
 
 def test_a_dry_run_does_nothing(world, tmp_path):

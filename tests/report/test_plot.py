@@ -104,7 +104,7 @@ def test_the_same_scores_give_the_same_bytes_whatever_the_users_settings(
     scores = [source_scores(random_scores())]
     first, second = tmp_path / f"first{ending}", tmp_path / f"second{ending}"
     plot.plot_scores(scores, first)
-    monkeypatch.setenv("MPLBACKEND", "tkagg")  # of a display that is not there
+    monkeypatch.setenv("MPLBACKEND", "tkagg")  # needs a display, and there is none
     with mpl.rc_context({"font.size": 20, "axes.facecolor": "black", "text.usetex": True}):
         plot.plot_scores(scores, second)
         assert mpl.rcParams["font.size"] == 20
@@ -135,7 +135,7 @@ def test_each_source_and_embedding_has_a_pair_of_panels_on_common_scales():
         assert right.get_xlim() == drawn[1].get_xlim()
 
 
-def test_bars_and_points_are_the_features_that_are_scored():
+def test_bars_and_points_are_the_scored_features():
     values = np.r_[np.linspace(-0.1, 0.9, 30), np.nan, np.nan]
     left, right = panels(plot._figure([source_scores(embedding_scores(values))]))
     assert sum(bar.get_height() for bar in left.patches) == 30
@@ -144,7 +144,7 @@ def test_bars_and_points_are_the_features_that_are_scored():
     assert "30 of 32 features scored" in left.get_title(loc="left")
 
 
-def test_the_axis_of_counts_holds_the_features_that_are_scored_and_little_more():
+def test_the_axis_of_counts_fits_the_scored_features():
     values = [np.nan, 0.1, 0.2, 0.3, np.nan]
     windows = np.array([1, 300, 400, 900, 4000], np.uint64)
     one = source_scores(embedding_scores(values), windows=windows)
@@ -187,16 +187,16 @@ def test_names_are_drawn_as_they_are_written(tmp_path):
 
 
 @pytest.mark.parametrize(("n", "grid"), [(1, (1, 1)), (6, (6, 1)), (7, (4, 2)), (1000, (77, 13))])
-def test_many_pairs_stand_side_by_side(n, grid):
+def test_many_pairs_are_drawn_side_by_side(n, grid):
     assert plot._grid(n) == grid
 
 
-def test_panels_that_are_left_over_are_not_shown():
+def test_unused_panels_are_not_shown():
     figure = plot._figure([source_scores(random_scores(3), name=f"m/{i}-res") for i in range(7)])
     assert len(panels(figure)) == 14
 
 
-def test_a_picture_that_cannot_be_written_is_an_error_and_leaves_nothing(tmp_path):
+def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ArtifactError, match="cannot write"):
         plot.plot_scores([source_scores(random_scores(3))], tmp_path / "file" / "plots" / "s.png")

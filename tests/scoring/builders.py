@@ -9,13 +9,14 @@ from sfal.store.explanations import explanations_sha256, make_table, write_expla
 from sfal.store.layout import embeddings_path
 from sfal.store.manifest import Counts, Manifest, Part
 from sfal.store.parts import Windows, write_part
+from sfal.store.records import SourceRecord
 
 EMBEDDER = "Qwen/Qwen3-Embedding-0.6B"
 TYPE, EXPLAINER = "oai_token-act-pair", "gpt-4o-mini"
 
 
 def write_run(folder, fired, *, layer=0, n_parts=2, n_docs=None):
-    """Parts of occurrences, a window a document, and their manifest."""
+    """Write parts of occurrences, one window per document, and their manifest."""
     n_features, n_windows = fired.shape
     bounds = np.linspace(0, n_windows, n_parts + 1).astype(int)
     parts = []
@@ -34,7 +35,7 @@ def write_run(folder, fired, *, layer=0, n_parts=2, n_docs=None):
         sha256 = write_part(folder, name, written)
         parts.append(Part(name, sha256, int(first), int(stop), counts, "0" * 64))
     Manifest(
-        source={"name": folder.name, "model": "google/gemma-2-2b", "layer": layer},
+        source=SourceRecord(folder.name, model="google/gemma-2-2b", layer=layer),
         n_features=n_features,
         settings={"window_size": 256},
         n_docs=n_docs or n_windows,
@@ -64,7 +65,7 @@ def write_our_vectors(folder, features, vectors, sha256, *, source=None, embedde
 
 
 def write_our_source(data_dir, name="gemma-2-2b/0-gemmascope-res-16k", *, n_features=12, seed=0):
-    """A whole source: feature 0 never fires, feature 1 always, feature 3 is not explained."""
+    """Write a complete source: feature 0 never fires, feature 1 always, feature 3 is not explained."""
     rng = np.random.default_rng(seed)
     folder = data_dir / name
     fired = rng.random((n_features, 40)) < 0.4

@@ -16,7 +16,7 @@ NPZ = "pile_google_gemma-2-9b_layer_{}_width_16k_average_l0_105_docs2k_keq256_co
 
 
 def golden_fired():
-    """Which feature fires in which window: (F, n_windows) of bool."""
+    """Return which feature fires in which window: (F, n_windows) of bool."""
     with np.load(GOLDEN / "occurrences.npz") as file:
         n = int(file["n_windows"])
         bits = np.unpackbits(file["packed"], axis=0, bitorder="little")
@@ -29,7 +29,7 @@ def golden_expected():
 
 
 def histogram(fired):
-    """Co-occurrence counts, by another way than the core's."""
+    """Return co-occurrence counts, computed in another way than the core's."""
     dense = fired.astype(np.float64)
     return (dense @ dense.T).astype(np.int64)
 
@@ -51,7 +51,7 @@ def write_npz(folder, counts, n_windows, *, layer=0, dtype=np.int32, save=np.sav
 
 
 def write_golden(data_dir, **npz):
-    """The golden case in the published layout; its folder."""
+    """Write the golden case in the published layout, and return its folder."""
     source = data_dir / "gemmascope-res-16k" / "0-gemmascope-res-16k"
     fired = golden_fired()
     write_npz(source, histogram(fired), fired.shape[1], **npz)
@@ -62,7 +62,7 @@ def write_golden(data_dir, **npz):
 
 
 def write_pickle(folder, features, vectors, *, embedder=EMBEDDER, stem=STEM, layer=0, **columns):
-    """Embeddings as the published scripts pickle them."""
+    """Write embeddings as the published scripts pickle them."""
     source_id = f"{layer}-gemmascope-res-16k"
     texts = [f"sense of {i}" for i in features]
     frame = pd.DataFrame(
@@ -82,7 +82,7 @@ def write_pickle(folder, features, vectors, *, embedder=EMBEDDER, stem=STEM, lay
 
 
 def write_source(data_dir, *, layer=0, n_features=12, n_windows=40, seed=0, missing=(3,)):
-    """A tiny published source: feature 0 never fires, feature 1 always, some are unexplained."""
+    """Write a tiny published source: feature 0 never fires, feature 1 always, some are unexplained."""
     rng = np.random.default_rng(seed + layer)
     fired = rng.random((n_features, n_windows)) < 0.4
     fired[0] = False

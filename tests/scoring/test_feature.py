@@ -1,4 +1,4 @@
-"""One feature is shown with the numbers that scoring gives it."""
+"""A feature is shown with the numbers that scoring gives it."""
 
 import numpy as np
 import pytest
@@ -6,13 +6,15 @@ from click.testing import CliRunner
 
 from scoring.published_cases import occurrences, write_source
 from sfal import _core
-from sfal.cli.feature import render
 from sfal.cli.main import sfal
 from sfal.errors import InvalidInputError
+from sfal.report.feature import feature_text
 from sfal.scoring.driver import score_selection
 from sfal.scoring.feature import view_feature
-from sfal.scoring.score import ScoreSettings, score_source
+from sfal.scoring.score import score_source
 from sfal.scoring.selection import Selection, select_sources
+from sfal.scoring.settings import ScoreSettings
+from sfal.terminal.table import display_width
 
 NAME = "gemmascope-res-16k/0-gemmascope-res-16k"
 
@@ -36,7 +38,7 @@ def test_a_feature_has_the_score_that_its_source_gives_it(tmp_path):
         assert (view.windows, view.n_windows) == (int(scores.windows[feature]), 40)
 
 
-def test_both_lists_are_in_order_and_say_the_place_in_the_other(tmp_path):
+def test_both_lists_are_in_order_and_give_the_place_in_the_other(tmp_path):
     _, fired, vectors = write_source(tmp_path)
     view = view_feature(select(tmp_path), 4, shown=5, settings=ScoreSettings(top_n=6))
     functional, phi = _core.functional_neighbours(occurrences(fired), 6, rows=np.array([4]))
@@ -53,7 +55,7 @@ def test_both_lists_are_in_order_and_say_the_place_in_the_other(tmp_path):
     assert None in [n.other_rank for n in view.functional]
 
 
-def test_a_feature_that_does_not_exist_is_refused_with_those_that_do(tmp_path):
+def test_an_unknown_feature_is_refused_with_the_valid_range(tmp_path):
     write_source(tmp_path)
     with pytest.raises(InvalidInputError, match="no feature 12; it has 0 to 11"):
         view_feature(select(tmp_path), 12)
@@ -73,7 +75,7 @@ def test_the_command_shows_score_and_neighbours_side_by_side(tmp_path):
 
 def test_a_feature_without_a_score_says_why(tmp_path):
     write_source(tmp_path)
-    lines = render(view_feature(select(tmp_path), 0), 100)
+    lines = feature_text(view_feature(select(tmp_path), 0), 100)
     assert any("none: the feature is dead" in line for line in lines)
 
 
@@ -82,15 +84,13 @@ def test_a_feature_without_a_score_says_why(tmp_path):
     [
         (0, "Nothing: it fires in no window.", None),
         (1, "Nothing in particular: it fires in every window.", None),
-        (3, None, "Nothing can be said: it has no explanation."),
+        (3, None, "Unknown: it has no explanation."),
     ],
 )
-def test_a_sentence_stands_for_a_neighbourhood_that_would_be_ties(
-    tmp_path, feature, functional, semantic
-):
+def test_a_sentence_replaces_a_neighbourhood_of_ties(tmp_path, feature, functional, semantic):
     write_source(tmp_path)
     view = view_feature(select(tmp_path), feature)
-    lists = "\n".join(render(view, 100)).split("fires with it (phi)")[1]
+    lists = "\n".join(feature_text(view, 100)).split("fires with it (phi)")[1]
     with_it, like_it = lists.split("means the same (cosine)")
     for said, text in ((functional, with_it), (semantic, like_it)):
         if said is None:
@@ -113,14 +113,16 @@ def test_features_without_a_neighbourhood_have_no_place_in_it(tmp_path):
         assert {n.feature for n in view.semantic if n.other_rank is None} == {0, 1}
 
 
-def test_a_feature_explained_alone_says_how_many_are_not(tmp_path):
+def test_the_only_explained_feature_says_how_many_are_not_explained(tmp_path):
     write_source(tmp_path, missing=[i for i in range(12) if i != 5])
-    lines = render(view_feature(select(tmp_path), 5), 100)
+    lines = feature_text(view_feature(select(tmp_path), 5), 100)
     assert lines[-1] == "Nothing: none of the 11 nearest features has an explanation."
 
 
 @pytest.mark.parametrize("width", [20, 80, 200])
 def test_no_line_of_the_lists_is_wider_than_the_terminal(tmp_path, width):
     write_source(tmp_path)
-    lines = [line for line in render(view_feature(select(tmp_path), 4), width) if " | " in line]
-    assert max(map(len, lines)) <= max(width, 71)
+    lines = [
+        line for line in feature_text(view_feature(select(tmp_path), 4), width) if " | " in line
+    ]
+    assert max(map(display_width, lines)) <= max(width, 71)

@@ -13,9 +13,15 @@ from scoring.published_cases import (
     write_npz,
 )
 from sfal.scoring.driver import score_selection
-from sfal.scoring.neighbour_lists import FunctionalLists, ndcg_by_blocks, row_blocks
-from sfal.scoring.score import STATUSES, ScoreSettings
+from sfal.scoring.inputs import read_embeddings
+from sfal.scoring.metrics import Ndcg
+from sfal.scoring.neighbour_lists import FunctionalLists, pass_blocks, row_blocks
 from sfal.scoring.selection import Selection
+from sfal.scoring.settings import ScoreSettings
+from sfal.scoring.status import STATUSES
+from sfal.store.embeddings import write_vectors
+from sfal.store.layout import embeddings_path
+from sfal.store.published.embeddings import read_pickled_embeddings
 
 SETTINGS = ScoreSettings()
 
@@ -42,7 +48,7 @@ def test_scores_equal_the_oracle_or_lie_within_the_bounds_of_ties(golden):
     assert equal >= 1155  # of 1,167; in the others float32 cosines that nearly tie swap places
 
 
-def test_scores_of_the_published_script_lie_where_ties_allow_up_to_its_float32(golden):
+def test_published_scores_lie_within_the_bounds_of_ties_and_float32(golden):
     _, scores = golden
     rows = golden_expected()
     scored = np.flatnonzero(scores.embeddings[0].status == 0)
@@ -91,17 +97,31 @@ def source_name(folder, data_dir):
 
 
 def test_occurrences_and_blocks_of_rows_give_the_same_bits(golden):
-    from sfal.scoring.inputs import read_embeddings
-
     _, scores = golden
     (file,) = scores.source.embeddings
-    source = scores.source
-    embeddings = read_embeddings(file.path, file.stem, source.name, source.folder, 1200)
+    embeddings = read_embeddings(scores.source, file, 1200)
     windows = occurrences(golden_fired())
     blocks = row_blocks(1200, 1023, block_bytes=12 * 1023 * 101)
     assert [len(rows) for rows in blocks] == [101] * 11 + [89]
     functional = FunctionalLists(lambda: windows, 1200, 1023, several=False)
-    ndcg = np.concatenate(list(ndcg_by_blocks(functional, embeddings.matrix, 1023, blocks)))
+    ndcg = Ndcg(1200, 1023)
+    pass_blocks(blocks, functional, embeddings.matrix, 1023, [ndcg])
     (one,) = scores.embeddings
     scored = one.status == 0
-    np.testing.assert_array_equal(ndcg[scored], one.ndcg[scored])
+    np.testing.assert_array_equal(ndcg.values[scored], one.ndcg[scored])
+
+
+def test_pickled_embeddings_written_in_our_layout_give_the_same_bits(golden, tmp_path):
+    _, scores = golden
+    (file,) = scores.source.embeddings
+    source = tmp_path / "gemmascope-res-16k" / "0-gemmascope-res-16k"
+    fired = golden_fired()
+    write_npz(source, histogram(fired), fired.shape[1])
+    published = read_pickled_embeddings(file.path, file.stem)
+    vectors = published.vectors
+    # The source is that of our tree; the file's records name Neuronpedia's.
+    write_vectors(embeddings_path(source, EMBEDDER, file.stem), *vectors)
+    (again,) = score_selection(tmp_path, Selection()).scores
+    assert again.embeddings[0].path.suffix == ".parquet"
+    assert again.embeddings[0].explainer == scores.embeddings[0].explainer
+    np.testing.assert_array_equal(again.embeddings[0].ndcg, scores.embeddings[0].ndcg)

@@ -11,14 +11,14 @@ from scoring.builders import write_our_source, write_our_vectors, write_run, wri
 from scoring.published_cases import histogram, read_csv, write_npz
 from scoring.test_score import expected
 from scoring.test_score_command import MODULES, run
-from sfal.errors import ArtifactError, SfalError
+from sfal.errors import MissingError, SfalError
 from sfal.scoring.driver import score_selection
 from sfal.scoring.selection import Selection
 
 ALL = Selection()
 
 
-def test_scores_from_occurrences_equal_the_loops(tmp_path):
+def test_scores_from_occurrences_equal_plain_loops(tmp_path):
     _, fired, vectors = write_our_source(tmp_path)
     (scores,) = score_selection(tmp_path, Selection(model="gemma")).scores
     np.testing.assert_allclose(
@@ -28,7 +28,7 @@ def test_scores_from_occurrences_equal_the_loops(tmp_path):
     assert scores.explanations[2] == "sense of 2"
 
 
-def test_occurrences_go_before_a_histogram(tmp_path):
+def test_occurrences_take_precedence_over_a_histogram(tmp_path):
     folder, fired, _ = write_our_source(tmp_path)
     (before,) = score_selection(tmp_path, ALL).scores
     write_npz(folder, histogram(~fired), 40)
@@ -47,19 +47,19 @@ def test_a_histogram_gives_the_same_bits_as_its_occurrences(tmp_path):
     np.testing.assert_array_equal(scores.embeddings[0].ndcg, before.embeddings[0].ndcg)
 
 
-def test_a_run_that_is_still_going_on_is_scored_as_far_as_it_is_and_says_so(tmp_path):
+def test_an_incomplete_run_is_scored_and_reported_as_incomplete(tmp_path):
     folder, fired, _ = write_our_source(tmp_path)
     write_run(folder, fired, n_docs=1000)
     (scores,) = score_selection(tmp_path, ALL).scores
     assert scores.read == "occurrences of 40 windows, not yet complete"
 
 
-def test_a_run_without_a_window_has_no_data_yet(tmp_path):
+def test_a_run_without_windows_has_no_counts_yet(tmp_path):
     folder, _, _ = write_our_source(tmp_path)
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["parts"] = []
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(ArtifactError, match="no counts yet; `sfal cooc`"):
+    with pytest.raises(MissingError, match=r"no counts yet; sfal\.collect\(\)"):
         score_selection(tmp_path, ALL)
 
 
@@ -103,22 +103,22 @@ def test_embeddings_of_the_same_layer_of_another_model_are_refused(tmp_path):
     assert "another source" in refusal(tmp_path)
 
 
-def test_embeddings_that_are_out_of_date_are_used_and_it_is_said(tmp_path, caplog):
+def test_embeddings_that_are_out_of_date_are_used_with_a_note(tmp_path):
     folder, _, _ = write_our_source(tmp_path)
     write_texts(folder, range(12), word="meaning")
-    score_selection(tmp_path, ALL)
-    assert "made from other explanations" in caplog.text
+    notes = [str(note) for note in score_selection(tmp_path, ALL).notes]
+    assert any("made from other explanations" in note for note in notes)
 
 
-def test_explanations_that_cannot_be_read_do_not_stop_the_scores(tmp_path, caplog):
+def test_explanations_that_cannot_be_read_do_not_stop_the_scores(tmp_path):
     folder, _, _ = write_our_source(tmp_path)
     (folder / "explanations.parquet").write_bytes(b"broken")
-    (scores,) = score_selection(tmp_path, ALL).scores
-    assert not scores.explanations
-    assert "explanations.parquet" in caplog.text
+    outcome = score_selection(tmp_path, ALL)
+    assert not outcome.scores[0].explanations
+    assert any("explanations.parquet" in str(note) for note in outcome.notes)
 
 
-def test_two_sites_of_one_layer_are_told_apart_in_the_csv(tmp_path):
+def test_the_csv_distinguishes_two_sites_of_one_layer(tmp_path):
     write_our_source(tmp_path)
     write_our_source(tmp_path, "gemma-2-2b/0-gemmascope-mlp-16k", seed=1)
     output = tmp_path / "o.csv"

@@ -1,8 +1,9 @@
-"""Scores of tiny sources equal the definitions in plain loops; what is refused is named."""
+"""Scores of tiny sources equal the definitions in plain loops; refusals name the file."""
 
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,18 +18,20 @@ from scoring.published_cases import (
     write_pickle,
     write_source,
 )
-from sfal.errors import ArtifactError, InvalidInputError, SfalError
+from sfal.errors import CombinedError, CorruptError, InvalidInputError, MissingError, SfalError
 from sfal.scoring.driver import score_selection
-from sfal.scoring.metrics import beyond_chance
-from sfal.scoring.neighbour_lists import FunctionalLists, ndcg_by_blocks, row_blocks
-from sfal.scoring.score import STATUSES, ScoreSettings, score_source, statuses
+from sfal.scoring.metrics import Ndcg, beyond_chance
+from sfal.scoring.neighbour_lists import FunctionalLists, pass_blocks, row_blocks
+from sfal.scoring.score import score_source
 from sfal.scoring.selection import Selection, select_sources
+from sfal.scoring.settings import ScoreSettings
+from sfal.scoring.status import STATUSES, statuses
 
 ALL = Selection()
 
 
 def expected(fired, vectors, top_n):
-    """The oracle: ndcg by loops, NaN where a feature has no score."""
+    """Return ndcg by loops, NaN where a feature has no score."""
     n = fired.shape[1]
     functional = reference.neighbours(reference.phi(histogram(fired), n), top_n)
     semantic = reference.neighbours(reference.cosine(vectors), top_n)
@@ -39,7 +42,7 @@ def expected(fired, vectors, top_n):
 
 
 @pytest.mark.parametrize("top_n", [1, 5, 11, 1023])
-def test_scores_equal_the_loops(tmp_path, top_n):
+def test_scores_equal_plain_loops(tmp_path, top_n):
     _, fired, vectors = write_source(tmp_path)
     (scores,) = score_selection(tmp_path, ALL, ScoreSettings(top_n=top_n)).scores
     (one,) = scores.embeddings
@@ -60,10 +63,11 @@ def test_blocks_of_rows_of_any_size_give_the_same_bits(seed, block_rows, n_featu
 
     def ndcg(blocks, several):
         functional = FunctionalLists(lambda: windows, n_features, 10, several)
-        first = np.concatenate(list(ndcg_by_blocks(functional, vectors, 10, blocks)))
-        again = np.concatenate(list(ndcg_by_blocks(functional, vectors, 10, blocks)))
-        np.testing.assert_array_equal(first, again)
-        return first
+        first, again = Ndcg(n_features, 10), Ndcg(n_features, 10)
+        for computed in (first, again):
+            pass_blocks(blocks, functional, vectors, 10, [computed])
+        np.testing.assert_array_equal(first.values, again.values)
+        return first.values
 
     width = min(10, n_features - 1)
     blocks = row_blocks(n_features, 10, block_bytes=12 * width * block_rows)
@@ -72,6 +76,22 @@ def test_blocks_of_rows_of_any_size_give_the_same_bits(seed, block_rows, n_featu
     whole = row_blocks(n_features, 10)
     assert len(whole) == 1
     np.testing.assert_array_equal(ndcg(blocks, False), ndcg(whole, True))
+
+
+def test_every_computation_is_given_every_block_once_and_in_order():
+    windows = occurrences(np.random.default_rng(0).random((10, 60)) < 0.3)
+    vectors = np.random.default_rng(1).standard_normal((10, 4)).astype(np.float32)
+    blocks = row_blocks(10, 5, block_bytes=12 * 5 * 4)
+    functional = FunctionalLists(lambda: windows, 10, 5, several=False)
+
+    class Recorded(list):
+        add = list.append
+
+    first, second = Recorded(), Recorded()
+    pass_blocks(blocks, functional, vectors, 5, [first, second])
+    assert first == second
+    assert [block.rows.tolist() for block in first] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert all(b.functional.shape == b.semantic.shape == (len(b.rows), 5) for b in first)
 
 
 def test_the_first_status_that_holds_counts():
@@ -95,7 +115,7 @@ def test_a_zero_vector_explains_nothing(tmp_path):
     assert STATUSES[scores.embeddings[0].status[5]] == "unexplained"
 
 
-def test_several_embeddings_of_a_source_share_rows_and_each_has_its_columns(tmp_path):
+def test_embeddings_of_a_source_share_rows_and_have_their_own_columns(tmp_path):
     folder, fired, _ = write_source(tmp_path)
     other = np.random.default_rng(9).standard_normal((12, 3)).astype(np.float32)
     write_pickle(folder, range(12), other, embedder="local/mine")
@@ -122,7 +142,7 @@ def test_several_embeddings_of_a_source_share_rows_and_each_has_its_columns(tmp_
     assert [row["windows"] for row in rows] == [str(n) for n in fired.sum(axis=1)]
 
 
-def test_two_explainers_of_one_embedder_have_columns_of_their_own(tmp_path):
+def test_two_explainers_of_one_embedder_have_separate_columns(tmp_path):
     folder, _, vectors = write_source(tmp_path)
     stem = "np_acts-logits-general_gemini-2.5-flash-lite"
     write_pickle(folder, range(12), vectors + 1, stem=stem)
@@ -166,27 +186,51 @@ def test_the_same_scores_are_the_same_bytes(tmp_path):
     assert (folder / "scores.parquet").read_bytes() == parquet
 
 
-def test_one_source_that_is_refused_does_not_keep_the_others_back(tmp_path):
+def test_a_refused_source_does_not_stop_the_others(tmp_path):
     write_source(tmp_path, layer=0)
     folder, _, _ = write_source(tmp_path, layer=8)
     (npz,) = folder.glob("*.npz")
     npz.write_bytes(npz.read_bytes()[:-500])
     outcome = score_selection(tmp_path, Selection(model="gemma"))
     assert [scores.source.layer for scores in outcome.scores] == [0]
-    (message,) = outcome.refused
-    assert npz.name in message
+    (error,) = outcome.refused
+    assert isinstance(error, CorruptError)
+    assert npz.name in str(error)
 
 
-def test_one_set_of_embeddings_that_is_refused_does_not_keep_the_others_back(tmp_path):
+def test_a_refused_set_of_embeddings_does_not_stop_the_others(tmp_path):
     folder, _, _ = write_source(tmp_path)
     bad = folder / "Evil" / "m" / "oai_token-act-pair_gpt-4o-mini_embeddings.pkl"
     bad.parent.mkdir(parents=True)
     bad.write_bytes(b"\x80\x04cos\nsystem\n(X\x02\x00\x00\x00lstR.")
     outcome = score_selection(tmp_path, ALL)
     assert [one.embedder for one in outcome.scores[0].embeddings] == [EMBEDDER]
-    (message,) = outcome.refused
-    assert str(bad) in message
-    assert "os.system" in message
+    (error,) = outcome.refused
+    assert str(bad) in str(error)
+    assert "os.system" in str(error)
+
+
+def test_if_nothing_can_be_scored_every_reason_is_given(tmp_path):
+    for layer in (0, 8):
+        folder, _, _ = write_source(tmp_path, layer=layer)
+        (npz,) = folder.glob("*.npz")
+        npz.write_bytes(b"broken")
+    with pytest.raises(CombinedError) as caught:
+        score_selection(tmp_path, ALL)
+    assert [type(error) for error in caught.value.errors] == [CorruptError, CorruptError]
+    assert str(caught.value).count("not a readable .npz file") == 2
+
+
+def test_if_no_embeddings_can_be_read_every_reason_is_given(tmp_path):
+    folder, _, _ = write_source(tmp_path)
+    for embedder in (EMBEDDER, "Evil/m"):
+        bad = folder / embedder / "oai_token-act-pair_gpt-4o-mini_embeddings.pkl"
+        bad.parent.mkdir(parents=True, exist_ok=True)
+        bad.write_bytes(b"")
+    with pytest.raises(CombinedError) as caught:
+        score_selection(tmp_path, ALL)
+    assert [type(error) for error in caught.value.errors] == [CorruptError, CorruptError]
+    assert str(caught.value).count("_embeddings.pkl is empty") == 2
 
 
 def refusal(tmp_path, selection=ALL, settings=None):
@@ -204,7 +248,7 @@ def test_counts_that_contradict_the_number_of_windows_are_refused_by_name(tmp_pa
 
 
 @pytest.mark.parametrize(("i", "j", "value"), [(2, 3, 39), (3, 2, -1), (2, 3, 0), (4, 4, 41)])
-def test_counts_that_no_windows_can_have_are_refused_by_name(tmp_path, i, j, value):
+def test_impossible_counts_are_refused_by_name(tmp_path, i, j, value):
     folder, fired, _ = write_source(tmp_path)
     counts = histogram(fired)
     counts[i, j] = value
@@ -221,10 +265,10 @@ def test_two_histograms_are_an_error_that_names_both(tmp_path):
     assert "another_cooccurrences_topk.npz" in message
 
 
-def test_a_histogram_without_windows_is_scored_with_the_flag(tmp_path):
+def test_a_histogram_without_windows_is_scored_with_the_setting(tmp_path):
     folder, fired, vectors = write_source(tmp_path)
     write_npz(folder, histogram(fired), None)
-    assert "--n-windows" in refusal(tmp_path)
+    assert refusal(tmp_path).endswith("does not state how many windows it counts; give n_windows")
     (scores,) = score_selection(tmp_path, ALL, ScoreSettings(n_windows=40)).scores
     np.testing.assert_allclose(
         scores.embeddings[0].ndcg, expected(fired, vectors, 1023), rtol=1e-12
@@ -244,6 +288,27 @@ def test_explanations_of_another_source_are_refused(tmp_path):
     assert "another source, 9-gemmascope-res-16k" in message
 
 
+def test_explanations_of_several_sources_are_refused(tmp_path):
+    folder, _, vectors = write_source(tmp_path)
+    ids = ["0-gemmascope-res-16k"] * 11 + ["9-gemmascope-res-16k"]
+    path = write_pickle(folder, range(12), vectors)
+    frame = pd.read_pickle(path)
+    frame["layer"] = ids
+    frame.to_pickle(path)
+    assert "several sources, 0-gemmascope-res-16k, 9-gemmascope-res-16k" in refusal(tmp_path)
+
+
+def test_embeddings_in_any_order_are_those_of_their_features(tmp_path):
+    folder, fired, vectors = write_source(tmp_path, missing=(3, 11))
+    features = [i for i in range(12) if i not in (3, 11)][::-1]
+    write_pickle(folder, features, vectors[features])
+    (scores,) = score_selection(tmp_path, ALL).scores
+    np.testing.assert_allclose(
+        scores.embeddings[0].ndcg, expected(fired, vectors, 1023), rtol=1e-12
+    )
+    assert scores.explanations[4] == "sense of 4"
+
+
 def test_vectors_that_are_not_finite_are_refused_with_the_feature(tmp_path):
     folder, _, vectors = write_source(tmp_path)
     vectors[7, 2] = np.nan
@@ -251,22 +316,22 @@ def test_vectors_that_are_not_finite_are_refused_with_the_feature(tmp_path):
     assert "feature 7 is not finite" in refusal(tmp_path)
 
 
-def test_a_feature_that_comes_twice_is_refused(tmp_path):
+def test_a_feature_that_occurs_twice_is_refused(tmp_path):
     folder, _, vectors = write_source(tmp_path)
     write_pickle(folder, [0, 1, 2, 2, *range(4, 12)], vectors)
-    assert "feature 2 comes twice" in refusal(tmp_path)
+    assert "feature 2 occurs twice" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("field", [{"top_n": 0}, {"n_windows": 0}, {"top_n": -5}])
-def test_settings_that_cannot_be_are_refused(field):
+def test_settings_below_1_are_refused(field):
     with pytest.raises(InvalidInputError, match="at least 1"):
         ScoreSettings(**field)
 
 
-def test_a_source_whose_files_vanish_is_an_error_and_no_crash(tmp_path):
+def test_a_source_whose_files_vanish_is_an_error_not_a_crash(tmp_path):
     folder, _, _ = write_source(tmp_path)
     (source,) = select_sources(tmp_path, ALL).sources
     for path in folder.rglob("*.pkl"):
         path.unlink()
-    with pytest.raises(ArtifactError, match="cannot read"):
+    with pytest.raises(MissingError, match="cannot read"):
         score_source(source)

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from scoring.published_cases import EMBEDDER, STEM, read_csv, write_golden, write_source
+from scoring.published_cases import (
+    EMBEDDER,
+    STEM,
+    histogram,
+    read_csv,
+    write_golden,
+    write_npz,
+    write_source,
+)
 from sfal.cli.main import sfal
 from sfal.io.atomic import write_error
 
@@ -26,7 +34,7 @@ def run(*args, data_dir):
     return CliRunner().invoke(sfal, ["score", "--data-dir", str(data_dir), *map(str, args)])
 
 
-def test_the_golden_case_is_scored_with_no_flag_but_the_model(tmp_path, monkeypatch):
+def test_the_golden_case_needs_no_flag_but_the_model(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data_dir = tmp_path / "data"
     write_golden(data_dir, save=np.savez_compressed)
@@ -54,7 +62,7 @@ def test_the_golden_case_is_scored_with_no_flag_but_the_model(tmp_path, monkeypa
         ([5, 6, 7], 8, None),
     ],
 )
-def test_lists_that_unexplained_features_fill_up_are_noted(tmp_path, missing, top_n, noted):
+def test_lists_filled_up_with_unexplained_features_are_noted(tmp_path, missing, top_n, noted):
     write_source(tmp_path, missing=missing)
     result = run("--top-n", top_n, "--output", tmp_path / "o.csv", data_dir=tmp_path)
     assert result.exit_code == 0, result.output
@@ -77,7 +85,7 @@ def test_nothing_heavy_is_imported(tmp_path):
 
 
 @pytest.mark.parametrize("layers", [["0", "8"], ["0,8"], ["0-8"]])
-def test_layers_are_spelled_in_every_way(tmp_path, layers):
+def test_layers_may_be_spelled_in_every_way(tmp_path, layers):
     for layer in (0, 8, 17):
         write_source(tmp_path, layer=layer)
     output = tmp_path / "o.csv"
@@ -86,7 +94,7 @@ def test_layers_are_spelled_in_every_way(tmp_path, layers):
     assert result.exit_code == (1 if layers == ["0-8"] else 0)
 
 
-def test_what_is_refused_is_said_in_a_line_and_in_the_exit_code(tmp_path):
+def test_a_refused_source_gives_one_line_and_exit_code_1(tmp_path):
     write_source(tmp_path, layer=0)
     folder, _, _ = write_source(tmp_path, layer=8)
     (npz,) = folder.glob("*.npz")
@@ -97,6 +105,15 @@ def test_what_is_refused_is_said_in_a_line_and_in_the_exit_code(tmp_path):
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error")]
     assert npz.name in line
     assert {row["layer"] for row in read_csv(output)} == {"0"}
+
+
+def test_hints_of_a_refused_source_name_flags(tmp_path):
+    write_source(tmp_path, layer=0)
+    folder, fired, _ = write_source(tmp_path, layer=8)
+    write_npz(folder, histogram(fired), None, layer=8)
+    result = run("--output", tmp_path / "o.csv", data_dir=tmp_path)
+    assert result.exit_code == 1
+    assert "does not state how many windows it counts; give --n-windows" in result.stderr
 
 
 def test_the_flags_of_the_published_script_are_understood(tmp_path):

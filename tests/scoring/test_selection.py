@@ -1,14 +1,18 @@
 """Which sources on disk a command means."""
 
+import re
 import shutil
 
 import numpy as np
 import pytest
 
 from scoring.published_cases import histogram, write_npz, write_pickle, write_source
-from sfal.errors import ArtifactError, InvalidInputError
+from sfal.cli.hints import told
+from sfal.errors import ArtifactError, InvalidInputError, MissingError, SfalError
 from sfal.scoring.selection import Selection, select_sources
 from sfal.store.embeddings import write_vectors
+from sfal.store.manifest import Manifest
+from sfal.store.records import SourceRecord
 
 RNG = np.random.default_rng(0)
 
@@ -113,7 +117,9 @@ def test_a_layer_that_is_not_there_is_refused_and_the_others_are_done(tmp_path):
     selected = select_sources(tmp_path, Selection(model="gemma", layers=(0, 5)))
     assert [source.layer for source in selected.sources] == [0]
     (message,) = selected.refused
-    assert "layer 5 of gemma, there are layers 0; `sfal cooc gemma --layers 5`" in message
+    assert "layer 5 of gemma, there are layers 0; `sfal cooc gemma` with --layers 5" in told(
+        message
+    )
     with pytest.raises(ArtifactError, match="layer 5"):
         names(tmp_path, model="gemma", layers=(5,))
 
@@ -125,7 +131,7 @@ def test_sources_that_are_not_complete_are_left_out_unless_asked_for(tmp_path):
     selected = select_sources(tmp_path, Selection(model="gemma"))
     assert len(selected.sources) == 1
     assert not selected.refused
-    first, second = selected.skipped
+    first, second = map(told, selected.skipped)
     assert "no counts yet for gemma-2-2b/5-gemmascope-res-16k; `sfal cooc`" in first + second
     assert "no embeddings yet for gemma-2-2b/9-gemmascope-res-16k" in first + second
     selected = select_sources(tmp_path, Selection(model="gemma", layers=(0, 5, 9)))
@@ -143,7 +149,7 @@ def test_no_data_at_all_says_how_to_make_some(tmp_path, selection):
 def test_another_model_names_those_that_are_there(tmp_path):
     our_source(tmp_path, "gemma-2-2b/0-gemmascope-res-16k")
     with pytest.raises(
-        ArtifactError, match=r"no data yet for llama .*there are data of gemma-2-2b"
+        ArtifactError, match=r"no data yet for llama .*there is data for gemma-2-2b"
     ):
         names(tmp_path, model="llama")
 
@@ -163,15 +169,16 @@ def test_a_name_or_path_that_is_no_source_is_answered_with_those_there_are(tmp_p
     for one in there:
         our_source(tmp_path, one)
     expected = rf"there are {', '.join(there[:8])}, … in .*another data folder \(--data-dir\)\?"
-    with pytest.raises(error, match=expected):
+    with pytest.raises(error) as refused:
         names(tmp_path, sources=(name,))
+    assert re.search(expected, told(refused.value))
 
 
 @pytest.mark.parametrize(
     ("source", "way"),
     [
-        ("gemma-2-2b/0-gemmascope-res-16k", "`sfal cooc gemma --model ID --layers 7`"),
-        ("llama3.1-8b/0-llamascope-res-32k", "`sfal cooc llama --model ID --layers 7`"),
+        ("gemma-2-2b/0-gemmascope-res-16k", "`sfal cooc gemma` with --model ID and --layers 7"),
+        ("llama3.1-8b/0-llamascope-res-32k", "`sfal cooc llama` with --model ID and --layers 7"),
         ("gpt2-small/0-res-jb", "`sfal cooc sae`, given the SAE of that layer"),
     ],
 )
@@ -179,7 +186,7 @@ def test_a_layer_that_is_missing_is_counted_by_the_command_of_its_model(tmp_path
     our_source(tmp_path, source)
     with pytest.raises(ArtifactError) as refused:
         names(tmp_path, layers=(7,))
-    assert f"there are layers 0; {way}" in str(refused.value)
+    assert f"there are layers 0; {way}" in told(refused.value)
 
 
 def test_a_further_run_has_its_own_counts_and_the_sources_embeddings(tmp_path):
@@ -187,7 +194,7 @@ def test_a_further_run_has_its_own_counts_and_the_sources_embeddings(tmp_path):
     with pytest.raises(ArtifactError, match="no counts yet"):
         names(tmp_path)
     write_npz(folder / "runs" / "k512", histogram(RNG.random((12, 40)) < 0.4), 40)
-    with pytest.raises(ArtifactError, match=r"further runs \(--run\): k512"):
+    with pytest.raises(ArtifactError, match="further runs with run_name: k512"):
         names(tmp_path)
     (source,) = select_sources(tmp_path, Selection(run="k512")).sources
     assert source.run_folder == folder / "runs" / "k512"
@@ -208,6 +215,17 @@ def test_the_layer_comes_from_the_manifest_or_the_name(tmp_path):
     folder = our_source(tmp_path, "tiny/mysae")
     (source,) = select_sources(tmp_path, Selection()).sources
     assert source.layer is None
-    (folder / "manifest.json").write_text('{"source": {"layer": 3, "model": "tiny-lm"}}')
+    record = SourceRecord("tiny/mysae", model="tiny-lm", layer=3)
+    Manifest(record, n_features=12, settings={}, n_docs=1).save(folder)
     (source,) = select_sources(tmp_path, Selection(model="tiny-lm")).sources
     assert source.layer == 3
+
+
+def test_several_things_that_are_missing_are_all_named(tmp_path):
+    our_source(tmp_path, "gemma-2-2b/0-gemmascope-res-16k")
+    with pytest.raises(SfalError) as refused:
+        names(tmp_path, sources=("a/b", "c/d"))
+    assert "no data yet for a/b" in str(refused.value)
+    assert "no data yet for c/d" in str(refused.value)
+    with pytest.raises(MissingError, match="no data yet for a/b"):
+        names(tmp_path, sources=("a/b",))

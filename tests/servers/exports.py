@@ -1,4 +1,4 @@
-"""Exports of explanations as Neuronpedia writes them, in both record shapes."""
+"""Exports of explanations as Neuronpedia writes them, in both shapes of records."""
 
 import gzip
 import json
@@ -9,12 +9,12 @@ DIMENSION = 256
 
 
 def vector(feature):
-    """A vector that tells its feature: (1, feature, 0, …)."""
+    """Return a vector from which the feature can be read: (1, feature, 0, …)."""
     return [1.0, float(feature), *[0.0] * (DIMENSION - 2)]
 
 
 def record(feature, text=None, **fields):
-    """A record as the database's own export has it; index is text, the vector JSON in text."""
+    """Return a record as the database exports it: the index is text, the vector JSON in text."""
     model, _, layer = fields.pop("source", SOURCE).partition("/")
     return {
         "id": f"id-{feature}-{fields.get('typeName', '')}-{fields.get('explanationModelName', '')}",
@@ -35,7 +35,7 @@ def record(feature, text=None, **fields):
 
 
 def newer_record(feature, text=None, **fields):
-    """A record of the batch-autointerp writer; the vector a list."""
+    """Return a record of the batch-autointerp writer: the vector is a list."""
     model, _, layer = fields.pop("source", SOURCE).partition("/")
     return {
         "id": f"new-{feature}",
@@ -55,13 +55,13 @@ def newer_record(feature, text=None, **fields):
 
 
 def batch(records):
-    """Gzipped JSON lines; bytes among the records go in as they are."""
+    """Return gzipped JSON lines; records that are bytes are written unchanged."""
     lines = [r if isinstance(r, bytes) else json.dumps(r).encode() for r in records]
     return gzip.compress(b"\n".join(lines) + b"\n", mtime=0)
 
 
 def export(batches, source=SOURCE):
-    """Objects of a bucket that holds a source's batches."""
+    """Return the objects of a bucket with the batches of a source."""
     objects = {
         f"v1/{source}/explanations/batch-{n}.jsonl.gz": b if isinstance(b, bytes) else batch(b)
         for n, b in enumerate(batches)

@@ -1,7 +1,7 @@
-"""Ways for a local server to misbehave, and what such a server is built on.
+"""Local servers that misbehave on purpose: their base classes and their faults.
 
-A fault is a function of the handler, the right body and the right headers; the
-right status is ``handler.right``.
+A fault is a function of the handler, the correct body and the correct headers;
+the correct status is ``handler.right``.
 """
 
 import threading
@@ -14,7 +14,7 @@ _ALWAYS = 1 << 30
 
 
 class World:
-    """What a server serves, its address, and the faults that are to come."""
+    """The content of a server, its address, and its pending faults."""
 
     def __init__(self):
         self.url = ""
@@ -23,7 +23,7 @@ class World:
         self._faults = defaultdict(list)
 
     def fault(self, key, answer, times=_ALWAYS):
-        """Answer the next requests for a key in another way."""
+        """Answer the next requests for a key with a fault."""
         self._faults[key].append([answer, times])
 
     def next_fault(self, key):
@@ -36,7 +36,7 @@ class World:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers requests of a world; `right` is the status that a fault may replace."""
+    """A handler of a world's requests; `right` is the status that a fault may replace."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -59,7 +59,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def cut(self):
-        """End the connection without a word."""
+        """Close the connection without a further byte."""
         self.wfile.flush()
         self.close_connection = True
         self.connection.close()
@@ -72,12 +72,12 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request, client_address):
-        """Clients that give up break their connections; that is no news."""
+        """Ignore that a client gave up and closed its connection."""
 
 
 @contextmanager
 def serving(world, handler):
-    """Serve a world on a free port of this machine until the block ends."""
+    """Serve a world on a free local port until the block ends."""
     server = _Server(("127.0.0.1", 0), type("Handler", (handler,), {"world": world}))
     world.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
@@ -92,13 +92,13 @@ def serving(world, handler):
 
 
 def status(code, retry_after=None):
-    """An error status, with ``Retry-After`` where given."""
+    """Return a fault that sends an error status, with ``Retry-After`` if given."""
     headers = {} if retry_after is None else {"Retry-After": retry_after}
     return lambda handler, body, _: handler.answer(code, b"slow down", headers)
 
 
 def replaced(new, headers=None):
-    """Other bytes under the right ETag; `new` may be a function of the right bytes."""
+    """Return a fault that sends other bytes under the same ETag; `new` may be a function of the bytes."""
 
     def answer(handler, body, right):
         other = new(body) if callable(new) else new
@@ -108,13 +108,13 @@ def replaced(new, headers=None):
 
 
 def reset_halfway(handler, body, headers):
-    """The right headers, half the body, and the connection ends."""
+    """Send the correct headers and half of the body, and close the connection."""
     handler.answer(handler.right, body[: len(body) // 2], headers, length=len(body))
     handler.cut()
 
 
 def announced_length(length):
-    """Another ``Content-Length`` than the body's."""
+    """Return a fault that announces another ``Content-Length`` than the body's."""
 
     def answer(handler, body, headers):
         handler.answer(handler.right, body, headers, length=length)
@@ -124,7 +124,7 @@ def announced_length(length):
 
 
 def trickle(pause=0.02):
-    """The body byte by byte, far too slowly, so that no single read times out."""
+    """Return a fault that sends the body byte by byte, too slowly, though no single read times out."""
 
     def answer(handler, body, headers):
         handler.answer(handler.right, b"", headers, length=len(body))
@@ -138,7 +138,7 @@ def trickle(pause=0.02):
 
 
 def trickle_headers(pause=0.02):
-    """Header lines without end, none of them late."""
+    """Return a fault that sends an endless header, no byte of which is late."""
 
     def answer(handler, body, headers):
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
@@ -150,19 +150,19 @@ def trickle_headers(pause=0.02):
 
 
 def silence(handler, body, headers):
-    """No answer at all."""
+    """Send nothing."""
     handler.world.stopped.wait()
 
 
 def redirect(target, code=307):
-    """A redirect; ``{url}`` in the target is the server's own address."""
+    """Return a fault that redirects; ``{url}`` in the target is the server's address."""
     return lambda handler, body, _: handler.answer(
         code, b"", {"Location": target.format(url=handler.world.url)}
     )
 
 
 def delayed(seconds):
-    """The right answer, a little later, so that requests overlap."""
+    """Return a fault that sends the correct answer with a delay, so that requests overlap."""
 
     def answer(handler, body, headers):
         time.sleep(seconds)

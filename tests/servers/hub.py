@@ -1,7 +1,7 @@
-"""A local server that speaks the model hub's HTTP, as far as its clients use it.
+"""A local server with the part of the model hub's HTTP interface that its clients use.
 
 Repositories are folders on disk. The commit of a repository is a hash of its
-files, so a file that is exchanged gives another commit, as on the real hub.
+files, so replacing a file changes the commit, as on the real hub.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ KINDS = ("models", "datasets")
 
 
 class Hub(faults.World):
-    """Repositories under their names; faults of ``GET who/repo/file``, or ``GET /api/…``.
+    """Repositories by name; keys of faults are ``GET who/repo/file`` or ``GET /api/…``.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Hub(faults.World):
         self.refused = {}
 
     def add(self, name, folder, kind="models"):
-        """Serve a folder as a repository; returns the folder."""
+        """Serve a folder as a repository and return the folder."""
         self.repositories[kind, name] = Path(folder)
         return Path(folder)
 
@@ -41,14 +41,14 @@ class Hub(faults.World):
         return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
     def commit(self, kind, name):
-        """Forty hexadecimal digits that depend on every file."""
+        """Return forty hexadecimal digits that depend on every file."""
         digest = hashlib.sha1()
         for path in self.files(kind, name):
             digest.update(path.encode() + (self.repositories[kind, name] / path).read_bytes())
         return digest.hexdigest()
 
     def environment(self, home):
-        """Variables under which a process uses this hub and a cache of its own."""
+        """Return environment variables that make a process use this hub and its own cache."""
         return {
             "HF_ENDPOINT": self.url,
             "HF_HOME": str(home),
@@ -60,7 +60,7 @@ class Hub(faults.World):
 
 
 def serve(hub=None):
-    """Run a :class:`Hub` on a free port of this machine while the block runs."""
+    """Run a :class:`Hub` on a free local port while the block runs."""
     return faults.serving(hub or Hub(), _Handler)
 
 
@@ -85,7 +85,7 @@ class _Handler(faults.Handler):
 
     def _known(self, kind, name):
         if (kind, name) not in self.world.repositories:
-            # The real hub does not tell a missing repository from a private one.
+            # The real hub answers alike for a missing and for a private repository.
             self._error(401, "RepoNotFound")
             return False
         if name in self.world.refused:
@@ -101,7 +101,7 @@ class _Handler(faults.Handler):
         if not rest or rest[0] == "revision":
             if len(rest) > 1 and not self._revision(kind, name, rest[1]):
                 return
-            # Of a gated repository the hub tells about, but gives no files.
+            # The hub describes a gated repository but does not give its files.
             facts = {
                 "id": name,
                 "sha": self.world.commit(kind, name),
@@ -119,7 +119,7 @@ class _Handler(faults.Handler):
             self._error(404, "EntryNotFound")
 
     def _sibling(self, kind, name, path):
-        """A file as of a large one: what it is called is the ETag under which it is cached."""
+        """Return a file's entry as for a large file, whose hash is the ETag in the cache."""
         data = (self.world.repositories[kind, name] / path).read_bytes()
         lfs = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "pointerSize": 134}
         return {"rfilename": path, "size": len(data), "blobId": "0" * 40, "lfs": lfs}

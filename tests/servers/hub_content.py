@@ -1,4 +1,4 @@
-"""What the hub holds for ``sfal cooc gemma`` and ``sfal cooc llama``, in miniature.
+"""Content of the hub for ``sfal cooc gemma`` and ``sfal cooc llama``, in miniature.
 
 The repositories have the real names and the real layout; models and SAEs are tiny.
 """
@@ -21,11 +21,11 @@ L0 = {
     ("att", 0): 104,
     ("att", 5): 135,
 }
-"""The variants that Neuronpedia explains."""
+"""L0 of the variants that Neuronpedia explains, by site and layer."""
 
 
 def gemma(hub, root, documents):
-    """gemma-2-2b, the three Gemma Scope repositories, and the Pile."""
+    """Add gemma-2-2b, the three Gemma Scope repositories, and the Pile."""
     tiny.gemma2(root / "gemma-2-2b", layers=7)
     hub.add("google/gemma-2-2b", root / "gemma-2-2b")
     for site in ("res", "mlp", "att"):
@@ -48,7 +48,7 @@ def gemma(hub, root, documents):
 
 
 def pile(hub, root, documents):
-    """The Pile in three files, as ``train/NN.jsonl.zst``."""
+    """Add the Pile in three files, as ``train/NN.jsonl.zst``."""
     third = len(documents) // 3
     pieces = [documents[:third], documents[third : 2 * third], documents[2 * third :]]
     for i, texts in enumerate(pieces):
@@ -58,7 +58,7 @@ def pile(hub, root, documents):
 
 
 def llama(hub, root, documents):
-    """Llama-3.1-8B, Llama Scope's residual and MLP repositories, and SlimPajama."""
+    """Add Llama-3.1-8B, Llama Scope's residual and MLP repositories, and SlimPajama."""
     tiny.llama(root / "Llama-3.1-8B", layers=10)
     hub.add("meta-llama/Llama-3.1-8B", root / "Llama-3.1-8B")
     for letter in "RM":
@@ -86,7 +86,7 @@ def _compressed(path, texts):
 
 
 def change_one_weight(folder):
-    """Exchange a Gemma Scope SAE in place."""
+    """Replace a weight of a Gemma Scope SAE in place."""
     path = folder / "params.npz"
     arrays = dict(np.load(path))
     arrays["b_enc"] = arrays["b_enc"] + np.float32(0.25)

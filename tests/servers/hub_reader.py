@@ -1,7 +1,7 @@
-"""Reads from a hub what it is told to, in a process of its own, where time passes quickly.
+"""A process that reads from a hub on request, with pauses shortened a hundredfold.
 
-A line of JSON names what to read; the answer is a line of JSON that says what came, or the
-error, and for how many seconds a process without haste would have waited between attempts.
+A request is a line of JSON that names what to read; the reply is a line of JSON with the
+content or the error, and with the seconds that an ordinary process would have paused.
 """
 
 import json
@@ -11,12 +11,12 @@ import sys
 import time
 from contextlib import contextmanager
 
-HASTE = 100
+SPEED_UP = 100
 READ_SECONDS, RATE_SECONDS = 0.5, 1.0
 
 
 class Reader:
-    """Asks the process; made by :func:`reader`."""
+    """A connection to the process; made by :func:`reader`."""
 
     def __init__(self, process):
         self._process = process
@@ -61,7 +61,7 @@ def _read(what, *names):
 
 
 def _serve():
-    import datasets  # noqa: F401 - not to be counted as time that a fault takes
+    import datasets  # noqa: F401 - so that its import does not count as the time of a fault
     from huggingface_hub import constants
 
     from sfal.errors import SfalError
@@ -71,11 +71,11 @@ def _serve():
     constants.HF_HUB_DOWNLOAD_TIMEOUT = constants.HF_HUB_ETAG_TIMEOUT = READ_SECONDS
     sleep, slept = time.sleep, []
 
-    def hasty(seconds):
+    def shortened(seconds):
         slept.append(seconds)
-        sleep(seconds / HASTE)
+        sleep(seconds / SPEED_UP)
 
-    time.sleep = hasty
+    time.sleep = shortened
     for line in sys.stdin:
         slept.clear()
         started = time.monotonic()

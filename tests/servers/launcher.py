@@ -1,7 +1,7 @@
-"""Commands as processes of their own that need not import everything anew.
+"""Commands as separate processes that need not repeat the imports.
 
 One process imports what the commands import, and forks for each of them. A
-command is then a real process, to be killed by a real signal, that starts in
+command is then a real process that a real signal can kill, but it starts in
 milliseconds instead of seconds.
 """
 
@@ -19,7 +19,7 @@ _SETTINGS = {
     # One thread: a fork keeps only the thread that forks.
     "OMP_NUM_THREADS": "1",
     "HF_HUB_OFFLINE": "1",
-    # The command line says these before it imports anything.
+    # The command line sets these before it imports anything.
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TRANSFORMERS_VERBOSITY": "error",
 }
@@ -27,7 +27,7 @@ _SETTINGS = {
 
 @dataclass
 class Done:
-    """How a command ended; `returncode` is negative for a signal, as subprocess has it."""
+    """The end of a command; `returncode` is negative for a signal, as in subprocess."""
 
     returncode: int
     stdout: str
@@ -35,7 +35,7 @@ class Done:
 
 
 class Command:
-    """A command that runs."""
+    """A running command."""
 
     def __init__(self, launcher, pid, folder):
         self.pid = pid
@@ -43,12 +43,12 @@ class Command:
         self._folder = folder
 
     def send(self, number=signal.SIGKILL):
-        """Send a signal; nothing if the command has ended."""
+        """Send a signal, unless the command has ended."""
         with suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
     def wait(self):
-        """Wait for the end."""
+        """Wait for the command to end."""
         status = self._launcher.ask({"wait": self.pid})["status"]
         code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
         out, err = (self._folder / name for name in ("out", "err"))
@@ -56,12 +56,12 @@ class Command:
 
 
 class Launcher:
-    """Starts commands; made by :func:`launcher`.
+    """A starter of commands; made by :func:`launcher`.
 
     Attributes
     ----------
     temporary : Path
-        Where commands make temporary folders.
+        Folder in which commands make temporary folders.
     """
 
     def __init__(self, process, folder):
@@ -80,7 +80,7 @@ class Launcher:
         self._n += 1
         folder = self._folder / str(self._n)
         folder.mkdir(parents=True)
-        # Here, since a command may be killed before it opens them.
+        # Created here, since a command may be killed before it opens them.
         for name in ("out", "err"):
             (folder / name).touch()
         words = list(map(str, words))
@@ -94,9 +94,9 @@ class Launcher:
 
 @contextmanager
 def launcher(folder, imports="", **environment):
-    """Start a :class:`Launcher` that keeps what commands say below `folder`.
+    """Start a :class:`Launcher` that keeps the output of commands below `folder`.
 
-    `imports` are modules, with commas between them, to have ready besides the usual.
+    `imports` are further modules to import beforehand, separated by commas.
     """
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "SFAL_"))}
     temporary = Path(folder) / "temporary"
@@ -144,7 +144,7 @@ def _child(request):
     os._exit(code)
 
 
-def _say(value):
+def _reply(value):
     sys.stdout.write(json.dumps(value) + "\n")
     sys.stdout.flush()
 
@@ -155,14 +155,14 @@ def _serve():
         if "wait" in request:
             reply = {"status": os.waitpid(request["wait"], 0)[1]}
         else:
-            # A Ctrl-C that comes sooner than a new process would have been there waits.
+            # A Ctrl-C that arrives before the new process is ready for it waits.
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             pid = os.fork()
             if pid == 0:
                 _child(request)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             reply = {"pid": pid}
-        _say(reply)
+        _reply(reply)
 
 
 if __name__ == "__main__":
@@ -173,5 +173,7 @@ if __name__ == "__main__":
 
     if "HF_ENDPOINT" in os.environ:
         registry()
-    _say("ready")
+    _reply("ready")
     _serve()
+    # Unloading what was imported would take two seconds.
+    os._exit(0)

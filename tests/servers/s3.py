@@ -1,4 +1,4 @@
-"""A local bucket that speaks S3's listing (version 2) and object requests, and can misbehave.
+"""A local bucket with S3's listing (version 2) and object requests, which can misbehave.
 
 ::
 
@@ -19,7 +19,7 @@ _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
 class Bucket(faults.World):
-    """Objects by key, and the requests that came; faults of a key, or of ``"list"``."""
+    """Objects by key, and the requests received; keys of faults are object keys or ``"list"``."""
 
     def __init__(self, objects, page_size):
         super().__init__()
@@ -30,7 +30,7 @@ class Bucket(faults.World):
         self.most_at_once = 0
 
     def fetched(self):
-        """Keys of the objects that were asked for, in order."""
+        """Return the keys of the requested objects, in order."""
         return [key for key in self.requests if key != "list"]
 
 
@@ -93,7 +93,7 @@ def listing(bucket, query, extra=()):
     start = int(query.get("continuation-token", "page/0+").strip("page/+") or 0)
     stop = start + bucket.page_size
     more = stop < len(entries)
-    # A token with characters that must be quoted in a URL.
+    # The token contains characters that must be quoted in a URL.
     token = f"<NextContinuationToken>page/{stop}+</NextContinuationToken>" if more else ""
     return (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="{_NAMESPACE}">'
@@ -103,7 +103,7 @@ def listing(bucket, query, extra=()):
 
 
 def endless_pages(*, new_token=True, new_keys=True):
-    """Page after page, each of which says that there is more."""
+    """Return a fault that sends page after page, each of which announces another."""
     count = itertools.count()
 
     def answer(handler, body, headers):

@@ -1,10 +1,11 @@
-"""Which SAE a request means, and what its folder is called."""
+"""Which SAE a request means, and the name of its folder."""
 
 import json
 from pathlib import Path
 
 import pytest
 
+from sfal.cli.hints import told
 from sfal.errors import ArtifactError, DownloadError, InvalidInputError, UnknownSaeError
 from sfal.io import hub
 from sfal.sources import resolve_gemma, resolve_llama, resolve_local, resolve_named, resolve_saelens
@@ -44,7 +45,7 @@ def test_a_target_l0_takes_the_nearest_and_warns_that_another_is_explained() -> 
     (source,) = resolve_gemma(layers=[5], target_l0=143, online=False)
     assert source.sae.path == "layer_5/width_16k/average_l0_143"
     assert source.name == "gemma-2-2b/5-gemmascope-res-16k__l0-143"
-    assert "average_l0_68" in source.notes[0]
+    assert "average_l0_68" in str(source.notes[0])
 
 
 def test_the_repository_on_the_hub_says_what_exists(repository: list[str]) -> None:
@@ -60,7 +61,7 @@ def test_the_repository_on_the_hub_says_what_exists(repository: list[str]) -> No
     assert source.neuronpedia_id is None
     with pytest.raises(UnknownSaeError, match="no SAE on layer 3; it has layers 0"):
         resolve_gemma(layers=[3])
-    with pytest.raises(UnknownSaeError, match="width 65k on layer 0; --sae-features takes 16k"):
+    with pytest.raises(UnknownSaeError, match="width 65k on layer 0; width can be 16k"):
         resolve_gemma(layers=[0], width="65k")
 
 
@@ -72,7 +73,7 @@ def test_without_a_network_the_registry_says_what_exists(monkeypatch: pytest.Mon
     assert resolve_gemma(layers=[0])[0].sae.path == "layer_0/width_16k/average_l0_105"
 
 
-def test_sites_have_repositories_and_names_of_their_own() -> None:
+def test_each_site_has_its_own_repository_and_name() -> None:
     sources = resolve_gemma(layers=[0], sites=["res", "mlp", "att"], online=False)
     assert [s.sae.repo_id for s in sources] == [REPO, REPO[:-3] + "mlp", REPO[:-3] + "att"]
     assert [s.name.rpartition("/")[2] for s in sources] == [
@@ -82,9 +83,10 @@ def test_sites_have_repositories_and_names_of_their_own() -> None:
     ]
 
 
-def test_a_model_that_gemma_scope_does_not_cover_is_refused_with_the_way_out() -> None:
-    with pytest.raises(UnknownSaeError, match="sfal cooc sae"):
+def test_a_model_that_gemma_scope_does_not_cover_is_refused_with_advice() -> None:
+    with pytest.raises(UnknownSaeError, match="name the SAE") as refused:
         resolve_gemma("gpt2")
+    assert "`sfal cooc sae` with --release and --sae-id" in told(refused.value)
 
 
 def test_llama_takes_the_layers_of_the_paper() -> None:
@@ -118,10 +120,10 @@ def test_saelens_llama_attention_reads_what_attention_adds() -> None:
         ("llama_scope_lxr_8x", "l99r_8x", "`sfal sources llama_scope_lxr_8x` lists its 32"),
     ],
 )
-def test_unknown_releases_and_ids_name_near_ones(release: str, sae_id: str, said: str) -> None:
+def test_unknown_releases_and_ids_name_similar_ones(release: str, sae_id: str, said: str) -> None:
     with pytest.raises(UnknownSaeError) as error:
         resolve_saelens(release, sae_id)
-    assert said in str(error.value)
+    assert said in told(error.value)
 
 
 def saelens_folder(path: Path, **metadata: object) -> Path:
@@ -130,7 +132,7 @@ def saelens_folder(path: Path, **metadata: object) -> Path:
     return path
 
 
-def test_a_local_folder_says_its_own_model_site_and_layer(tmp_path: Path) -> None:
+def test_the_configuration_of_a_local_folder_gives_model_site_and_layer(tmp_path: Path) -> None:
     folder = saelens_folder(
         tmp_path / "my-sae", hook_name="blocks.3.hook_resid_post", model_name="org/Model-1"
     )
@@ -140,18 +142,18 @@ def test_a_local_folder_says_its_own_model_site_and_layer(tmp_path: Path) -> Non
     assert source.neuronpedia_id is None
 
 
-def test_flags_go_before_what_a_local_folder_says(tmp_path: Path) -> None:
+def test_arguments_override_the_configuration_of_a_local_folder(tmp_path: Path) -> None:
     folder = saelens_folder(tmp_path / "sae", hook_name="blocks.3.hook_resid_post", model_name="m")
     source = resolve_local(folder, model="gpt2", site="mlp", layer=1)
     assert (source.model, source.site, source.layer) == ("gpt2", "mlp", 1)
 
 
-def test_a_local_file_that_says_nothing_needs_flags(tmp_path: Path) -> None:
+def test_a_local_file_without_a_configuration_needs_arguments(tmp_path: Path) -> None:
     path = tmp_path / "params.npz"
     path.write_bytes(b"")
-    with pytest.raises(InvalidInputError, match="--model"):
+    with pytest.raises(InvalidInputError, match=r"name it with model$"):
         resolve_local(path)
-    with pytest.raises(InvalidInputError, match="--site and --layer"):
+    with pytest.raises(InvalidInputError, match="give site and layer"):
         resolve_local(path, model="gpt2")
     assert resolve_local(path, model="gpt2", site="res", layer=2).name == "gpt2/2-params-res"
 
@@ -179,6 +181,6 @@ def test_a_neuronpedia_id_names_its_source(name: str, kind: str) -> None:
     assert (source.name, source.neuronpedia_id, source.sae.kind) == (name, name, kind)
 
 
-def test_an_unknown_neuronpedia_id_names_near_ones() -> None:
+def test_an_unknown_neuronpedia_id_names_similar_ones() -> None:
     with pytest.raises(UnknownSaeError, match="perhaps gemma-2-2b/20-gemmascope-res-16k"):
         resolve_named("gemma-2-2b/20-gemmascope-res-16")

@@ -1,9 +1,13 @@
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from sfal.errors import ArtifactError, SettingsMismatchError
-from sfal.store.manifest import Counts, Manifest, Part, require_same
+from sfal.errors import ArtifactError, CorruptError, MissingError, SettingsMismatchError
+from sfal.store.differences import require_same
+from sfal.store.manifest import Counts, Manifest, Part
+from sfal.store.records import HistogramRecord, SaeRecord, SourceRecord
 
 
 def part(first, stop, **counts):
@@ -12,13 +16,115 @@ def part(first, stop, **counts):
 
 def manifest(*parts, n_docs=30, **other):
     return Manifest(
-        source={"name": "m/s"},
+        source=SourceRecord("m/s"),
         n_features=8,
         settings={"window_size": 4, "corpus": {"name": "c", "split": None}},
         n_docs=n_docs,
         parts=parts,
         **other,
     )
+
+
+SOURCE = SourceRecord(
+    name="gpt2/3-sae",
+    model="openai-community/gpt2",
+    site="res",
+    layer=3,
+    neuronpedia_id="gpt2/3-sae",
+    prepend_bos=True,
+    sae=SaeRecord("saelens", "org/repo", "layer_3", "release", "id"),
+)
+# As every version has written it: keys in this order, absent values as null.
+WRITTEN = """{
+ "format": 1,
+ "source": {
+  "name": "gpt2/3-sae",
+  "model": "openai-community/gpt2",
+  "site": "res",
+  "layer": 3,
+  "hook_module": null,
+  "neuronpedia_id": "gpt2/3-sae",
+  "prepend_bos": true,
+  "sae": {
+   "kind": "saelens",
+   "repo_id": "org/repo",
+   "path": "layer_3",
+   "release": "release",
+   "sae_id": "id"
+  }
+ },
+ "n_features": 8,
+ "settings": {
+  "window_size": 4
+ },
+ "n_docs": 2,
+ "start": 0,
+ "stop": null,
+ "parts": [],
+ "corpus_ended_at": null,
+ "fingerprints": {},
+ "sae": {},
+ "histogram": {
+  "file": "x_cooccurrences.npz",
+  "n_windows": 7,
+  "bytes": 99,
+  "sha256": "ab"
+ },
+ "counts": {
+  "documents": 0,
+  "empty": 0,
+  "too_short": 0,
+  "tokens": 0,
+  "tokens_in_windows": 0,
+  "windows": 0,
+  "occurrences": 0
+ },
+ "token_coverage": 0.0,
+ "position": 0,
+ "complete": false,
+ "volatile": {}
+}
+"""
+
+
+def test_the_bytes_of_a_manifest_have_not_changed_since_format_1(tmp_path):
+    histogram = HistogramRecord("x_cooccurrences.npz", 7, 99, "ab")
+    made = Manifest(SOURCE, 8, {"window_size": 4}, 2, histogram=histogram)
+    made.save(tmp_path)
+    path = tmp_path / "manifest.json"
+    assert path.read_text() == WRITTEN
+    assert Manifest.load(tmp_path) == made
+    Manifest.load(tmp_path).save(tmp_path)
+    assert path.read_text() == WRITTEN
+
+
+def test_a_missing_manifest_is_told_from_a_damaged_one(tmp_path):
+    with pytest.raises(MissingError, match=r"manifest\.json does not exist"):
+        Manifest.load(tmp_path)
+    manifest().save(tmp_path)
+    change(tmp_path, n_features=0)
+    with pytest.raises(CorruptError, match="n_features has the wrong type"):
+        Manifest.load(tmp_path)
+
+
+def test_the_histogram_is_in_the_folder_of_the_run_unless_it_was_written_elsewhere(tmp_path):
+    record = HistogramRecord("x.npz", 7, 99, "ab")
+    assert manifest().histogram_file(tmp_path) is None
+    assert manifest(histogram=record).histogram_file(tmp_path) == tmp_path / "x.npz"
+    elsewhere = manifest(histogram=record, volatile={"histogram_folder": "/data"})
+    assert elsewhere.histogram_file(tmp_path) == Path("/data/x.npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "checkpoint"),
+    [
+        ("part-000003.parquet", False),
+        ("part-000003-to-512.parquet", True),
+        ("other.parquet", False),
+    ],
+)
+def test_a_part_is_a_checkpoint_by_its_name(name, checkpoint):
+    assert replace(part(0, 10), file=name).is_checkpoint is checkpoint
 
 
 def test_a_manifest_comes_back_as_it_was_written(tmp_path):
@@ -84,10 +190,16 @@ def change(tmp_path, **values):
         {"volatile": {"histogram_folder": 3}},
         {"histogram": []},
         {"histogram": {"file": "x.npz"}},
-        {"histogram": {"file": "../../x.npz", "sha256": ""}},
+        {"histogram": {"file": "../../x.npz", "sha256": "", "n_windows": 1, "bytes": 1}},
+        {"histogram": {"file": "x.npz", "sha256": None, "n_windows": 1, "bytes": 1}},
+        {"source": []},
+        {"source": {"layer": "3"}},
+        {"source": {"layer": True}},
+        {"source": {"sae": None}},
+        {"source": {"unknown": 1}},
     ],
 )
-def test_a_manifest_that_is_none_is_refused_by_name(tmp_path, values):
+def test_what_is_not_a_manifest_is_refused_by_name(tmp_path, values):
     manifest(part(0, 10)).save(tmp_path)
     change(tmp_path, **values)
     with pytest.raises(ArtifactError, match=r"manifest\.json"):
@@ -95,7 +207,7 @@ def test_a_manifest_that_is_none_is_refused_by_name(tmp_path, values):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '"x"', "\0"])
-def test_what_is_no_json_object_is_refused(tmp_path, text):
+def test_what_is_not_a_json_object_is_refused(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(ArtifactError, match=r"manifest\.json"):
         Manifest.load(tmp_path)
@@ -105,13 +217,13 @@ def test_every_difference_between_settings_is_named(tmp_path):
     old = {"window_size": 4, "corpus": {"name": "a", "split": "train"}, "top_k": None}
     new = {"window_size": 8, "corpus": {"name": "b", "split": "train"}, "top_k": 50}
     with pytest.raises(SettingsMismatchError) as e:
-        require_same(tmp_path, "settings", old, new, "name a new run with --run NAME")
+        require_same(tmp_path, "settings", old, new, "name a new run with $run_name")
     message = str(e.value)
     assert "window_size was 4, now 8" in message
     assert "corpus.name was a, now b" in message
     assert "top_k was not set, now 50" in message
     assert "split" not in message
-    assert "--run NAME" in message
+    assert message.endswith("; name a new run with run_name")
 
 
 def test_equal_settings_pass_also_after_json(tmp_path):

@@ -1,4 +1,4 @@
-"""`sfal status`: what lies on disk, what is missing, and the command that makes it."""
+"""`sfal status`: what is on disk, what is missing, and the command that makes it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,25 +7,31 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from sfal.cli.hints import told, told_hint, use_data_dir
 from sfal.cli.main import sfal
 from sfal.store.embeddings import write_vectors
-from sfal.store.examples import how_to_divide
+from sfal.store.examples import hint_to_divide
 from sfal.store.explanations import make_table, write_explanations
 from sfal.store.manifest import Counts, Manifest, Part
 from sfal.store.published.histogram import write_histogram
+from sfal.store.records import SourceRecord
 from sfal.store.status import inventory
 
 NAME = "gemma-2-2b/0-gemmascope-res-16k"
 
 
+SOURCE = SourceRecord(NAME, neuronpedia_id=NAME)
+
+
 def manifest(n_docs=10, counted=10):
     part = Part("part-000000.parquet", "0" * 64, 0, counted, Counts(counted, windows=30), "")
-    return Manifest(source={}, n_features=4, settings={}, n_docs=n_docs, parts=(part,))
+    return Manifest(source=SOURCE, n_features=4, settings={}, n_docs=n_docs, parts=(part,))
 
 
 def stages(data_dir):
     (source,) = inventory(data_dir)
-    return {stage.name: (stage.found, stage.missing) for stage in source.stages}
+    use_data_dir(data_dir)
+    return {stage.name: (stage.found, told_hint(stage.hint)) for stage in source.stages}
 
 
 def test_every_missing_stage_names_the_command_that_makes_it(tmp_path):
@@ -53,8 +59,7 @@ def test_commands_say_the_data_folder_where_they_would_not_find_it(tmp_path, mon
 
 
 def test_a_corpus_that_is_counted_to_its_end_is_to_be_divided(tmp_path):
-    local = {"neuronpedia_id": None}
-    before = replace(manifest(n_docs=100), source=local)
+    before = replace(manifest(n_docs=100), source=SourceRecord(NAME))
     before.save(tmp_path / NAME)
     assert "with --examples 2000" in stages(tmp_path)["explanations"][1]
     replace(before, corpus_ended_at=10).save(tmp_path / NAME)
@@ -64,7 +69,7 @@ def test_a_corpus_that_is_counted_to_its_end_is_to_be_divided(tmp_path):
     )
     assert stages(tmp_path)["explanations"] == ("", said)
     explained = CliRunner().invoke(sfal, ["explain", NAME, "--data-dir", str(tmp_path)])
-    assert said in str(explained.exception)
+    assert said in told(explained.exception)
 
 
 @pytest.mark.parametrize(
@@ -77,25 +82,25 @@ def test_a_corpus_that_is_counted_to_its_end_is_to_be_divided(tmp_path):
     ],
 )
 def test_a_short_corpus_is_divided_by_its_length(n, words):
-    assert words in how_to_divide(n)
+    assert words in told_hint(hint_to_divide(n))
 
 
-def test_a_run_that_was_stopped_says_how_far_it_came(tmp_path):
+def test_a_stopped_run_says_how_many_documents_it_has_counted(tmp_path):
     manifest(n_docs=100).save(tmp_path / NAME)
     found, missing = stages(tmp_path)["counts"]
     assert found == "30 windows of 10 documents, of 100"
-    assert "goes on" in missing
+    assert missing == "the same `sfal cooc` continues it"
 
 
 def test_a_run_whose_documents_are_all_too_short_has_no_windows_yet(tmp_path):
     part = Part("part-000000.parquet", "0" * 64, 0, 2, Counts(2, windows=0), "")
-    Manifest(source={}, n_features=4, settings={}, n_docs=2, parts=(part,)).save(tmp_path / NAME)
+    Manifest(SOURCE, n_features=4, settings={}, n_docs=2, parts=(part,)).save(tmp_path / NAME)
     found, missing = stages(tmp_path)["counts"]
     assert found == "no window yet: none of 2 documents is long enough"
     assert "smaller --k" in missing
 
 
-def test_a_source_with_everything_lacks_nothing(tmp_path):
+def test_nothing_is_missing_from_a_complete_source(tmp_path):
     folder = tmp_path / NAME
     folder.mkdir(parents=True)
     write_histogram(folder / "x_cooccurrences.npz", np.eye(4, dtype=np.uint32), 5)
@@ -132,7 +137,7 @@ def test_counts_of_further_runs_are_named(tmp_path):
 @pytest.mark.parametrize("name", [NAME, "mine", "a/b/c"])
 def test_inside_a_source_its_own_status_is_shown(tmp_path, monkeypatch, name):
     root = tmp_path / "data"
-    replace(manifest(), source={"name": name}).save(root / name)
+    replace(manifest(), source=SourceRecord(name)).save(root / name)
     manifest().save(root / name / "runs" / "k64")
     manifest().save(root / "other" / "source")
     shown = []

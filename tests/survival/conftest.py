@@ -23,7 +23,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture
 def unbroken(world, tmp_path_factory):
-    """What a case leaves where nobody disturbs it."""
+    """Return what an undisturbed run of a case leaves."""
     return lambda case: world.unbroken(case, tmp_path_factory.mktemp("unbroken") / "data")
 
 
@@ -34,7 +34,7 @@ def cooc(world):
 
 @pytest.fixture
 def halfway(world, cooc, tmp_path):
-    """A run of `sfal cooc` that has written its first part."""
+    """A run of `sfal cooc` that has just written its first part."""
     data = tmp_path / "data"
     command = world.launched.start(*cooc.words(data), "--n-docs", 3 * w.N_DOCS)
     end = time.monotonic() + 60

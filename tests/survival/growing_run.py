@@ -1,4 +1,4 @@
-"""Run by test_load.py in a process of its own: a run that grows, its last part replaced each time."""
+"""A growing run whose last part is replaced each time; test_load.py runs this as a process."""
 
 import sys
 from pathlib import Path
@@ -9,6 +9,7 @@ from sfal.io import atomic
 from sfal.store import run_writer
 from sfal.store.manifest import Counts, Manifest
 from sfal.store.parts import Windows
+from sfal.store.records import SourceRecord
 
 F = 16
 BUFFER = 8
@@ -16,7 +17,7 @@ N_BUFFERS = 150
 
 
 def windows(first, stop):
-    """A window a document; feature i fires in every (i + 1)-th."""
+    """Return one window per document; feature i fires in every (i + 1)-th."""
     ordinals = np.arange(first, stop)
     fired = ordinals[:, None] % np.arange(1, F + 1) == 0
     return Windows(
@@ -31,7 +32,7 @@ def main(folder):
     atomic.sync = lambda path: None
     # Every buffer is written at once, as if a minute had passed.
     run_writer.CHECKPOINT_SECONDS = 0.0
-    manifest = Manifest({"name": "m/s"}, F, {"window_size": 4}, n_docs=N_BUFFERS * BUFFER)
+    manifest = Manifest(SourceRecord("m/s"), F, {"window_size": 4}, n_docs=N_BUFFERS * BUFFER)
     run = run_writer.RunWriter(folder, manifest, BUFFER, part_windows=5 * BUFFER)
     for i in range(N_BUFFERS):
         found = windows(i * BUFFER, (i + 1) * BUFFER)

@@ -1,7 +1,7 @@
-"""Run by test_load.py in a process of its own: many windows through the collector, and its memory.
+"""Many windows through the collector, and its memory; test_load.py runs this as a process.
 
 The driver, the planning of batches, the gate, the counting, the parts and the
-manifest are the real ones; only texts and activations are made up.
+manifest are the real ones; only texts and activations are synthetic.
 """
 
 import json
@@ -24,9 +24,9 @@ POINT = HookPoint(0, "res")
 
 
 class Texts:
-    """A corpus without end, whose documents are their own ordinals."""
+    """An endless corpus, in which each document is its own ordinal."""
 
-    name = "made up"
+    name = "synthetic"
 
     def __init__(self):
         self.fingerprint = {"sha256": "none"}
@@ -38,9 +38,9 @@ class Texts:
 
 
 class Model:
-    """Activations that depend on the document alone."""
+    """A model whose activations depend on the document alone."""
 
-    name = "made up"
+    name = "synthetic"
     device = torch.device("cpu")
     special_ids = frozenset()
 
@@ -61,7 +61,7 @@ class Model:
 
 
 def resident():
-    """Bytes of memory in use now."""
+    """Return the bytes of memory in use."""
     return 4096 * int(Path("/proc/self/statm").read_text().split()[1])
 
 
@@ -80,7 +80,7 @@ def main(folder, n_windows):
     n_docs = n_windows * WINDOW // DOCUMENT
     source = Source("m/0-sae", "m", "res", 0, SaeRef("local", path=str(folder / "sae")))
     settings = CollectSettings(
-        "made-up",
+        "synthetic",
         n_docs=n_docs,
         window_size=WINDOW,
         max_length=DOCUMENT,
@@ -92,12 +92,12 @@ def main(folder, n_windows):
     manifest = result.manifest
     assert manifest.complete
     assert HookPoint.of(source) == POINT
-    told = {"n_windows": manifest.n_windows, "n_parts": len(manifest.parts)}
-    told["occurrences"] = manifest.counts.occurrences
+    report = {"n_windows": manifest.n_windows, "n_parts": len(manifest.parts)}
+    report["occurrences"] = manifest.counts.occurrences
     quarter = len(samples) // 4
-    told["first"] = int(np.median(samples[quarter // 2 : quarter]))
-    told["last"] = int(np.median(samples[-quarter:]))
-    sys.stdout.write(json.dumps(told))
+    report["first"] = int(np.median(samples[quarter // 2 : quarter]))
+    report["last"] = int(np.median(samples[-quarter:]))
+    sys.stdout.write(json.dumps(report))
 
 
 if __name__ == "__main__":

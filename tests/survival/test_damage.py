@@ -1,4 +1,4 @@
-"""Files that are lost or damaged, and two processes on one folder."""
+"""Lost and damaged files, and two processes on one folder."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from survival.world import LOCAL, MERGED, N_DOCS, SOURCE, snapshot
 
 def damage(path, how):
     content = bytearray(path.read_bytes())
-    content[len(content) // 3] ^= 1  # among the data, not in Parquet's own records
+    content[len(content) // 3] ^= 1  # in the data, not in Parquet's metadata
     if how == "lost":
         path.unlink()
     else:
@@ -21,7 +21,7 @@ def damage(path, how):
 
 
 @pytest.mark.parametrize("how", ["lost", "cut short", "flipped"])
-def test_damage_is_found_named_and_redone_alone(world, unbroken, cooc, tmp_path, tally, how):
+def test_only_what_is_damaged_is_counted_again(world, unbroken, cooc, tmp_path, tally, how):
     expected = unbroken(cooc)
     one, data = world.launched, tmp_path / "data"
     world.finishes(cooc, data, expected)
@@ -43,7 +43,7 @@ def test_damage_is_found_named_and_redone_alone(world, unbroken, cooc, tmp_path,
     tally(f"faults: part of occurrences {how}")
 
 
-def test_a_damaged_histogram_is_found_and_redone(world, unbroken, cooc, tmp_path, tally):
+def test_a_damaged_histogram_is_found_and_made_again(world, unbroken, cooc, tmp_path, tally):
     expected = unbroken(cooc)
     data = tmp_path / "data"
     world.finishes(cooc, data, expected)
@@ -95,7 +95,7 @@ def test_damaged_examples_and_scores_are_found(world, tmp_path, tally, name, pat
         tally(f"faults: {pattern} {how}")
 
 
-def test_damage_met_on_the_way_is_named_and_not_built_upon(world, cooc, halfway, tally):
+def test_damage_met_during_a_run_is_named_and_ends_it(world, cooc, halfway, tally):
     command, data = halfway
     command.send(signal.SIGKILL)
     command.wait()
@@ -126,7 +126,7 @@ def test_a_second_process_is_refused_with_the_first_ones_id(world, cooc, halfway
         ("sfal explain", f"{LOCAL}/export"),
     ],
 )
-def test_a_folder_that_somebody_else_writes_is_refused(world, tmp_path, tally, name, folder):
+def test_a_folder_that_another_process_writes_is_refused(world, tmp_path, tally, name, folder):
     case, data = world.cases[name], tmp_path / "data"
     case.prepare(data)
     with folder_lock(data / folder):

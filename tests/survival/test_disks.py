@@ -1,4 +1,4 @@
-"""Disks that are full or may not be written: named, and nothing that was there is harmed."""
+"""Full and read-only disks: one error that says so, and existing files stay intact."""
 
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ CASES = ["sfal cooc", "sfal embeddings", "sfal merge", "sfal score"]
 DISK = 24 << 20
 STEP = 16 << 10
 LEAST = 3
-"""Refusals before there is room enough: in the lock, in a part, in what comes at the end."""
+"""Refusals before there is enough room: in the lock, in a part, in the files written last."""
 
 
 def mount(folder, options):
@@ -20,11 +20,11 @@ def mount(folder, options):
 
 @pytest.fixture
 def disk(tmp_path):
-    """A small disk of its own, on which the data folder lies."""
+    """A small disk for the data folder."""
     folder = tmp_path / "disk"
     folder.mkdir()
     if mount(folder, f"size={DISK}"):
-        pytest.skip("no right to mount a small disk here")
+        pytest.skip("no permission to mount a small disk")
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
@@ -34,7 +34,7 @@ def remount(disk, options):
 
 
 def leave(disk, filler, room):
-    """Fill the disk but for `room` bytes."""
+    """Fill the disk except for `room` bytes."""
     filler.unlink(missing_ok=True)
     n_bytes = shutil.disk_usage(disk).free - room
     if n_bytes > 0:
@@ -60,7 +60,7 @@ def test_a_disk_full_at_any_point_is_named_and_the_run_goes_on_when_there_is_roo
         assert "the disk is full" in done.stderr
         assert f"cannot write {data}" in done.stderr
         assert not list(data.rglob(".tmp*"))
-        # What it wrote stays, so that it comes further each time.
+        # What it wrote stays, so it gets further each time.
         room += STEP
     assert refused >= LEAST
     filler.unlink()

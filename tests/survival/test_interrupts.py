@@ -1,4 +1,4 @@
-"""Ctrl-C: every command ends soon, with exit code 130, and says how to go on."""
+"""Ctrl-C: every command ends soon, with exit code 130, and says how to continue."""
 
 import os
 import random
@@ -14,12 +14,12 @@ import pytest
 CASES = ("sfal cooc", "sfal embeddings", "sfal merge", "sfal score", "sfal explain", "sfal run")
 TIMES = 3
 REACTION = 3
-"""Seconds within which a command ends."""
+"""Seconds within which a command must end."""
 WHILE_IMPORTING = 10
 
 
 def interrupt(command):
-    """Press Ctrl-C; how the command ended, and after how many seconds."""
+    """Press Ctrl-C; return how the command ended, and after how many seconds."""
     command.send(signal.SIGINT)
     sent = time.monotonic()
     return command.wait(), time.monotonic() - sent
@@ -80,7 +80,7 @@ def test_the_demo_leaves_nothing(world, tally):
 @pytest.mark.parametrize(
     ("name", "library"), [("sfal cooc", "libtorch_cpu"), ("sfal score", "libarrow")]
 )
-def test_it_ends_also_while_it_still_imports(world, tmp_path, tally, name, library):
+def test_it_ends_while_it_still_imports_too(world, tmp_path, tally, name, library):
     case = world.cases[name]
     case.prepare(tmp_path / "data")
     words = [sys.executable, "-m", "sfal", *map(str, case.words(tmp_path / "data"))]

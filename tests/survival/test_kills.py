@@ -1,4 +1,4 @@
-"""Commands killed at any moment: the same command ends in the same bytes."""
+"""Commands killed at random moments: the same command then produces the same bytes."""
 
 import os
 import random
@@ -15,13 +15,13 @@ SHARES = {
     "sfal merge": 14,
     "sfal score": 10,
 }
-"""Kills of each command, of as many together as `SFAL_KILLS` says."""
+"""Kills per command; `SFAL_KILLS` sets their sum, divided in these proportions."""
 TOTAL = sum(SHARES.values())
 KILLS = int(os.environ.get("SFAL_KILLS", TOTAL))
 
 
 @pytest.mark.parametrize("name", SHARES)
-def test_killed_at_any_moment_the_same_command_ends_in_the_same_bytes(
+def test_after_kills_the_same_command_produces_the_same_bytes(
     world, unbroken, tmp_path, tally, name
 ):
     case = world.cases[name]
@@ -41,7 +41,7 @@ def test_killed_at_any_moment_the_same_command_ends_in_the_same_bytes(
             killed += 1
         else:
             assert done.returncode == 0, done.stderr
-            # It had less left to do than a whole run.
+            # It had less to do than a whole run.
             latest *= 0.9
         if done.returncode == 0 or moments.random() < 0.15:
             world.finishes(case, data, expected)

@@ -1,4 +1,4 @@
-"""Much of everything: windows without end, many parts, readers beside a writer."""
+"""Load: millions of windows, many parts, and readers beside a writer."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from survival import world as w
 HERE = Path(__file__).parent
 N_WINDOWS = 2_000_000
 DRIFT = 16 << 20
-"""Bytes of memory more at the end than at the beginning; the windows alone are 200 MB."""
+"""Largest growth of memory in bytes; the windows alone are 200 MB."""
 
 
 def process(script, *words):
@@ -35,11 +35,11 @@ def process(script, *words):
 @pytest.mark.slow
 def test_two_million_windows_pass_in_constant_memory(tmp_path):
     out, _ = process("soak.py", tmp_path, N_WINDOWS).communicate(timeout=280)
-    told = json.loads(out)
-    assert told["n_windows"] == N_WINDOWS
-    assert told["n_parts"] == -(-N_WINDOWS // 8192)
-    assert told["occurrences"] > 10 * N_WINDOWS
-    assert told["last"] - told["first"] < DRIFT
+    report = json.loads(out)
+    assert report["n_windows"] == N_WINDOWS
+    assert report["n_parts"] == -(-N_WINDOWS // 8192)
+    assert report["occurrences"] > 10 * N_WINDOWS
+    assert report["last"] - report["first"] < DRIFT
 
 
 def test_two_hundred_parts_are_merged_into_what_they_hold(tmp_path, monkeypatch):
@@ -56,7 +56,7 @@ def test_two_hundred_parts_are_merged_into_what_they_hold(tmp_path, monkeypatch)
         np.testing.assert_array_equal(getattr(joined, name), getattr(apart, name))
 
 
-def test_scores_beside_a_growing_run_are_those_of_what_was_there(tmp_path):
+def test_scores_beside_a_growing_run_are_those_of_the_windows_read(tmp_path):
     folder, _, _ = builders.write_our_source(tmp_path, n_features=16)
     (folder / "manifest.json").unlink()
     writer = process("growing_run.py", folder)

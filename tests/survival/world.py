@@ -1,4 +1,4 @@
-"""Commands that write, with what they need, and what an undisturbed run of each leaves."""
+"""Commands that write, with their inputs, and the files of an undisturbed run of each."""
 
 import json
 import shutil
@@ -16,6 +16,7 @@ from scoring import builders
 from servers import exports, hub_content
 from sfal.store.manifest import Counts, Manifest
 from sfal.store.parts import Windows
+from sfal.store.records import SourceRecord
 from sfal.store.run_writer import RunWriter
 
 N_DOCS = 300
@@ -32,21 +33,21 @@ class Case:
 
     name: str
     words: Callable[[Path], tuple]
-    """Words of the command, for a data folder."""
+    """Arguments of the command, for a data folder."""
     prepare: Callable[[Path], object] = field(default=lambda data: data.mkdir())
-    """Makes the data folder, with what the command reads there."""
+    """Function that makes the data folder, with what the command reads there."""
 
 
 @dataclass(frozen=True)
 class Unbroken:
-    """What a command leaves that nobody disturbs, and how long it takes."""
+    """The files of an undisturbed run of a command, and its duration."""
 
     files: dict
     seconds: float
 
 
 class World:
-    """The model, SAE, texts, explanations, shards and counts that the cases read."""
+    """Model, SAE, texts, explanations, shards and counts that the cases read."""
 
     def __init__(self, root, hub, bucket, launched):
         self.root = root
@@ -111,7 +112,7 @@ class World:
         return folder
 
     def unbroken(self, case, folder):
-        """What is left where nobody disturbs, made once a case."""
+        """Return the result of an undisturbed run, made once per case."""
         if case.name not in self._unbroken:
             case.prepare(folder)
             started = time.monotonic()
@@ -121,7 +122,7 @@ class World:
         return self._unbroken[case.name]
 
     def finishes(self, case, data, expected):
-        """Start the command once more; it must leave what it leaves undisturbed."""
+        """Run the command again; it must leave the files of an undisturbed run."""
         done = self.launched.run(*case.words(data))
         assert done.returncode == 0, done.stderr
         found = snapshot(data)
@@ -134,7 +135,7 @@ class World:
 
 
 def build(root, hub, bucket):
-    """Write everything below `root`, and let the servers serve it."""
+    """Write everything below `root`, and add it to the servers."""
     tiny.gemma2(root / "gemma-2-2b", layers=1)
     hub.add("google/gemma-2-2b", root / "gemma-2-2b")
     tiny.gemma_scope(root / "gemma-scope-2b-pt-res", SAE, 16, N_FEATURES)
@@ -152,14 +153,14 @@ def build(root, hub, bucket):
 
 
 def write_shards(folder, n_runs, n_parts, n_features=32):
-    """Runs of one source that divide its documents, each of as many parts."""
+    """Write runs that divide the documents of one source, each in `n_parts` parts."""
     rng = np.random.default_rng(0)
     n_docs = n_runs * n_parts
     for i in range(n_runs):
         start, stop = i * n_parts, (i + 1) * n_parts
         shard = {"index": i + 1, "of": n_runs, "n_docs": n_docs}
         manifest = Manifest(
-            source={"name": MERGED, "model": "lm"},
+            source=SourceRecord(MERGED, model="lm"),
             n_features=n_features,
             settings={"window_size": 8, "shard": shard},
             n_docs=n_docs,
@@ -167,7 +168,7 @@ def write_shards(folder, n_runs, n_parts, n_features=32):
             stop=stop,
         )
         run = folder / MERGED / "runs" / f"shard-{i + 1}-of-{n_runs}"
-        # A part each document.
+        # One part per document.
         writer = RunWriter(run, manifest, buffer_documents=1, part_windows=1)
         for document in range(start, stop):
             writer.append(document, document + 1, *_document(rng, document, n_features))
@@ -190,7 +191,7 @@ def _document(rng, ordinal, n_features):
 
 
 def snapshot(data):
-    """Every byte below a data folder, but for the volatile fields of manifests."""
+    """Return every byte below a data folder, except the volatile fields of manifests."""
     found = {}
     for path in sorted(p for p in data.rglob("*") if p.is_file()):
         name = path.relative_to(data).as_posix()

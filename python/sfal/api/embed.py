@@ -20,40 +20,41 @@ def embed_texts(
     batch_size: int = 32,
     trust_remote_code: bool = False,
 ) -> NDArray[np.float32]:
-    """Embed explanations, a vector each.
+    """Embed explanations, one vector each.
 
     Parameters
     ----------
     texts : sequence of str or None
-        Explanation of each feature; None or an empty text: it has none.
+        Explanation of each feature; None or an empty text if it has none.
     model : str
-        Hub id, or path of a folder with a sentence-transformers model.
+        Hub id, or the path of a folder that holds a sentence-transformers model.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     batch_size : int
-        Texts in a batch.
+        Texts per batch.
     trust_remote_code : bool
         Whether code that comes with the model may run.
 
     Returns
     -------
     embeddings : ndarray of shape (len(texts), D), float32
-        As :func:`sfal.score_features` takes them: not normalised, zero where
-        there is no text. Neither order nor repetition changes a vector.
+        As :func:`sfal.score_features` takes them: not normalised, and zero where
+        there is no text. A vector depends neither on the order of the texts nor
+        on repetitions.
 
     Raises
     ------
     InvalidInputError
-        If there is no text at all, or no such folder.
+        If there is no text, or no such folder.
     DownloadError
-        If the model cannot be fetched.
+        If the model cannot be downloaded.
     ArtifactError
-        If it cannot be loaded.
+        If the model cannot be loaded.
 
     Examples
     --------
-    By the word vectors that the package carries for its demo; the default is a
-    real embedder.
+    With the word vectors that the package includes for its demo; the default is a
+    language model.
 
     >>> from sfal.demo import DATA
     >>> vectors = embed_texts(["a city", None, "a town", "an opera"], str(DATA / "embedder"))
@@ -64,7 +65,7 @@ def embed_texts(
     """
     rows = [i for i, text in enumerate(texts) if text]
     if not rows:
-        raise InvalidInputError("texts: there is none to embed")
+        raise InvalidInputError("texts is empty, or all of its texts are")
     ref = resolve_embedder(model, trust_remote_code=trust_remote_code)
     embedder = SentenceEmbedder(ref, device, batch_size)
     with TemporaryDirectory(prefix="sfal-") as folder:

@@ -1,4 +1,4 @@
-"""Scores from arrays in memory, and scores on disk as one table."""
+"""Scores of arrays in memory, and scores of data on disk as one table."""
 
 import logging
 from collections.abc import Sequence
@@ -11,10 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from sfal.errors import InvalidInputError
 from sfal.io.arrow import from_texts
 from sfal.scoring.driver import score_selection
-from sfal.scoring.metrics import beyond_chance
-from sfal.scoring.neighbour_lists import FunctionalLists, ndcg_by_blocks, row_blocks
-from sfal.scoring.score import ScoreSettings, only_scored, statuses
+from sfal.scoring.metrics import Ndcg, beyond_chance
+from sfal.scoring.neighbour_lists import FunctionalLists, pass_blocks, row_blocks
 from sfal.scoring.selection import Selection
+from sfal.scoring.settings import ScoreSettings
+from sfal.scoring.status import only_scored, statuses
 from sfal.scoring.tables import long_table, score_batch
 
 if TYPE_CHECKING:
@@ -34,50 +35,52 @@ def score_features(
     """Score how well each feature's explanation places it where its behaviour places it.
 
     The other features are ranked by phi of their occurrences and by the cosine
-    of their explanations. ``ndcg`` is the discounted gain that the functional
-    order collects, over that of the semantic order, where semantic rank ``r``
-    is worth ``1.1**(top_n - r) - 1`` [1]_; ``chance`` what a random order is
-    expected to collect; ``sfal = (ndcg - chance) / (1 - chance)``: 0 is
-    chance, 1 is perfect.
+    of their explanations. ``ndcg`` is the discounted gain of the functional
+    order, divided by that of the semantic order, where semantic rank ``r``
+    gains ``1.1**(top_n - r) - 1`` [1]_; ``chance`` is the expected ``ndcg`` of a
+    random order; ``sfal = (ndcg - chance) / (1 - chance)``: 0 is chance, 1 is
+    perfect.
 
     Parameters
     ----------
     occurrences : Occurrences or Histogram
-        Which features occur in which window, of ``n_features`` features.
+        Which of ``n_features`` features occur in which window.
     embeddings : array of shape (n_features, D)
-        A vector for the explanation of each feature, of any length, taken as
-        float32; a torch tensor too. A zero vector: the feature has no explanation.
+        A vector for the explanation of each feature, not necessarily normalised;
+        converted to float32. May be a torch tensor. A zero vector means that the
+        feature has no explanation.
     explained : array of shape (n_features,), bool, optional
-        False where a feature has no explanation, whatever its vector is.
+        False where a feature has no explanation, whatever its vector is; default: all
+        that have a vector other than zero.
     top_n : int
-        Neighbours that carry a gain, at least 1.
+        Neighbours per feature that carry a gain, at least 1.
 
     Returns
     -------
     table : pyarrow.Table
-        A row a feature: feature (uint32), ndcg, sfal (float64, null unless
-        scored), chance (float64), windows (uint64, in which it occurs), status:
-        the first of dead (in no window), always_on (in all windows) and
-        unexplained that holds, else scored. ``table.to_pandas()`` and
-        ``polars.from_arrow(table)`` take it as it is.
+        One row per feature: feature (uint32), ndcg, sfal (float64, null unless
+        scored), chance (float64), windows (uint64: in how many it occurs), and
+        status: the first of dead (in no window), always_on (in all windows) and
+        unexplained that holds, else scored. For data frames:
+        ``table.to_pandas()``, ``polars.from_arrow(table)``.
 
     Raises
     ------
     InvalidInputError
-        If shapes or dtypes do not agree, or a vector holds NaN or infinity.
+        If shapes or dtypes are wrong, or a vector holds NaN or infinity.
     MemoryLimitError
-        If the vectors do not fit the memory.
+        If the vectors do not fit into memory.
 
     Notes
     -----
     Features without an explanation get no score, but stay candidates, as
-    published: they have cosine 0 with all, in order of their index. Where few
-    are explained, the semantic order is an accident of the index for the rest,
-    and functional neighbours without an explanation collect little or nothing:
-    such scores hardly compare with those of other coverage.
+    published: their cosine with every feature is 0, and they rank by index. If
+    few features are explained, much of each semantic list is therefore
+    arbitrary, and functional neighbours without an explanation gain little or
+    nothing: do not compare such scores with those of another coverage.
 
-    No features × features matrix is held: lists of neighbours are made for
-    blocks of rows, of 2 GiB at most.
+    No features × features matrix is held: neighbour lists are made for blocks of
+    rows, of 2 GiB at most.
 
     References
     ----------
@@ -87,7 +90,7 @@ def score_features(
 
     Examples
     --------
-    Features 0 and 1 occur together and mean the same, and so do 2 and 3; 4
+    Features 0 and 1 occur together and mean the same, as do 2 and 3; feature 4
     never occurs.
 
     >>> from sfal._core import Occurrences
@@ -107,8 +110,8 @@ def score_features(
 
     if not isinstance(occurrences, _core.Occurrences | _core.Histogram):
         raise InvalidInputError(
-            f"occurrences: {type(occurrences).__name__}; it must be an Occurrences or a Histogram, "
-            "which sfal.count_features(activations, window_size) makes of activations"
+            f"occurrences is of type {type(occurrences).__name__}, not Occurrences or Histogram",
+            hint="sfal.count_features(activations, window_size) makes one from activations",
         )
     n_features = occurrences.n_features
     matrix = _matrix(embeddings, n_features)
@@ -116,15 +119,15 @@ def score_features(
     if explained is not None:
         given = _flags(explained, n_features)
         if np.any(has_vector & ~given):
-            # As published, a feature without explanation is the zero vector.
+            # As published, a feature without an explanation is the zero vector.
             matrix = np.where(given[:, None], matrix, np.float32(0))
             has_vector &= given
     functional = FunctionalLists(lambda: occurrences, n_features, top_n, several=False)
-    blocks = row_blocks(n_features, top_n)
-    ndcg = np.concatenate(list(ndcg_by_blocks(functional, matrix, top_n, blocks)))
+    computed = Ndcg(n_features, top_n)
+    pass_blocks(row_blocks(n_features, top_n), functional, matrix, top_n, [computed])
     windows = occurrences.counts()
     status = statuses(windows, occurrences.n_windows, has_vector)
-    ndcg = only_scored(ndcg, status)
+    ndcg = only_scored(computed.values, status)
     chance = _core.chance(n_features - 1, top_n)
     scores = score_batch(ndcg, beyond_chance(ndcg, chance), chance, windows, status)
     return pa.Table.from_batches([scores])
@@ -140,42 +143,47 @@ def score(
     explainers: Sequence[str] = (),
     run: str | None = None,
     top_n: int = 1023,
+    n_windows: int | None = None,
 ) -> "pa.Table":
-    """Score what lies on disk, as ``sfal score`` does, into one table.
+    """Score the sources on disk, as ``sfal score`` does, and return one table.
 
-    Writes ``scores.parquet`` into each source's folder too. What is refused
-    while other sources are scored is logged as a warning.
+    Also writes ``scores.parquet`` into each source's folder. Sources that are
+    refused while others are scored are logged as warnings.
 
     Parameters
     ----------
     data_dir : str or Path
         Root of the data tree, ours or the published one.
     model : str, optional
-        ``gemma``, ``llama``, or a model's id; all that is on disk by default.
-    layers, sources, embeddings, explainers : sequence, optional
-        What is wanted, by number or name; all by default.
+        ``gemma``, ``llama``, or a model's id; default: everything on disk.
+    layers : sequence of int, optional
+        Layers wanted; default: all.
+    sources, embeddings, explainers : sequence of str, optional
+        Sources, embedders and explainers wanted, by name; default: all.
     run : str, optional
         Name of a further run of the same sources.
     top_n : int
-        Neighbours a feature.
+        Neighbours per feature that carry a gain, at least 1.
+    n_windows : int, optional
+        Number of windows, for an ``.npz`` that does not state it.
 
     Returns
     -------
     table : pyarrow.Table
-        A row for every source, feature and set of embeddings, with the columns
-        of ``scores.parquet`` behind that of the source.
+        One row for every source, feature and set of embeddings: the source,
+        then the columns of ``scores.parquet``.
 
     Raises
     ------
     SfalError
-        If nothing at all could be scored.
+        If nothing could be scored; :class:`sfal.errors.CombinedError` for several reasons.
     """
     import pyarrow as pa
 
     selection = Selection(
         model, tuple(layers), tuple(sources), tuple(embeddings), tuple(explainers), run
     )
-    outcome = score_selection(Path(data_dir), selection, ScoreSettings(top_n))
+    outcome = score_selection(Path(data_dir), selection, ScoreSettings(top_n, n_windows))
     for message in [*outcome.refused, *outcome.notes]:
         _log.warning("%s", message)
     tables = []
@@ -190,10 +198,10 @@ def _matrix(embeddings: ArrayLike, n_features: int) -> NDArray[np.float32]:
     found = _array(embeddings, "embeddings")
     if found.ndim != 2 or found.dtype.kind not in "iuf" or len(found) != n_features:
         raise InvalidInputError(
-            f"embeddings: shape {found.shape}, dtype {found.dtype}; "
-            f"it must be numbers, a row for each of the {n_features} features counted"
+            f"embeddings has shape {found.shape} and dtype {found.dtype}; "
+            f"it must hold numbers, one row for each of the {n_features} features counted"
         )
-    with np.errstate(over="ignore"):  # what becomes infinite is refused with its place
+    with np.errstate(over="ignore"):  # values that become infinite are refused by position
         return np.ascontiguousarray(found, dtype=np.float32)
 
 
@@ -201,7 +209,7 @@ def _flags(explained: ArrayLike, n_features: int) -> NDArray[np.bool_]:
     found = _array(explained, "explained")
     if found.shape != (n_features,) or found.dtype != np.bool_:
         raise InvalidInputError(
-            f"explained: shape {found.shape}, dtype {found.dtype}; "
+            f"explained has shape {found.shape} and dtype {found.dtype}; "
             f"it must be True or False for each of the {n_features} features counted"
         )
     return found
@@ -209,11 +217,9 @@ def _flags(explained: ArrayLike, n_features: int) -> NDArray[np.bool_]:
 
 def _array(values: Any, what: str) -> NDArray[Any]:
     try:
-        if hasattr(values, "detach"):  # a torch tensor, and numpy knows neither gradients nor bf16
+        if hasattr(values, "detach"):  # a torch tensor: numpy knows neither gradients nor bf16
             values = values.detach().cpu()
             values = values.float() if values.is_floating_point() else values
         return np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as e:
-        raise InvalidInputError(
-            f"{what}: {e}; it must be a numpy array, or what becomes one"
-        ) from e
+        raise InvalidInputError(f"{what} cannot be converted to a numpy array: {e}") from e

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sfal.cli.cooc_options import corpus, shared
-from sfal.cli.hints import told
+from sfal.cli.hints import data_dir_words, in_flags
 from sfal.cli.options import INTEGERS, MANY, Common, command, fail_for
-from sfal.errors import InvalidInputError, SfalError
+from sfal.errors import InvalidInputError, SfalError, worded_hint
 
 if TYPE_CHECKING:
     from sfal.collect.driver import CollectResult
@@ -194,35 +194,51 @@ def count(
         if len(sources) > 1:
             raise InvalidInputError(f"--source names one folder, but these are {len(sources)}")
         sources = [replace(sources[0], name=name)]
-    for note in {note: None for source in sources for note in source.notes}:
-        click.echo(f"Note: {note}", err=True)
-    settings = _settings(common, options)
-    if common.threads is not None:
-        import torch
-
-        torch.set_num_threads(common.threads)
+    show_source_notes(sources)
+    settings = collect_settings(common, options)
+    use_threads(common)
     if dry_run:
         from sfal.collect.dry_run.estimate import estimate
 
         lines, errors = estimate(sources, settings, common.data_dir)
-        click.echo("\n".join(map(told, lines)))
+        click.echo("\n".join(worded_hint(line, in_flags) for line in lines))
         fail_for([*refused, *errors])
         return
     from sfal.collect.driver import collect
 
     results = collect(sources, settings, common.data_dir)
     for result in results:
-        if result.error is None:
-            click.echo(_summary(result))
-            if settings.examples:
-                click.echo(f"  {_examples(result, common.data_dir)}")
-        for said in (result.note, _little_covered(result)):
-            if said is not None:
-                click.echo(f"Note: {result.source.name}: {said}", err=True)
+        show_collected(result, settings, common.data_dir)
     fail_for([*refused, *(result.error for result in results if result.error is not None)])
 
 
-def _settings(common: Common, options: dict[str, Any]) -> "CollectSettings":
+def show_source_notes(sources: "Sequence[Source]") -> None:
+    """Print what the user should know about sources before they are counted, each note once."""
+    for note in {note: None for source in sources for note in source.notes}:
+        click.echo(f"Note: {note}", err=True)
+
+
+def use_threads(common: Common) -> None:
+    """Let PyTorch use as many threads as the command line says."""
+    if common.threads is not None:
+        import torch
+
+        torch.set_num_threads(common.threads)
+
+
+def show_collected(result: "CollectResult", settings: "CollectSettings", data_dir: Path) -> None:
+    """Print what was counted for a source, unless it failed, and the notes about it."""
+    if result.error is None:
+        click.echo(_summary(result))
+        if settings.examples:
+            click.echo(f"  {_examples(result, data_dir)}")
+    for said in (result.note, _little_covered(result)):
+        if said is not None:
+            click.echo(f"Note: {result.source.name}: {said}", err=True)
+
+
+def collect_settings(common: Common, options: dict[str, Any]) -> "CollectSettings":
+    """Return the settings that the options of stage 1 stand for."""
     from sfal.collect.settings import CollectSettings
     from sfal.collect.shard import Shard
 
@@ -261,7 +277,7 @@ def _little_covered(result: "CollectResult") -> str | None:
     manifest = result.manifest
     if manifest is None or not manifest.n_windows or manifest.coverage >= _COVERED:
         return None
-    size = manifest.settings.get("window_size")
+    size = manifest.window_size
     return (
         f"only {manifest.coverage:.0%} of the tokens lie in a window, since most documents are "
         f"short beside --k {size}; take longer documents or a smaller --k, with --run NAME or in "
@@ -271,13 +287,12 @@ def _little_covered(result: "CollectResult") -> str | None:
 
 def _examples(result: "CollectResult", data_dir: Path) -> str:
     from sfal.store.examples import read_examples_metadata
-    from sfal.store.layout import data_dir_words
 
     told = read_examples_metadata(result.folder)
     first, stop = told["documents"]
     return (
         f"examples of {told['features']:,} features in documents {first} to {stop - 1}; "
-        f"next: sfal explain {result.source.name}{data_dir_words(data_dir)}"
+        f"next: sfal explain {result.source.name}{data_dir_words()}"
     )
 
 

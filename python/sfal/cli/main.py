@@ -10,7 +10,7 @@ import click
 
 from sfal.cli.hints import told
 from sfal.cli.interrupt import EXIT_CODE, CtrlC, Interrupted
-from sfal.errors import SfalError
+from sfal.errors import Note, SfalError
 from sfal.io.atomic import remove_unfinished
 
 _COMMANDS = {
@@ -138,7 +138,8 @@ def _shown(error: BaseException) -> click.ClickException:
     if isinstance(error, click.ClickException):
         return error
     if isinstance(error, KeyboardInterrupt):
-        return Interrupted(str(error))
+        said = error.args[0] if error.args else ""
+        return Interrupted(told(said) if isinstance(said, Note) else str(said))
     if isinstance(error, MemoryError) and not isinstance(error, SfalError):
         return click.ClickException(
             "out of memory; a smaller --batch-tokens or fewer layers at a time need less"

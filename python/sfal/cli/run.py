@@ -1,25 +1,26 @@
 """``sfal run``: all stages for sources named by their Neuronpedia id."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sfal.cli.cooc import count
+from sfal.cli.cooc import collect_settings, show_collected, show_source_notes, use_threads
 from sfal.cli.cooc_options import shared
-from sfal.cli.embeddings import embeddings
+from sfal.cli.embeddings import Report, download_settings, embed_settings
+from sfal.cli.hints import in_flags
 from sfal.cli.options import MANY, Common, command, fail_for
-from sfal.cli.score import score
-from sfal.errors import InvalidInputError, SfalError
+from sfal.cli.score import show_scores
+from sfal.errors import InvalidInputError, SfalError, worded_hint
 
 if TYPE_CHECKING:
-    from sfal.sources import Source
+    from sfal.pipeline.run import StageResult
+    from sfal.pipeline.settings import RunSettings
 
 
 @command("run")
 @click.argument("names", nargs=-1, required=True, metavar="SOURCE…")
-@click.option("--corpus", help="As in `sfal cooc`; default: the model family's.")
+@click.option("--corpus", help="As in `sfal cooc`; default: the preset of the model's family.")
 @shared
 @click.option(
     "--embedding-model", "models", type=MANY, default=None, help="As in `sfal embeddings`."
@@ -30,91 +31,76 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("scoring_results.csv"),
     show_default=True,
-    help="Wide CSV of all scores.",
+    help="CSV file for all scores.",
 )
-def run(
-    common: Common,
-    names: tuple[str, ...],
-    corpus: str | None,
-    models: tuple[str, ...] | None,
-    explainer: tuple[str, ...] | None,
-    output: Path,
-    **options: Any,
-) -> None:
-    """Count, fetch and embed explanations, and score; what exists is not done again.
+def run(common: Common, names: tuple[str, ...], output: Path, **options: Any) -> None:
+    """Count, download and embed explanations, and score; what is on disk is not done again.
 
-    A SOURCE is a Neuronpedia id, as `sfal sources` lists them. Sources of one
-    model share each forward pass.
+    A SOURCE is a Neuronpedia id, as `sfal sources` lists them. Sources on the
+    same language model share each forward pass.
 
     \b
     sfal run gemma-2-2b/0-gemmascope-res-16k gemma-2-2b/5-gemmascope-res-16k --n-docs 2000
     """
-    if options["shard"] is not None or options["source_name"] is not None:
+    from sfal.pipeline.dry_run import estimate
+    from sfal.pipeline.run import resolve_sources
+    from sfal.pipeline.run import run as run_stages
+
+    if options["shard"] is not None or options.pop("source_name") is not None:
         raise InvalidInputError("--shard and --source go with `sfal cooc`, then `sfal merge`")
-    refused: list[SfalError] = []
-    groups: dict[str, list[Source]] = {}
-    for source in _resolved(names, refused):
-        groups.setdefault(source.model, []).append(source)
-    for model, sources in groups.items():
-        try:
-            count(common, sources, [], {**options, "corpus": corpus or _corpus_of(model)})
-        except SfalError as e:
-            refused.append(e)
-    done = tuple(source.name for sources in groups.values() for source in sources)
-    if options["dry_run"]:
-        from sfal.embeddings.dry_run import estimate
+    dry_run = options.pop("dry_run")
+    settings = _settings(common, options, output)
+    sources, unknown = resolve_sources(names)
+    show_source_notes(sources)
+    use_threads(common)
+    if dry_run:
+        _, refused = estimate(sources, settings, common.data_dir, on_line=_say)
+        fail_for([*unknown, *refused])
+        return
+    report = Report(common)
+    for error in unknown:
+        report.error(error)
 
-        for line in estimate(done, common.data_dir, models):
-            click.echo(line)
-        click.echo(f"scores into {output}")
-    elif done:
-        _explain_and_score(common, done, models, explainer, output, options["run"])
-    fail_for(refused)
+    def show(result: "StageResult") -> None:
+        _show(result, settings, common, report)
 
-
-def _resolved(names: tuple[str, ...], refused: list[SfalError]) -> "list[Source]":
-    from sfal.sources import resolve_named
-
-    found = []
-    for name in dict.fromkeys(names):
-        try:
-            found.append(resolve_named(name))
-        except SfalError as e:
-            refused.append(e)
-    return found
+    scores = run_stages(sources, settings, common.data_dir, on_result=show).scores
+    report.end()
+    if scores is not None and scores.refused:
+        click.get_current_context().exit(1)
 
 
-def _corpus_of(model: str) -> str:
-    """Corpus of the model's family, else Gemma's."""
-    from sfal.sources import PRESETS
-
-    family = next((f for f in PRESETS if f in model.lower()), "gemma")
-    return PRESETS[family].corpus
+def _say(line: str) -> None:
+    click.echo(worded_hint(line, in_flags))
 
 
-def _explain_and_score(
-    common: Common,
-    names: tuple[str, ...],
-    models: tuple[str, ...] | None,
-    explainer: tuple[str, ...] | None,
-    output: Path,
-    run: str | None,
-) -> None:
-    """Call the commands of stages 2 and 3 as if they had been typed."""
-    context = click.get_current_context()
-    shared_values = asdict(common)
-    failed = False
-    try:
-        context.invoke(
-            embeddings.commands["all"],
-            names=names,
-            models=models,
-            explainer=explainer,
-            **shared_values,
-        )
-    except click.exceptions.Exit as e:
-        # Some source has no explanations; those that have are scored all the same.
-        failed = e.exit_code != 0
-    context.invoke(score, sources=names, output=output, run=run, **shared_values)
-    if failed:
-        context.exit(1)
+def _settings(common: Common, options: dict[str, Any], output: Path) -> "RunSettings":
+    from sfal.pipeline.settings import FAMILY_CORPUS, RunSettings
+
+    choice = {name: options.pop(name) for name in ("models", "explainer")}
+    options["corpus"] = options["corpus"] or FAMILY_CORPUS
+    return RunSettings(
+        collect=collect_settings(common, options),
+        download=download_settings(choice, keep_own=True),
+        embed=embed_settings(common, choice),
+        output=output,
+    )
+
+
+def _show(result: "StageResult", settings: "RunSettings", common: Common, report: Report) -> None:
+    from sfal.collect.driver import CollectResult
+    from sfal.embeddings.driver import EmbedResult
+    from sfal.explanations.driver import DownloadResult
+
+    if isinstance(result, SfalError):
+        report.error(result)
+    elif isinstance(result, CollectResult):
+        show_collected(result, settings.collect, common.data_dir)
+        if result.error is not None:
+            report.error(result.error, result.source.name)
+    elif isinstance(result, DownloadResult):
+        report.downloaded(result)
+    elif isinstance(result, EmbedResult):
+        report.embedded(result)
+    else:
+        show_scores(result, settings.output)

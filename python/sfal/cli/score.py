@@ -1,16 +1,28 @@
-"""``sfal score``: stage 3."""
+"""``sfal score``: compare neighbourhoods (stage 3)."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from sfal.cli.hints import told
 from sfal.cli.options import INTEGERS, MANY, Common, command
+
+if TYPE_CHECKING:
+    from sfal.scoring.driver import Outcome
 
 
 @command("score")
-@click.option("--model", help="gemma, llama, or a model's id; default: all that is on disk.")
-@click.option("--layers", type=INTEGERS, default=(), help="Layers, such as 0 8 17 or 0-5.")
-@click.option("--source", "sources", type=MANY, default=(), help="Sources by name.")
+@click.option("--model", help="gemma, llama or a model's id; default: all on disk.")
+@click.option(
+    "--layers",
+    type=INTEGERS,
+    default=(),
+    help="Layers, such as 0 8 17 or 0-5; default: all on disk.",
+)
+@click.option(
+    "--source", "sources", type=MANY, default=(), help="Sources by name; default: all on disk."
+)
 @click.option("--embeddings", type=MANY, default=(), help="Embedders; default: all found.")
 @click.option("--explainer", type=MANY, default=(), help="Explainers; default: all found.")
 @click.option(
@@ -18,7 +30,7 @@ from sfal.cli.options import INTEGERS, MANY, Common, command
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("scoring_results.csv"),
     show_default=True,
-    help="Wide CSV of all scores.",
+    help="CSV file for all scores.",
 )
 @click.option(
     "--plot",
@@ -27,10 +39,16 @@ from sfal.cli.options import INTEGERS, MANY, Common, command
     help="Draw the scores; needs matplotlib (`pip install '.[plot]'`).",
 )
 @click.option(
-    "--top-n", type=click.IntRange(1), default=1023, show_default=True, help="Neighbours a feature."
+    "--top-n",
+    type=click.IntRange(1),
+    default=1023,
+    show_default=True,
+    help="Neighbours per feature.",
 )
-@click.option("--n-windows", type=click.IntRange(1), help="Windows, for an .npz that lacks them.")
-@click.option("--run", help="Name of a further run of the same sources.")
+@click.option(
+    "--n-windows", type=click.IntRange(1), help="Number of windows, if the .npz lacks it."
+)
+@click.option("--run", help="Name of another run of the same sources.")
 def score(
     common: Common,
     model: str | None,
@@ -46,18 +64,17 @@ def score(
 ) -> None:
     """Compare the functional and the semantic neighbourhood of every feature.
 
-    Reads the counts of `sfal cooc`, or a histogram, and the embeddings of
-    `sfal embeddings`, or published ones. Writes scores.parquet into each
-    source's folder and one CSV.
+    Reads the counts of `sfal cooc` or a published histogram, and the
+    embeddings of `sfal embeddings` or published ones. Writes scores.parquet
+    into each source's folder, and one CSV.
 
     \b
     sfal score --model gemma --layers 0 8 17
     """
     from sfal.report.plot import check_plot, plot_scores
-    from sfal.report.text import summary
     from sfal.scoring.driver import score_selection
-    from sfal.scoring.score import ScoreSettings
     from sfal.scoring.selection import Selection
+    from sfal.scoring.settings import ScoreSettings
 
     if plot is not None:
         check_plot(plot)
@@ -65,14 +82,22 @@ def score(
     outcome = score_selection(
         common.data_dir, selection, ScoreSettings(top_n, n_windows), output=output
     )
-    click.echo(summary(outcome.scores))
-    click.echo(f"Scores: {output}")
-    for note in outcome.notes:
-        click.echo(f"Note: {note}", err=True)
-    for message in outcome.refused:
-        click.echo(f"Error: {message}", err=True)
+    show_scores(outcome, output)
     if plot is not None:
         plot_scores(outcome.scores, plot)
         click.echo(f"Plot: {plot}")
     if outcome.refused:
         click.get_current_context().exit(1)
+
+
+def show_scores(outcome: "Outcome", output: Path | None) -> None:
+    """Print a summary of the scores, the notes, and what was refused."""
+    from sfal.report.text import summary
+
+    click.echo(summary(outcome.scores))
+    if output is not None:
+        click.echo(f"Scores: {output}")
+    for note in outcome.notes:
+        click.echo(f"Note: {told(note)}", err=True)
+    for error in outcome.refused:
+        click.echo(f"Error: {told(error)}", err=True)

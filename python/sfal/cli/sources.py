@@ -1,4 +1,4 @@
-"""``sfal sources``: what can be named."""
+"""``sfal sources``: list the SAEs that can be named."""
 
 import click
 
@@ -14,15 +14,16 @@ _MANY = 200
 def sources(common: Common, pattern: str, explained: bool) -> None:
     """List SAEs: SAELens release and id, Neuronpedia id, width, L0.
 
-    PATTERN is looked for in all of these, whatever the case; several words
-    must all be found. Those that Neuronpedia explains of the models of
-    `sfal cooc gemma` and `sfal cooc llama` come first.
+    PATTERN is searched for in all of these, ignoring case; all of its words
+    must occur. SAEs that Neuronpedia explains, of the models of `sfal cooc
+    gemma` and `sfal cooc llama`, come first.
 
     \b
     sfal sources "gemma-2-2b res-16k"
     sfal sources llama_scope_lxr_8x
     """
     from sfal.sources import PRESETS, registry
+    from sfal.terminal.table import Column, render_table
 
     preset = {model for family in PRESETS.values() for model in family.models}
     words = pattern.lower().split()
@@ -48,9 +49,7 @@ def sources(common: Common, pattern: str, explained: bool) -> None:
         click.echo(f"Nothing matches {pattern!r}; `sfal sources` alone lists all.", err=True)
         raise SystemExit(1)
     header = ("release", "sae_id", "neuronpedia_id", "width", "l0")
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    for row in [header, *rows]:
-        click.echo("  ".join(cell.ljust(n) for cell, n in zip(row, widths, strict=True)).rstrip())
+    click.echo("\n".join(render_table([Column(title) for title in header], rows)))
     if len(rows) > _MANY:
         click.echo(
             f'{len(rows):,} SAEs. More words give fewer, such as `sfal sources "gemma-2-2b '

@@ -1,47 +1,57 @@
-"""``sfal status``: what lies on disk, what is missing, and the command that makes it."""
+"""``sfal status``: what is on disk, what is missing, and the command that makes it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from sfal.cli.hints import data_dir_words, told, told_hint, use_data_dir
 from sfal.cli.options import Common, command
 from sfal.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from sfal.store.status import Stage
 
 
 @command("status")
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 def status(common: Common, folder: Path | None) -> None:
-    """Show for every source in FOLDER (default: the data folder) which stages are done.
+    """Show which stages are done for every source in FOLDER (default: the data folder).
 
-    FOLDER may be a source's own, such as . inside it.
+    FOLDER may also be the folder of one source, such as . inside it.
 
     \b
     sfal status
     """
-    from sfal.store.layout import data_dir_words
-    from sfal.store.source_folder import source_at
-    from sfal.store.status import inventory
+    from sfal.store.source_folder import SourceFolder
+    from sfal.store.status import inventory, source_status
 
     root, only = folder or common.data_dir, None
     if folder is not None and not folder.is_dir():
-        raise InvalidInputError(f"{folder} is no folder")
-    if folder is not None and (found := source_at(folder)) is not None:
-        root, only = found
+        raise InvalidInputError(f"{folder} is not a folder")
+    if folder is not None and (only := SourceFolder.containing(folder)) is not None:
+        root = only.root
+    use_data_dir(root)
     empty = True
-    for source in inventory(root):
-        if only not in (None, source.name):
-            continue
+    for source in inventory(root) if only is None else [source_status(only)]:
         if not empty:
             click.echo()
         empty = False
         click.echo(source.name)
         width = max(len(stage.name) for stage in source.stages)
         for stage in source.stages:
-            hint = f"; next: {stage.missing}" if stage.missing else ""
-            click.echo(f"  {stage.name:<{width}}  {stage.found or 'nothing yet'}{hint}")
+            click.echo(f"  {stage.name:<{width}}  {_describe(stage)}")
     if empty:
-        given = data_dir_words(root)
         click.echo(
-            f"No data in {root} yet. `sfal cooc gemma{given}` counts the first; what it would take, "
-            f"--dry-run says. `sfal demo --keep DIR` fills DIR with a small example in a minute."
+            f"No data in {root} yet. `sfal cooc gemma{data_dir_words()}` counts the first "
+            "sources; add --dry-run to see what it would take. `sfal demo --keep DIR` fills DIR "
+            "with a small example in a minute."
         )
+
+
+def _describe(stage: "Stage") -> str:
+    """Say what a stage has, and what makes the rest."""
+    words = stage.found or "nothing yet"
+    if stage.hint:
+        words += f"; next: {told_hint(stage.hint)}"
+    return words if stage.error is None else f"{words}  ({told(stage.error)})"

@@ -1,11 +1,12 @@
-"""``sfal verify``: checks what lies on disk, and changes nothing."""
+"""``sfal verify``: check what is on disk, and change nothing."""
 
 from pathlib import Path
 
 import click
 
+from sfal.cli.hints import told
 from sfal.cli.options import Common, command
-from sfal.errors import ArtifactError
+from sfal.errors import CorruptError
 
 
 @command("verify")
@@ -14,8 +15,9 @@ def verify(common: Common, folder: Path | None) -> None:
     """Check every run in FOLDER and below it (default: the data folder).
 
     Reads its parts, histogram, explanations, embeddings, examples and scores.
-    Says which files are damaged, and what makes them anew: parts and histograms
-    `sfal cooc … --resume`, embeddings `sfal embeddings`, scores `sfal score`.
+    Says which files are damaged and which command makes them again: `sfal cooc
+    … --resume` for parts and histograms, `sfal embeddings` for embeddings,
+    `sfal score` for scores.
 
     \b
     sfal verify sfal-data/gemma-2-2b
@@ -30,10 +32,10 @@ def verify(common: Common, folder: Path | None) -> None:
             continue
         damaged += 1
         for problem in checked.problems:
-            click.echo(f"{checked.folder}: {problem}")
+            click.echo(f"{checked.folder}: {told(problem)}")
     if damaged:
-        raise ArtifactError(
-            f"{damaged} run{'s are' if damaged > 1 else ' is'} damaged; the `sfal cooc` command "
-            "that made it redoes just its damaged parts with --resume, and the lines above say "
-            "what makes other files anew"
+        raise CorruptError(
+            f"{damaged} run{'s are' if damaged > 1 else ' is'} damaged",
+            hint="$do_redo counts only the damaged parts again; the lines above say what makes "
+            "other files",
         )

@@ -17,7 +17,7 @@ from sfal.collect.settings import CollectSettings
 from sfal.collect.shard import BUFFER_DOCUMENTS
 from sfal.collect.throughput import KEY, initial_speed
 from sfal.errors import SfalError
-from sfal.io.prefetch import ahead
+from sfal.io.prefetch import prefetched
 from sfal.store.parts import Windows
 from sfal.terminal.progress import progress
 
@@ -60,7 +60,7 @@ def count(
     try:
         with (
             progress(stop - start, f"counting, {runs[0].model_name}", "document") as bar,
-            closing(ahead(_planned(found, _left(runs), model, settings))) as planned,
+            closing(prefetched(_planned(found, _left(runs), model, settings))) as planned,
         ):
             for buffer, plans in planned:
                 for text in buffer.texts:

@@ -1,17 +1,16 @@
 """The histogram of a run, in a file of the published layout."""
 
 import logging
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from sfal.collect.settings import CollectSettings
 from sfal.errors import MemoryLimitError, Note
 from sfal.io.atomic import sha256_file
 from sfal.sources.source import Source
 from sfal.store.layout import histogram_name
-from sfal.store.parts import read_occurrences
+from sfal.store.occurrences import read_occurrences
+from sfal.store.records import HistogramRecord
 from sfal.store.run_writer import RunWriter
 
 logger = logging.getLogger(__name__)
@@ -51,15 +50,15 @@ def export_histogram(
     folder = settings.save_dir or writer.folder
     path = folder / histogram_name(
         settings.corpus,
-        manifest.source["model"],
+        manifest.source.model or source.model,
         source.sae.published_path,
         source.site,
         manifest.n_docs,
         settings.window_size,
     )
     written = manifest.histogram
-    where = Path(manifest.volatile.get("histogram_folder", writer.folder)) if written else None
-    same = bool(written and where and (where / written["file"]).resolve() == path.resolve())
+    before = manifest.histogram_file(writer.folder)
+    same = before is not None and before.resolve() == path.resolve()
     if written and same and _is_current(path, written, manifest.n_windows, settings):
         return path, None
     try:
@@ -73,28 +72,28 @@ def export_histogram(
             f"no histogram: {side:,} × {side:,} counts ({4 * side * side / 2**30:.1f} GiB) do not "
             "fit into memory; scoring reads the occurrences and needs none"
         )
-    facts = {
-        "file": path.name,
-        "n_windows": manifest.n_windows,
-        "bytes": path.stat().st_size,
-        "sha256": sha256_file(path),
-    }
+    facts = HistogramRecord(
+        file=path.name,
+        n_windows=manifest.n_windows,
+        bytes=path.stat().st_size,
+        sha256=sha256_file(path),
+    )
     volatile = {**manifest.volatile, "histogram_folder": str(path.resolve().parent)}
     writer.save(replace(manifest, histogram=facts, volatile=volatile))
-    same_folder = where is not None and where.resolve() == path.resolve().parent
-    if written and where and same_folder and written["file"] != path.name:
+    same_folder = before is not None and before.parent.resolve() == path.resolve().parent
+    if before is not None and same_folder and before.name != path.name:
         # Two histograms of one run in one folder would be ambiguous to every reader.
-        (where / written["file"]).unlink(missing_ok=True)
+        before.unlink(missing_ok=True)
     return path, None
 
 
 def _is_current(
-    path: Path, written: Mapping[str, Any], n_windows: int, settings: CollectSettings
+    path: Path, written: HistogramRecord, n_windows: int, settings: CollectSettings
 ) -> bool:
-    recorded = (written["n_windows"], written["bytes"])
+    recorded = (written.n_windows, written.bytes)
     if not path.is_file() or recorded != (n_windows, path.stat().st_size):
         return False
-    return not settings.redo_damaged or sha256_file(path) == written["sha256"]
+    return not settings.redo_damaged or sha256_file(path) == written.sha256
 
 
 def _write(writer: RunWriter, path: Path) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 from sfal.errors import ArtifactError, InvalidInputError, MissingError
 from sfal.io.atomic import atomic_path, remove_temporaries, sha256_file
 from sfal.io.lock import folder_lock
-from sfal.store.layout import MANIFEST, RUNS, source_dir
-from sfal.store.manifest import Manifest, Part, has_manifest, occurrences_dir, require_same
+from sfal.store.differences import require_same
+from sfal.store.layout import MANIFEST, RUNS, PartName, source_dir
+from sfal.store.manifest import Manifest, Part, has_manifest, occurrences_dir
 from sfal.store.parts import check_part
 
 
@@ -56,7 +57,7 @@ def find_runs(folders: Iterable[Path]) -> dict[str, list[Path]]:
         for run in runs:
             if run.parent.name != RUNS and any(other.parent == run / RUNS for other in runs):
                 continue
-            of_source = found.setdefault(str(Manifest.load(run).source.get("name")), [])
+            of_source = found.setdefault(str(Manifest.load(run).source.name), [])
             if run not in of_source:
                 of_source.append(run)
     return found
@@ -116,7 +117,7 @@ def _check_same(ordered: Sequence[tuple[Manifest, Path]]) -> None:
     for other, run in ordered[1:]:
         hint = f"{run} cannot be merged with it"
         for kind, a, b in (
-            ("inputs", first.source, other.source),
+            ("inputs", first.source.as_json(), other.source.as_json()),
             ("settings", _without_shard(first), _without_shard(other)),
             ("inputs", first.fingerprints, other.fingerprints),
             ("width", {"n_features": first.n_features}, {"n_features": other.n_features}),
@@ -160,7 +161,7 @@ def _merged(ordered: Sequence[tuple[Manifest, Path]]) -> Manifest:
         for part in manifest.parts:
             # A text hash starts at its run's first document, so only the first run's stay valid.
             text = part.documents_sha256 if manifest is first else ""
-            name = f"part-{len(parts):06d}.parquet"
+            name = str(PartName(len(parts)))
             parts.append(replace(part, file=name, documents_sha256=text))
     shard = last.settings.get("shard")
     return replace(

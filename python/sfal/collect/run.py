@@ -9,9 +9,11 @@ from sfal.collect.settings import CollectSettings
 from sfal.collect.shard import BUFFER_DOCUMENTS
 from sfal.errors import SettingsMismatchError, SfalError
 from sfal.sources.source import Source
+from sfal.store.differences import require_same
 from sfal.store.layout import source_dir
-from sfal.store.manifest import Counts, Manifest, has_manifest, require_same
+from sfal.store.manifest import Counts, Manifest, has_manifest
 from sfal.store.parts import Windows, check_part
+from sfal.store.records import SaeRecord, SourceRecord
 from sfal.store.run_writer import RunWriter, extended
 
 if TYPE_CHECKING:
@@ -98,8 +100,8 @@ class Run:
     def _matching_manifest(self) -> Manifest:
         """Load the manifest on disk, which must have the same inputs and settings."""
         manifest = Manifest.load(self.folder)
-        before = {**manifest.source, **manifest.settings}
-        requested = {**self.identity(), **recorded(self.settings)}
+        before = {**manifest.source.as_json(), **manifest.settings}
+        requested = {**self.identity().as_json(), **recorded(self.settings)}
         require_same(self.folder, "settings", before, requested, _OTHER_SETTINGS)
         return manifest
 
@@ -168,26 +170,26 @@ class Run:
         before = {name: known.get(name) for name in found}
         require_same(self.folder, "inputs", before, found, _REPLACED)
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> SourceRecord:
         """Return what the manifest records of the source; of local paths the last component."""
         source, sae = self.source, self.source.sae
         local = sae.kind == "local" and sae.path is not None
-        return {
-            "name": source.name,
-            "model": _portable_name(source.model),
-            "site": source.site,
-            "layer": source.layer,
-            "hook_module": source.hook_module,
-            "neuronpedia_id": source.neuronpedia_id,
-            "prepend_bos": source.prepend_bos,
-            "sae": {
-                "kind": sae.kind,
-                "repo_id": sae.repo_id,
-                "path": Path(sae.path).resolve().name if local and sae.path else sae.path,
-                "release": sae.release,
-                "sae_id": sae.sae_id,
-            },
-        }
+        return SourceRecord(
+            name=source.name,
+            model=_portable_name(source.model),
+            site=source.site,
+            layer=source.layer,
+            hook_module=source.hook_module,
+            neuronpedia_id=source.neuronpedia_id,
+            prepend_bos=source.prepend_bos,
+            sae=SaeRecord(
+                kind=sae.kind,
+                repo_id=sae.repo_id,
+                path=Path(sae.path).resolve().name if local and sae.path else sae.path,
+                release=sae.release,
+                sae_id=sae.sae_id,
+            ),
+        )
 
     def wants(self, first: int, stop: int) -> bool:
         """Return whether any of these documents are still to be counted."""

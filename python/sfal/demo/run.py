@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfal.demo import DATA, N_COUNTED, N_LABELLED, WINDOW_SIZE
-from sfal.errors import ArtifactError
+from sfal.errors import ArtifactError, CombinedError
 from sfal.io.atomic import read_json
 
 if TYPE_CHECKING:
@@ -89,6 +89,8 @@ def run_demo(
     ------
     ArtifactError
         If the package's data are not there, or the folder holds something else.
+    CombinedError
+        If a layer cannot be scored.
     """
     from sfal.scoring.driver import score_selection
     from sfal.scoring.selection import Selection
@@ -108,7 +110,7 @@ def run_demo(
     selection = Selection(sources=names, embeddings=(EMBEDDER_NAME,))
     outcome = score_selection(data_dir, selection, output=data_dir / "scoring_results.csv")
     if outcome.refused:
-        raise ArtifactError("; ".join(outcome.refused))
+        raise CombinedError(outcome.refused)
     return [_outcome(scores, n_shown, n_neighbours) for scores in outcome.scores]
 
 
@@ -152,23 +154,18 @@ def _count(sources: "Sequence[Source]", data_dir: Path, device: str) -> None:
 
 def _label(sources: "Sequence[Source]", data_dir: Path) -> None:
     from sfal.embeddings.driver import embed_explanations
-    from sfal.embeddings.embedders import SentenceEmbedder, resolve_embedder
-    from sfal.explanations.from_examples import explain_source
-    from sfal.store.explanations import read_explanations
-    from sfal.store.layout import source_dir
-    from sfal.store.targets import named_source
+    from sfal.embeddings.settings import EmbedSettings
+    from sfal.explanations.driver import explain_features
 
-    ref = resolve_embedder(str(DATA / "embedder"), EMBEDDER_NAME)
-    for source in sources:
-        explain_source(source.name, data_dir)
-        table = read_explanations(source_dir(data_dir, source.name))
-        embed_explanations(
-            named_source(data_dir, source.name),
-            data_dir,
-            table,
-            ref,
-            lambda: SentenceEmbedder(ref, "cpu"),
-        )
+    settings = EmbedSettings(
+        embedding_models=(str(DATA / "embedder"),), embedding_name=EMBEDDER_NAME, device="cpu"
+    )
+    for labels in explain_features(sources, data_dir):
+        if labels.error is not None:
+            raise labels.error
+    for vectors in embed_explanations(sources, settings, data_dir):
+        if vectors.error is not None:
+            raise vectors.error
 
 
 def _outcome(scores: "SourceScores", n_shown: int, n_neighbours: int) -> LayerOutcome:
@@ -202,14 +199,12 @@ def _shuffled(scores: "SourceScores") -> tuple[NDArray[np.uint32], NDArray[np.fl
     from sfal import _core
     from sfal.scoring.inputs import open_counts, read_embeddings
     from sfal.scoring.metrics import beyond_chance
-    from sfal.scoring.score import ScoreSettings
+    from sfal.scoring.settings import ScoreSettings
 
     top_n = ScoreSettings().top_n
     source = scores.source
     file = source.embeddings[0]
-    embeddings = read_embeddings(
-        file.path, file.stem, source.name, source.folder, scores.n_features
-    )
+    embeddings = read_embeddings(source, file, scores.n_features)
     order = np.random.default_rng(_SEED).permutation(scores.n_features)
     functional, _ = _core.functional_neighbours(open_counts(source.run_folder).load(), top_n)
     semantic, _ = _core.semantic_neighbours(embeddings.matrix[order], top_n)

@@ -1,9 +1,9 @@
-"""Encoding many texts so that it can be stopped at any moment and gone on with.
+"""Encoding of many texts with checkpoints, so that it can stop at any moment and continue.
 
 Equal texts are encoded once, the longest first, in pieces of fixed
-composition. Each piece is written down when it is done; the same texts and
-model find it again, so a run that was killed gives the same bits as one that
-was not.
+composition. Each piece is stored as soon as it is encoded, and the same texts
+and model find it again, so a run that was killed and repeated gives the same
+bits as one that was not.
 """
 
 import io
@@ -20,7 +20,7 @@ from sfal.io.atomic import atomic_path
 from sfal.terminal.progress import progress
 
 PIECE_BATCHES = 16
-"""Batches in a piece."""
+"""Batches per piece."""
 
 _FOLDER = ".pieces-"
 
@@ -28,33 +28,34 @@ _FOLDER = ".pieces-"
 def encode_texts(
     texts: Sequence[str], embedder: Embedder, folder: Path, desc: str, batch_size: int = 32
 ) -> NDArray[np.float32]:
-    """Vectors of texts, in their order.
+    """Return the vectors of texts, in their order.
 
     Parameters
     ----------
     texts : sequence of str
-        In any order, repeats allowed: neither changes a vector.
+        Texts in any order, repeats allowed; neither changes a vector.
     embedder : Embedder
         The model.
     folder : Path
-        Where pieces are kept until the caller removes them with
+        Folder in which pieces are kept until the caller removes them with
         :func:`remove_pieces`.
     desc : str
-        What the progress bar says.
+        Text beside the progress bar.
     batch_size : int
-        Texts in a batch.
+        Texts per batch.
 
     Returns
     -------
     vectors : ndarray of shape (n, D), float32
+        One row per text.
 
     Raises
     ------
     ArtifactError
-        If the model gives another number of vectors than it was given texts.
+        If the model does not return one vector per text.
     """
-    # Length first, so that a batch needs little padding; then the text, so that the order in
-    # which features come changes nothing.
+    # By length first, so that a batch needs little padding; then by text, so that the order of
+    # the features changes nothing.
     unique = sorted(set(texts), key=lambda text: (-len(text), text))
     size = PIECE_BATCHES * batch_size
     key = facts_sha256(embedder.fingerprint, embedder.facts, batch_size, unique)[:16]
@@ -68,10 +69,10 @@ def encode_texts(
                 vectors = embedder.encode(part)
                 if vectors.ndim != 2 or len(vectors) != len(part):
                     raise ArtifactError(
-                        f"the embedding model gave an array of shape {vectors.shape} "
+                        f"the embedding model returned an array of shape {vectors.shape} "
                         f"for {len(part)} texts"
                     )
-                # Not straight to the file: numpy keeps to itself that a disk is full.
+                # Not straight into the file: numpy does not report that a disk is full.
                 content = io.BytesIO()
                 np.save(content, vectors, allow_pickle=False)
                 with atomic_path(path) as temporary:
@@ -84,13 +85,13 @@ def encode_texts(
 
 
 def remove_pieces(folder: Path) -> None:
-    """Remove what :func:`encode_texts` kept, of this run and of older ones."""
+    """Remove the pieces that :func:`encode_texts` kept, in this run and in earlier ones."""
     for path in folder.glob(f"{_FOLDER}*"):
         shutil.rmtree(path, ignore_errors=True)
 
 
 def _stored(path: Path, n_texts: int) -> NDArray[np.float32] | None:
-    """A piece written before, or None if there is none that is whole."""
+    """Return a piece stored by an earlier run, or None if there is no complete one."""
     try:
         vectors = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):

@@ -1,172 +1,127 @@
-"""Vectors of a source's explanations, made where they are not there yet."""
+"""Embeddings of the explanations of several sources, by several embedders."""
 
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from sfal.embeddings.checkpointed import encode_texts, remove_pieces
-from sfal.embeddings.embedders import NEURONPEDIA, Embedder, EmbedderRef
-from sfal.embeddings.export_vectors import read_export_vectors
-from sfal.errors import ArtifactError, SettingsMismatchError
-from sfal.explanations.driver import record_reader
-from sfal.explanations.neuronpedia import cached_export
-from sfal.io.arrow import to_numpy
-from sfal.io.atomic import remove_temporaries
-from sfal.io.lock import folder_lock
-from sfal.store.embeddings import SUFFIX, read_vectors_metadata, write_vector_pieces, write_vectors
-from sfal.store.explanations import MIXED, embeddings_stem, explanations_sha256, kinds
-from sfal.store.layout import embeddings_path, source_dir
-from sfal.store.targets import ExplainedSource
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from sfal.embeddings.embedders import Embedder, EmbedderRef, SentenceEmbedder
+from sfal.embeddings.settings import EmbedSettings
+from sfal.embeddings.source_embeddings import EmbeddedSummary, embed_source
+from sfal.errors import SfalError
+from sfal.explanations.each_source import Sources, interrupted_at, requested_sources
+from sfal.explanations.source_explanations import explanations_of
+from sfal.store.layout import DEFAULT_DATA_DIR
+from sfal.store.source_folder import SourceFolder
 
 
 @dataclass(frozen=True)
-class EmbeddedSummary:
-    """What was embedded of a source."""
+class EmbedResult:
+    """The result of embedding one source's explanations by one embedder."""
 
     source: str
     """Name of the source."""
     embedder: str
     """Name of the embedder."""
-    path: Path
-    """File with the vectors."""
-    n_vectors: int
-    """Features with a vector; 0 where nothing was done."""
-    n_missing: int
-    """Explained features without a vector."""
-    skipped: bool
-    """Whether the file was there already, made of these explanations by this embedder."""
+    embedded: EmbeddedSummary | None = None
+    """What was embedded; None if it failed."""
+    error: SfalError | None = None
+    """Why it failed; None if it did not."""
 
 
 def embed_explanations(
-    source: ExplainedSource,
-    data_dir: Path,
-    table: "pa.Table",
-    ref: EmbedderRef,
-    load: Callable[[], Embedder],
-    batch_size: int = 32,
-) -> EmbeddedSummary:
-    """Embed a source's explanations, unless that has been done.
+    sources: Sources,
+    settings: EmbedSettings | None = None,
+    data_dir: str | Path = DEFAULT_DATA_DIR,
+    *,
+    on_result: Callable[[EmbedResult], None] | None = None,
+) -> list[EmbedResult]:
+    """Embed the explanations on disk, as ``sfal embeddings embed`` does.
+
+    Writes one file of vectors per source and embedder, unless it exists and was
+    made of the same explanations by the same model. Each model is loaded once,
+    when the first text needs it, and one model at a time. A source that fails
+    does not stop the others.
 
     Parameters
     ----------
-    source : ExplainedSource
-        Which source.
-    data_dir : Path
+    sources : str, Source, or sequence of these
+        Sources, such as ``gemma-2-2b/0-gemmascope-res-16k``.
+    settings : EmbedSettings, optional
+        Embedders, and which explanations they embed.
+    data_dir : str or Path
         Root of the data tree.
-    table : Table
-        Its explanations.
-    ref : EmbedderRef
-        The embedder.
-    load : callable
-        Loads it; called only if there is something to embed.
-    batch_size : int
-        Texts in a batch.
+    on_result : callable, optional
+        Receives each result as soon as it is known.
+
+    Returns
+    -------
+    list of EmbedResult
+        One per embedder and source, by embedder.
 
     Raises
     ------
-    SettingsMismatchError
-        If other files of this embedder's name were made by another model.
+    InvalidInputError
+        If there is no source, a name cannot be one, or an embedder is a folder
+        without a model.
+    KeyboardInterrupt
+        With a :class:`sfal.errors.Note` that names the source in progress.
     """
-    path = embeddings_path(source_dir(data_dir, source.name), ref.name, embeddings_stem(table))
-    with folder_lock(path.parent, data_dir):
-        remove_temporaries(path.parent)
-        asked = _asked(source, table, ref)
-        _check_same_model(path.parent, ref, asked["fingerprint"])
-        if _is_current(path, asked):
-            remove_pieces(path.parent)  # it may have been stopped before it could
-            return EmbeddedSummary(source.name, ref.name, path, 0, 0, skipped=True)
-        if ref.name == NEURONPEDIA and ref.path is None:
-            return _from_export(source, data_dir, table, path, asked)
-        embedder = load()
-        vectors = encode_texts(
-            table.column("explanation").to_pylist(),
-            embedder,
-            path.parent,
-            f"embedding {source.name}",
-            batch_size,
-        )
-        made_by = {"fingerprint": embedder.fingerprint, "batch_size": batch_size}
-        write_vectors(path, _features(table), vectors, {**asked, **made_by, **embedder.facts})
-        remove_pieces(path.parent)
-        return EmbeddedSummary(source.name, ref.name, path, len(vectors), 0, skipped=False)
+    settings = settings or EmbedSettings()
+    requested = requested_sources(sources, Path(data_dir))
+    results = []
+    for ref in settings.embedders():
+        model = _Model(ref, settings)
+        for source in requested:
+            with interrupted_at(source.name):
+                result = _embed(source, model, settings)
+            results.append(result)
+            if on_result is not None:
+                on_result(result)
+        model.unload()
+    return results
 
 
-def _from_export(
-    source: ExplainedSource,
-    data_dir: Path,
-    table: "pa.Table",
-    path: Path,
-    asked: Mapping[str, Any],
-) -> EmbeddedSummary:
-    export = cached_export(source_dir(data_dir, source.name))
-    if export is None:
-        raise ArtifactError(
-            f"{source.name}: Neuronpedia's export is not on disk; "
-            "`sfal embeddings download` fetches it"
-        )
-    metadata = {**asked, "export_sha256": export.sha256}
-    reader = record_reader(source, export)
-    with read_export_vectors(export, reader, table, path.parent) as found:
-        write_vector_pieces(path, found.width, found.pieces(), metadata)
-    n_vectors = len(found.features)
-    return EmbeddedSummary(
-        source.name, NEURONPEDIA, path, n_vectors, found.n_missing, skipped=False
-    )
+class _Model:
+    """An embedder that is loaded when it is first needed; a failure to load is final."""
+
+    def __init__(self, ref: EmbedderRef, settings: EmbedSettings) -> None:
+        self.ref = ref
+        self._settings = settings
+        self._loaded: Embedder | None = None
+        self._error: SfalError | None = None
+
+    def load(self) -> Embedder:
+        """Return the loaded model, or raise the error of the first attempt again."""
+        if self._error is not None:
+            raise self._error
+        if self._loaded is None:
+            try:
+                self._loaded = SentenceEmbedder(
+                    self.ref, self._settings.device, self._settings.batch_size
+                )
+            except SfalError as e:
+                self._error = e
+                raise
+        return self._loaded
+
+    def unload(self) -> None:
+        """Make room for the next model: two may not fit side by side."""
+        self._loaded = None
 
 
-def _asked(source: ExplainedSource, table: "pa.Table", ref: EmbedderRef) -> dict[str, Any]:
-    """What decides whether a file that is there is the one wanted."""
-    there = kinds(table)
-    type_, explainer = next(iter(there)) if len(there) == 1 else (MIXED, MIXED)
-    return {
-        "source": source.name,
-        "embedder": ref.name,
-        "revision": ref.revision,
-        "fingerprint": ref.fingerprint,
-        "type": type_,
-        "explainer": explainer,
-        "explanations_sha256": explanations_sha256(table),
-    }
-
-
-def _check_same_model(folder: Path, ref: EmbedderRef, fingerprint: str | None) -> None:
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
-        metadata = _metadata(path)
-        if ref.path is not None and metadata.get("fingerprint") not in (None, fingerprint):
-            raise SettingsMismatchError(
-                f"{path} was made by another model than the one that now lies in {ref.path}; "
-                f"give this one another --embedding-name, or remove {folder}"
-            )
-        if ref.path is None and metadata and metadata.get("revision") != ref.revision:
-            raise SettingsMismatchError(
-                f"{path} was made by revision {metadata.get('revision') or '(the latest)'} of "
-                f"{ref.name}, not {ref.revision or '(the latest)'}; remove {folder} to change it"
-            )
-
-
-def _is_current(path: Path, asked: Mapping[str, Any]) -> bool:
-    metadata = _metadata(path) if path.exists() else {}
-    # A hub model's commit is known only once it is loaded; its revision is compared instead.
-    by_name = asked["fingerprint"] is None or asked["revision"] is not None
-    keys = [key for key in asked if not (by_name and key == "fingerprint")]
-    return bool(metadata) and all(metadata.get(key) == asked[key] for key in keys)
-
-
-def _metadata(path: Path) -> dict[str, Any]:
-    """Metadata of an embeddings file; empty where it is damaged and must be made again."""
+def _embed(source: SourceFolder, model: _Model, settings: EmbedSettings) -> EmbedResult:
     try:
-        return read_vectors_metadata(path)
-    except ArtifactError:
-        return {}
+        table = explanations_of(source, settings.preferences)
+        summary = embed_source(source, table, model.ref, model.load, settings.batch_size)
+        return EmbedResult(source.name, model.ref.name, summary)
+    except SfalError as e:
+        _release(e)
+        return EmbedResult(source.name, model.ref.name, error=e)
 
 
-def _features(table: "pa.Table") -> NDArray[np.uint32]:
-    features: NDArray[np.uint32] = to_numpy(table.column("feature"))
-    return features
+def _release(error: BaseException | None) -> None:
+    """Clear the local variables that tracebacks keep alive, a model on a GPU among them."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__

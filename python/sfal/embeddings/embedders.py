@@ -1,6 +1,6 @@
-"""Sentence embedding models, each loaded the way its authors meant it.
+"""Sentence embedding models, each loaded as its authors intended.
 
-Those that need settings of their own stand in :mod:`sfal.embeddings.model_settings`;
+Models that need special settings are listed in :mod:`sfal.embeddings.model_settings`;
 all others load with sentence-transformers' defaults.
 """
 
@@ -18,15 +18,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfal.embeddings.model_settings import ModelSettings, settings_for
-from sfal.errors import ArtifactError, InvalidInputError, MemoryLimitError, SfalError
+from sfal.errors import (
+    ArtifactError,
+    CorruptError,
+    InvalidInputError,
+    MemoryLimitError,
+    SfalError,
+)
 from sfal.io.atomic import sha256_file
 from sfal.store.layout import check_name
 
 DEFAULT_EMBEDDER = "Qwen/Qwen3-Embedding-0.6B"
 NEURONPEDIA = "neuronpedia"
-"""Embedder that takes the vectors of Neuronpedia's export; no model."""
+"""Name of the embedder without a model, which takes the vectors of Neuronpedia's export."""
 MAX_TOKENS = 512
-"""Longest explanation that a model sees; sentences have a tenth of it."""
+"""Tokens after which an explanation is cut; usual ones have a tenth of it."""
 
 
 @dataclass(frozen=True)
@@ -34,22 +40,22 @@ class EmbedderRef:
     """An embedding model, named but not loaded."""
 
     name: str
-    """Name of its folder below a source: hub id, ``local/NAME`` or ``neuronpedia``."""
+    """Name of its folder in a source's: hub id, ``local/NAME`` or ``neuronpedia``."""
     path: Path | None = None
     """Folder of a local model."""
     revision: str | None = None
     """Commit, branch or tag of a hub model."""
     trust_remote_code: bool = False
-    """Whether the repository's own code may run."""
+    """Whether Python code in the model's repository may run."""
 
     @property
     def target(self) -> str:
-        """What sentence-transformers is told to load."""
+        """Hub id or path that sentence-transformers loads."""
         return self.name if self.path is None else str(self.path)
 
     @cached_property
     def fingerprint(self) -> str | None:
-        """Digest of a local model's files; of a hub model the revision asked for."""
+        """Digest of a local model's files; the requested revision of a hub model."""
         return self.revision if self.path is None else folder_sha256(self.path)
 
 
@@ -59,23 +65,23 @@ def resolve_embedder(
     revision: str | None = None,
     trust_remote_code: bool = False,
 ) -> EmbedderRef:
-    """Embedder of a hub id or a local folder.
+    """Return the embedder of a hub id or a local folder.
 
     Parameters
     ----------
     model : str
         ``neuronpedia``, a hub id, or the path of a folder with a model.
     name : str, optional
-        Name for a local model instead of ``local/{its folder}``.
+        Name of a local model, instead of ``local/FOLDER``.
     revision : str, optional
         Commit, branch or tag on the hub.
     trust_remote_code : bool
-        Whether code that comes with the model may run.
+        Whether Python code in the model's repository may run.
 
     Raises
     ------
     InvalidInputError
-        If it is a path without a model, or no name.
+        If `model` is a path without a model, or is not a usable name.
     """
     path = Path(model).expanduser()
     is_model = (path / "modules.json").is_file() or (path / "config.json").is_file()
@@ -83,7 +89,7 @@ def resolve_embedder(
     if is_model or looks_local:
         if not is_model:
             raise InvalidInputError(
-                f"embedding model {model}: no model lies there (no modules.json or config.json)"
+                f"embedding model {model}: there is no model (no modules.json or config.json)"
             )
         path = path.resolve()
         return EmbedderRef(
@@ -93,13 +99,14 @@ def resolve_embedder(
         )
     if name is not None:
         raise InvalidInputError(
-            f"--embedding-name {name} names a local folder's model; {model} is no folder here"
+            f"the name {name} is for a model in a local folder, and {model} is not one",
+            hint="leave out $embedding_name",
         )
     return EmbedderRef(check_name(model, "embedding model"), None, revision, trust_remote_code)
 
 
 def folder_sha256(folder: Path) -> str:
-    """Digest of the names and contents of a model's files, hidden ones and prose left out."""
+    """Return a digest of the names and contents of a model's files, without hidden ones and prose."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
@@ -109,50 +116,52 @@ def folder_sha256(folder: Path) -> str:
 
 
 class Embedder(Protocol):
-    """A loaded model."""
+    """A loaded embedding model."""
 
     fingerprint: str
-    """What tells this very model from another of the same name."""
+    """Distinguishes this model from another of the same name."""
     facts: dict[str, Any]
-    """How it is run, for metadata."""
+    """How the model is run, for metadata."""
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors of texts, shape (n, D); the same for the same list, bit by bit."""
+        """Return vectors of texts, shape (n, D); the same list gives the same bits."""
 
 
 class SentenceEmbedder:
-    """A model that sentence-transformers loads.
+    """A model loaded by sentence-transformers.
 
     Parameters
     ----------
     ref : EmbedderRef
-        Which model.
+        The model.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     batch_size : int
-        Texts in a batch.
+        Texts per batch.
 
     Raises
     ------
     InvalidInputError
-        If the model brings code of its own and that is not allowed.
+        If the model needs Python code from its repository and that is not
+        allowed, or if there is no GPU as `device` requests.
     DownloadError
-        If it cannot be fetched.
+        If the model cannot be fetched.
     ArtifactError
-        If it cannot be loaded, or pools in another way than it was trained with.
+        If the model cannot be loaded, or its pooling is not the one with which
+        it was trained.
     """
 
     def __init__(self, ref: EmbedderRef, device: str = "auto", batch_size: int = 32) -> None:
         settings = settings_for(ref.target)
         if settings.needs_code and not ref.trust_remote_code:
-            raise InvalidInputError(_needs_code(ref.target))
+            raise _needs_code(ref.target)
         self._name = ref.target
         self._batch_size = batch_size
         self._model = _load(ref, settings, _device(device))
         self._check_pooling(settings)
         self._suffix = self._eos() if settings.ends_with_eos else ""
         limit = self._model.max_seq_length
-        # Word-vector models read texts of any length and let no limit be set.
+        # Word-vector models read texts of any length and accept no limit.
         if limit != math.inf:
             self._model.max_seq_length = limit = min(limit or MAX_TOKENS, MAX_TOKENS)
         self.fingerprint = ref.fingerprint if ref.fingerprint and ref.path else _commit(ref)
@@ -163,22 +172,23 @@ class SentenceEmbedder:
         }
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors of texts.
+        """Return vectors of texts.
 
         Parameters
         ----------
         texts : sequence of str
-            Batches are formed from these alone, so the same list gives the
-            same bits on the same machine.
+            Texts. Batches are formed from these alone, so the same list gives
+            the same bits on the same machine.
 
         Returns
         -------
-        ndarray of shape (n, D), float32
+        vectors : ndarray of shape (n, D), float32
+            One row per text.
 
         Raises
         ------
         MemoryLimitError
-            If a batch does not fit the device.
+            If a batch does not fit into the device's memory.
         """
         import torch
 
@@ -191,8 +201,9 @@ class SentenceEmbedder:
             )
         except torch.OutOfMemoryError as e:
             raise MemoryLimitError(
-                f"{self._name} does not fit the device with batches of {self._batch_size}; "
-                "give a smaller --batch-size, or --device cpu"
+                f"{self._name} with batches of {self._batch_size} does not fit into the "
+                "device's memory",
+                hint="use a smaller $batch_size, or $device(cpu)",
             ) from e
         return np.asarray(vectors, dtype=np.float32)
 
@@ -207,22 +218,23 @@ class SentenceEmbedder:
         if settings.pooling is not None and self._pooling() != settings.pooling:
             raise ArtifactError(
                 f"{self._name} pools by {self._pooling()}, but was trained with "
-                f"{settings.pooling}; its folder lacks modules.json or 1_Pooling: fetch all of it"
+                f"{settings.pooling}: its folder lacks modules.json or 1_Pooling",
+                hint="fetch all files of the model",
             )
 
     def _eos(self) -> str:
-        """Text that makes the last token EOS; empty where the tokenizer sees to it."""
+        """Return the text that makes EOS the last token; empty if the tokenizer adds it."""
         tokenizer = self._model.tokenizer
         ids = tokenizer("a")["input_ids"]
         return "" if ids and ids[-1] == tokenizer.eos_token_id else str(tokenizer.eos_token)
 
 
 def _commit(ref: EmbedderRef) -> str:
-    """Commit of a hub model that has just been loaded, from the hub's cache."""
+    """Return the commit of a hub model that has just been loaded, from the hub's cache."""
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(ref.name, "config.json", revision=ref.revision)
-    # …/snapshots/COMMIT/config.json; a cache of another layout does not say.
+    # …/snapshots/COMMIT/config.json; a cache of another layout does not tell.
     return Path(found).parent.name if isinstance(found, str) else "unknown"
 
 
@@ -232,7 +244,7 @@ def _device(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
-        raise InvalidInputError("--device cuda: no GPU is there; give --device cpu")
+        raise InvalidInputError("no CUDA device is available", hint="use $device(cpu)")
     return device
 
 
@@ -243,15 +255,13 @@ def _load(ref: EmbedderRef, settings: ModelSettings, device: str) -> Any:
 
     half = settings.half_on_cuda and device == "cuda"
     try:
-        with hub_errors(
-            f"embedding model {ref.target}", "a folder with a model is named by its path"
-        ):
+        with hub_errors(f"embedding model {ref.target}", "give a folder with a model by its path"):
             return SentenceTransformer(
                 ref.target,
                 device=device,
                 revision=ref.revision,
                 trust_remote_code=ref.trust_remote_code,
-                # Left alone, a model stored in bfloat16 would run in it on a CPU too.
+                # By default a model stored in bfloat16 would run in it on a CPU too.
                 model_kwargs={"dtype": "bfloat16" if half else "float32"},
                 processor_kwargs=(
                     {"padding_side": settings.padding_side} if settings.padding_side else {}
@@ -261,28 +271,28 @@ def _load(ref: EmbedderRef, settings: ModelSettings, device: str) -> Any:
     except SfalError:
         raise
     except UnpicklingError as e:
-        raise ArtifactError(
-            f"the weights of {ref.target} are a pickle that is damaged or holds more than numbers; "
-            "take a copy of the model in .safetensors"
+        raise CorruptError(
+            f"the weights of {ref.target} are a pickle that is damaged or holds more than numbers",
+            hint="use a copy of the model in .safetensors",
         ) from e
-    except Exception as e:  # the model's own code may raise anything
+    except Exception as e:  # code in the model's repository may raise anything
         text = " ".join(str(e).split())
         if "trust_remote_code" in text and not ref.trust_remote_code:
-            raise InvalidInputError(_needs_code(ref.target)) from e
+            raise _needs_code(ref.target) from e
         raise ArtifactError(
-            f"embedding model {ref.target} cannot be loaded: {type(e).__name__}: {text[:300]}; "
-            f"{DEFAULT_EMBEDDER} needs no code of its own and loads everywhere"
+            f"embedding model {ref.target} cannot be loaded: {type(e).__name__}: {text[:300]}",
+            hint=f"{DEFAULT_EMBEDDER} needs no code from its repository and loads everywhere",
         ) from e
 
 
-def _needs_code(model: str) -> str:
-    return (
-        f"{model} works only with the Python code in its own repository; "
-        "read that code, then allow it with --trust-remote-code"
+def _needs_code(model: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"{model} works only with the Python code in its repository",
+        hint="read that code, then allow it with $trust_remote_code",
     )
 
 
 def facts_sha256(*facts: object) -> str:
-    """Digest of anything that JSON can hold."""
+    """Return a digest of values that JSON can hold."""
     text = json.dumps(facts, ensure_ascii=False, sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,4 +1,4 @@
-"""The vectors that Neuronpedia's export carries, as an embedder without a model."""
+"""The vectors in Neuronpedia's export, used as an embedder without a model."""
 
 import hashlib
 import json
@@ -30,20 +30,21 @@ _ROWS = 1 << 13
 
 @dataclass
 class ExportVectors:
-    """Vectors of those explanations that have a usable one, kept in a nameless file."""
+    """Vectors of the explanations that have a usable one, in an unnamed temporary file."""
 
     width: int
     """Dimension D."""
     features: NDArray[np.uint32]
-    """Shape (n,), rising: features with a vector."""
+    """Features with a vector, rising; shape (n,)."""
     n_missing: int
-    """Explanations without a usable vector."""
+    """Number of explanations without a usable vector."""
     rows: NDArray[np.int64]
-    """Shape (n,): place of each feature's vector in the file."""
+    """Row of each feature's vector in the file; shape (n,)."""
     file: IO[bytes] = field(repr=False)
+    """The file, rows of `width` float32 numbers."""
 
     def pieces(self) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.float32]]]:
-        """Yield features and vectors, some thousand at a time."""
+        """Yield features and their vectors, some thousands at a time."""
         for start in range(0, len(self.features), _ROWS):
             rows = self.rows[start : start + _ROWS]
             vectors = np.empty((len(rows), self.width), dtype=np.float32)
@@ -57,34 +58,34 @@ class ExportVectors:
 def read_export_vectors(
     export: Export, reader: RecordReader, table: "pa.Table", folder: Path
 ) -> Iterator[ExportVectors]:
-    """Read the batches once more, for the vectors of the explanations chosen.
+    """Read the batches again, for the vectors of the chosen explanations.
 
     Parameters
     ----------
     export : Export
         Batches on disk.
     reader : RecordReader
-        As the explanations were read.
+        Reader with which the explanations were chosen.
     table : Table
-        Explanations chosen.
+        Chosen explanations.
     folder : Path
-        Where vectors are laid aside, since they may be more than memory should hold.
+        Folder for temporary files, since the vectors may not fit into memory.
 
     Yields
     ------
     ExportVectors
-        To be read inside the block.
+        The vectors; readable only inside the ``with`` block.
 
     Raises
     ------
     ArtifactError
-        If the export has no vector for any of them, or a batch is damaged.
+        If the export has a vector for none of them, or a batch is damaged.
     """
     try:
         with ExitStack() as files:
             yield _read(export, reader, table, folder, files)
     except OSError as e:
-        # Also what a file that is laid aside says only when it is read, or closed.
+        # Temporary files may report an error only when they are read or closed.
         raise write_error(folder, e) from e
 
 
@@ -93,51 +94,58 @@ def _read(
 ) -> ExportVectors:
     features = to_numpy(table.column("feature"))
     wanted = _digests(table)
-    # By dimension, since one odd vector must not decide it.
-    found: dict[int, _Aside] = {}
+    # By dimension, since a single vector of another dimension must not decide it.
+    found: dict[int, _Vectors] = {}
     for record in reader.read(export.batches, Counter(), vectors=True):
-        at = int(np.searchsorted(features, record.feature))
-        if at == len(features) or features[at] != record.feature:
+        row = int(np.searchsorted(features, record.feature))
+        if row == len(features) or features[row] != record.feature:
             continue
-        if wanted[at] != _digest(record.text, record.type, record.explainer):
+        if wanted[row] != _digest(record.text, record.type, record.explainer):
             continue
         vector = parse_vector(record.vector)
         if vector is None or (len(vector) not in found and len(found) == _MAX_WIDTHS):
             continue
         if len(vector) not in found:
             file = files.enter_context(TemporaryFile(dir=folder))  # noqa: SIM115
-            found[len(vector)] = _Aside(len(features), file)
-        found[len(vector)].put(at, vector)
+            found[len(vector)] = _Vectors(len(features), file)
+        found[len(vector)].put(row, vector)
     if not found:
         raise ArtifactError(
-            f"the export of {export.source} carries no vectors of these explanations; "
-            "name a model with --embedding-model"
+            f"the export of {export.source} has no vectors of these explanations",
+            hint="name a model as $embedding_models",
         )
-    width, aside = max(found.items(), key=lambda pair: pair[1].n)
-    there = aside.rows >= 0
-    return ExportVectors(width, features[there], int((~there).sum()), aside.rows[there], aside.file)
+    width, vectors = max(found.items(), key=lambda pair: pair[1].n)
+    has_vector = vectors.rows >= 0
+    return ExportVectors(
+        width,
+        features[has_vector],
+        int((~has_vector).sum()),
+        vectors.rows[has_vector],
+        vectors.file,
+    )
 
 
-class _Aside:
-    """Vectors of one dimension, in the order in which they came."""
+class _Vectors:
+    """Vectors of one dimension, in the order in which they were read."""
 
     def __init__(self, n_explanations: int, file: IO[bytes]) -> None:
         self.rows = np.full(n_explanations, -1, dtype=np.int64)
         self.n = 0
         self.file = file
 
-    def put(self, at: int, vector: NDArray[np.float32]) -> None:
-        """Keep the vector of an explanation, if it has none yet."""
-        if self.rows[at] < 0:
+    def put(self, explanation: int, vector: NDArray[np.float32]) -> None:
+        """Store the vector of an explanation, unless it has one."""
+        if self.rows[explanation] < 0:
             self.file.write(vector.tobytes())
-            self.rows[at] = self.n
+            self.rows[explanation] = self.n
             self.n += 1
 
 
 def parse_vector(value: object) -> NDArray[np.float32] | None:
-    """Vector of a field that holds a list of numbers, or such a list as JSON text.
+    """Return the vector in a field that holds a list of numbers, or such a list as JSON text.
 
-    None for anything else, for a vector of zeros, and for numbers beyond float32.
+    The result is None for anything else, for a vector of zeros, and for numbers
+    that do not fit float32.
     """
     if isinstance(value, str) and len(value) <= _MAX_CHARACTERS:
         try:
@@ -157,7 +165,7 @@ def parse_vector(value: object) -> NDArray[np.float32] | None:
 
 
 def _digests(table: "pa.Table") -> list[bytes]:
-    """What each explanation is known by: its record must be the very one that was chosen."""
+    """Return a digest of each explanation, by which its record in the export is recognised."""
     names = ("explanation", "type", "explainer")
     return [
         _digest(*row)

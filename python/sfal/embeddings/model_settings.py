@@ -1,6 +1,6 @@
-"""What embedding models need beyond sentence-transformers' defaults.
+"""Settings that embedding models need beyond sentence-transformers' defaults.
 
-To add a model that needs settings of its own, add a line to the table.
+To support a model that needs special settings, add an entry to the table.
 """
 
 import re
@@ -10,12 +10,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What a model needs beyond the defaults."""
+    """The settings of one model."""
 
     pooling: str | None = None
-    """Pooling that the model was trained with; another one is an error."""
+    """Pooling with which the model was trained; another one is an error."""
     padding_side: str | None = None
-    """Side of the padding, where it matters."""
+    """Side on which inputs are padded, if it matters."""
     half_on_cuda: bool = False
     """Whether the weights are loaded in bfloat16 on a GPU."""
     needs_code: bool = False
@@ -32,8 +32,8 @@ _SETTINGS: tuple[tuple[str, ModelSettings], ...] = (
         ModelSettings(pooling="lasttoken", padding_side="left", half_on_cuda=True),
     ),
     (
-        # Its own code attends in both directions; without it quality collapses silently. That
-        # code calls a method of the cache that newer transformers lack, hence no cache.
+        # The repository's code attends in both directions; without it quality collapses silently.
+        # That code calls a method of the cache that newer transformers lack, hence no cache.
         r"gte-Qwen2-.*",
         ModelSettings(
             pooling="lasttoken",
@@ -48,6 +48,6 @@ _SETTINGS: tuple[tuple[str, ModelSettings], ...] = (
 
 
 def settings_for(model: str) -> ModelSettings:
-    """Settings of a model by its hub id or folder, looking at the last part of the name."""
+    """Return the settings for a hub id or folder, found by the last part of its name."""
     last = model.rstrip("/").rpartition("/")[2]
     return next((s for pattern, s in _SETTINGS if re.fullmatch(pattern, last)), ModelSettings())

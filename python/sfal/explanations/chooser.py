@@ -1,4 +1,4 @@
-"""From many explanations to one a feature: duplicates out, the preferred one chosen."""
+"""The choice of one explanation per feature: duplicates removed, the preferred one kept."""
 
 import hashlib
 from collections import Counter
@@ -20,24 +20,25 @@ DEFAULT_EXPLAINER = "gpt-4o-mini"
 DEFAULT_TYPE = "oai_token-act-pair"
 
 _MAX_KINDS = 1000
+"""Most pairs of type and explainer that are told apart; real exports have a few."""
 _Rank = tuple[int, int, str, str]
 
 
 @dataclass(frozen=True)
 class Preferences:
-    """Which of a feature's explanations is taken.
+    """Which of a feature's explanations is chosen.
 
-    The explainer decides first, then the type; among equals the names decide,
+    The explainer decides first, then the type; ties are broken by the names,
     in alphabetical order.
     """
 
     explainers: tuple[str, ...] | None = None
-    """Only these, the first ones first. None: ``gpt-4o-mini``, then any other."""
+    """Only these, in order of preference. None: ``gpt-4o-mini``, then any other."""
     types: tuple[str, ...] | None = None
-    """Only these, the first ones first. None: ``oai_token-act-pair``, then any other."""
+    """Only these, in order of preference. None: ``oai_token-act-pair``, then any other."""
 
     def rank(self, type_: str, explainer: str) -> _Rank | None:
-        """Order of a kind of explanation, the smallest first; None if it is not wanted."""
+        """Return the rank of a kind of explanation, smaller is better; None if not wanted."""
         by_explainer = _position(explainer, self.explainers, DEFAULT_EXPLAINER)
         by_type = _position(type_, self.types, DEFAULT_TYPE)
         if by_explainer is None or by_type is None:
@@ -45,11 +46,18 @@ class Preferences:
         return by_explainer, by_type, explainer, type_
 
     def describe(self) -> dict[str, list[str] | None]:
-        """Plain form, for metadata."""
+        """Return the preferences as JSON values, for metadata."""
         return {
             "explainers": None if self.explainers is None else list(self.explainers),
             "types": None if self.types is None else list(self.types),
         }
+
+
+def names_of(names: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return one name or several as a tuple; None stays None."""
+    if names is None:
+        return None
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _position(name: str, wanted: Sequence[str] | None, default: str) -> int | None:
@@ -59,10 +67,11 @@ def _position(name: str, wanted: Sequence[str] | None, default: str) -> int | No
 
 
 class Chooser:
-    """Takes records one by one and keeps the best explanation of each feature.
+    """The best explanation of each feature among records that are added one by one.
 
-    Of two records with the same id, or alike in feature, type and explainer,
-    the first stays. Memory: the texts kept, 14 bytes a feature, 16 a record.
+    Of two records with the same id, or with the same feature, type and
+    explainer, the first is kept. Memory: the texts kept, 14 bytes per feature,
+    16 bytes per record.
     """
 
     def __init__(self, preferences: Preferences) -> None:
@@ -73,11 +82,14 @@ class Chooser:
         self._keys = _Seen()
         self._best = _Texts()
         self.n_records = 0
+        """Records added, duplicates included."""
         self.n_duplicates = 0
+        """Records that repeat another."""
         self.found: Counter[tuple[str, str]] = Counter()
+        """Records of each (type, explainer), without duplicates."""
 
     def add(self, record: Record) -> bool:
-        """Consider a record; False if it was left out as one kind too many."""
+        """Add a record; return False if it was left out because there are too many kinds."""
         kind = self._kind(record.type, record.explainer)
         if kind is None:
             return False
@@ -91,33 +103,33 @@ class Chooser:
         self.found[record.type, record.explainer] += 1
         rank = self._ranks[kind]
         if rank is not None:
-            there = self._best.kind(record.feature)
-            other = None if there is None else self._ranks[there]
-            if other is None or rank < other:
+            kept = self._best.kind(record.feature)
+            kept_rank = None if kept is None else self._ranks[kept]
+            if kept_rank is None or rank < kept_rank:
                 self._best.put(record.feature, kind, record.text)
         return True
 
     def table(self, what: str) -> "pa.Table":
-        """Explanations chosen, by rising feature.
+        """Return the chosen explanations, by rising feature.
 
         Parameters
         ----------
         what : str
-            Where the records came from, for the message.
+            Where the records came from, for error messages.
 
         Raises
         ------
         ArtifactError
-            If there was no usable record at all.
+            If there was no usable record.
         InvalidInputError
-            If none is of the explainers and types asked for; the message
-            lists what there is.
+            If no record has a requested explainer and type; the message lists
+            those that were found.
         """
         if not self.found:
             raise ArtifactError(f"{what} holds no usable explanation")
         features = self._best.features()
         if not len(features):
-            raise InvalidInputError(self._nothing_matches(what))
+            raise self._nothing_matches(what)
         kinds = list(self._kinds)
         rows = ((text, *kinds[kind]) for kind, text in self._best.rows(features))
         return make_table(features, rows)
@@ -129,24 +141,27 @@ class Chooser:
             self._ranks.append(self._preferences.rank(type_, explainer))
         return kind
 
-    def _nothing_matches(self, what: str) -> str:
-        asked = [
-            f"{flag} {' '.join(names)}"
-            for flag, names in (
-                ("--explainer", self._preferences.explainers),
-                ("--type", self._preferences.types),
+    def _nothing_matches(self, what: str) -> InvalidInputError:
+        requested = [
+            f"{part} {' or '.join(names)}"
+            for part, names in (
+                ("by", self._preferences.explainers),
+                ("of type", self._preferences.types),
             )
             if names is not None
         ]
-        there = "; ".join(f"{t} by {e} ({n:,})" for (t, e), n in self.found.most_common(10))
-        return f"{what} has no explanation that fits {' '.join(asked)}; it has {there}"
+        found = "; ".join(f"{t} by {e} ({n:,})" for (t, e), n in self.found.most_common(10))
+        return InvalidInputError(
+            f"{what} has no explanation {' and '.join(requested)}; it has {found}",
+            hint="choose among these with $explainers and $types",
+        )
 
 
 class _Texts:
-    """A text and a kind for each feature, in one stretch of memory.
+    """A text and a kind for each feature, in one block of memory.
 
-    A dictionary would take four times as much. What is never written of the
-    arrays takes none.
+    A dictionary would take four times as much memory. Pages of the arrays that
+    are never written take none.
     """
 
     def __init__(self) -> None:
@@ -156,11 +171,11 @@ class _Texts:
         self._bytes = bytearray()
 
     def kind(self, feature: int) -> int | None:
-        """Kind of a feature's text, None if it has none yet."""
+        """Return the kind of a feature's text, or None if it has none yet."""
         return int(self._kinds[feature]) - 1 if self._kinds[feature] else None
 
     def put(self, feature: int, kind: int, text: str) -> None:
-        """Give a feature its text, or a better one."""
+        """Set or replace a feature's text."""
         encoded = text.encode()
         self._kinds[feature] = kind + 1
         self._starts[feature] = len(self._bytes)
@@ -168,11 +183,11 @@ class _Texts:
         self._bytes += encoded
 
     def features(self) -> NDArray[np.uint32]:
-        """Features that have a text, rising."""
+        """Return the features that have a text, in rising order."""
         return np.flatnonzero(self._kinds).astype(np.uint32)
 
     def rows(self, features: NDArray[np.uint32]) -> Iterator[tuple[int, str]]:
-        """Kind and text of some features."""
+        """Yield the kind and the text of each of some features."""
         for feature in map(int, features):
             start = int(self._starts[feature])
             stop = start + int(self._lengths[feature])
@@ -180,26 +195,26 @@ class _Texts:
 
 
 class _Seen:
-    """A set of 64-bit numbers in 8 bytes each: a new few in a set, the rest sorted."""
+    """A set of 64-bit numbers in 8 bytes each: the recent ones in a set, the others sorted."""
 
-    _FEW = 1 << 17
+    _MAX_RECENT = 1 << 17
 
     def __init__(self) -> None:
-        self._few: set[int] = set()
-        self._many = np.empty(0, dtype=np.uint64)
+        self._recent: set[int] = set()
+        self._sorted = np.empty(0, dtype=np.uint64)
 
     def add(self, number: int) -> bool:
-        """Add a number; whether it was new."""
-        if number in self._few:
+        """Add a number; return whether it was new."""
+        if number in self._recent:
             return False
-        at = int(np.searchsorted(self._many, np.uint64(number))) if len(self._many) else 0
-        if at < len(self._many) and int(self._many[at]) == number:
+        place = int(np.searchsorted(self._sorted, np.uint64(number))) if len(self._sorted) else 0
+        if place < len(self._sorted) and int(self._sorted[place]) == number:
             return False
-        self._few.add(number)
-        if len(self._few) >= self._FEW:
-            new = np.fromiter(self._few, dtype=np.uint64, count=len(self._few))
-            self._many = np.sort(np.concatenate([self._many, new]))
-            self._few.clear()
+        self._recent.add(number)
+        if len(self._recent) >= self._MAX_RECENT:
+            recent = np.fromiter(self._recent, dtype=np.uint64, count=len(self._recent))
+            self._sorted = np.sort(np.concatenate([self._sorted, recent]))
+            self._recent.clear()
         return True
 
 

@@ -1,317 +1,170 @@
-"""Stage 2 for one source: explanations fetched and chosen, then embedded."""
+"""Explanations of several sources: downloaded, or made from examples."""
 
-import logging
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from sfal.errors import ArtifactError, InvalidInputError
-from sfal.explanations.chooser import Chooser, Preferences
-from sfal.explanations.neuronpedia import Export, cached_export, download_export
-from sfal.explanations.records import (
-    BEYOND_WIDTH,
-    OTHER_SOURCE,
-    DamagedBatchError,
-    Record,
-    RecordReader,
+from sfal.errors import InvalidInputError, SfalError
+from sfal.explanations.each_source import Sources, interrupted_at, requested_sources
+from sfal.explanations.from_examples import LabelSummary, explain_source
+from sfal.explanations.settings import DownloadSettings
+from sfal.explanations.source_explanations import (
+    ChosenSummary,
+    choose_explanations,
+    holds_own_explanations,
 )
-from sfal.explanations.user_files import file_origin, read_explanations_file
-from sfal.io.arrow import to_numpy
-from sfal.io.atomic import remove_temporaries
-from sfal.io.gzip_lines import ExpansionLimits
-from sfal.io.http import Patience
-from sfal.io.lock import folder_lock
-from sfal.store.explanations import (
-    explanations_metadata,
-    kinds,
-    read_explanations,
-    write_explanations,
-)
-from sfal.store.layout import EXPLANATIONS, EXPORT, source_dir
-from sfal.store.targets import ExplainedSource
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-_log = logging.getLogger(__name__)
-
-_FORMAT = 1
-_TOO_MANY_KINDS = "one kind of explanation too many"
-_MOST_BEYOND = 0.01
-"""Share of records beyond the SAE's width above which they are of another SAE."""
+from sfal.io.http_errors import UnreachableError
+from sfal.store.layout import DEFAULT_DATA_DIR
+from sfal.store.source_folder import SourceFolder
 
 
 @dataclass(frozen=True)
-class ChosenSummary:
-    """What was chosen for a source."""
+class DownloadResult:
+    """The result of the download for one source."""
 
     source: str
     """Name of the source."""
-    n_chosen: int
-    """Features with an explanation."""
-    n_features: int
-    """Features of the SAE; where that is not known, the highest explained one plus 1."""
-    kinds: tuple[tuple[str, str, int], ...]
-    """(type, explainer, number), the most frequent first."""
-    n_duplicates: int
-    """Records left out because they repeat another."""
-    left_out: Mapping[str, int]
-    """Records that could not be used, by reason."""
-    n_fetched: int
-    """Batches fetched."""
-    unchanged: bool
-    """Whether the file on disk was already this."""
-
-    @property
-    def n_missing(self) -> int:
-        """Features without an explanation."""
-        return self.n_features - self.n_chosen
+    chosen: ChosenSummary | None = None
+    """What was chosen; None if it failed or nothing was to be done."""
+    error: SfalError | None = None
+    """Why it failed; None if it did not."""
+    kept_own: bool = False
+    """Whether explanations from the user's file or from examples were kept instead."""
 
 
 @dataclass(frozen=True)
-class DownloadSettings:
-    """How explanations are fetched and chosen."""
+class LabelResult:
+    """The result of labelling the features of one source."""
 
-    preferences: Preferences = field(default_factory=Preferences)
-    """Which explanation of a feature is taken."""
-    file: Path | None = None
-    """Local file to take them from instead of Neuronpedia."""
-    patience: Patience = field(default_factory=Patience)
-    """Time limits of the network."""
-    limits: ExpansionLimits = field(default_factory=ExpansionLimits)
-    """What a batch may expand to."""
+    source: str
+    """Name of the source."""
+    labelled: LabelSummary | None = None
+    """What was labelled; None if it failed."""
+    error: SfalError | None = None
+    """Why it failed; None if it did not."""
 
 
-def choose_explanations(
-    source: ExplainedSource, data_dir: Path, settings: DownloadSettings | None = None
-) -> ChosenSummary:
-    """Fetch a source's explanations, choose one a feature, write them.
+def download_explanations(
+    sources: Sources,
+    settings: DownloadSettings | None = None,
+    data_dir: str | Path = DEFAULT_DATA_DIR,
+    *,
+    on_result: Callable[[DownloadResult], None] | None = None,
+) -> list[DownloadResult]:
+    """Fetch explanations from Neuronpedia and choose one per feature, as ``sfal embeddings`` does.
+
+    Writes ``explanations.parquet`` into each source's folder. Batches that were
+    fetched before and have not changed are not fetched again. A source that
+    fails does not stop the others.
 
     Parameters
     ----------
-    source : ExplainedSource
-        Which source.
-    data_dir : Path
-        Root of the data tree.
+    sources : str, Source, or sequence of these
+        Sources, such as ``gemma-2-2b/0-gemmascope-res-16k``.
     settings : DownloadSettings, optional
-        Where from and which.
+        Where explanations come from, and which are chosen.
+    data_dir : str or Path
+        Root of the data tree.
+    on_result : callable, optional
+        Receives each result as soon as it is known.
+
+    Returns
+    -------
+    list of DownloadResult
+        One per source, in order.
 
     Raises
     ------
-    DownloadError
-        If Neuronpedia cannot be reached or does not have the source.
     InvalidInputError
-        If the source is not on Neuronpedia and no file is given, or if nothing
-        fits the explainers and types asked for.
-    ArtifactError
-        If the records are of another source.
+        If there is no source, a name cannot be one, or a file is given for
+        several sources.
+    KeyboardInterrupt
+        With a :class:`sfal.errors.Note` that names the source in progress.
     """
     settings = settings or DownloadSettings()
-    folder = source_dir(data_dir, source.name)
-    with folder_lock(folder / EXPORT, data_dir):
-        remove_temporaries(folder)
-        remove_temporaries(folder / EXPORT)
-        if settings.file is None:
-            return _from_export(source, folder, settings)
-        path = settings.file
-        origin = file_origin(path)
-        return _choose(
-            source,
-            folder,
-            settings.preferences,
-            str(path),
-            origin,
-            lambda left_out: read_explanations_file(path, left_out, source.n_features),
+    requested = requested_sources(sources, Path(data_dir))
+    if settings.explanations_file is not None and len(requested) != 1:
+        raise InvalidInputError(
+            f"{settings.explanations_file} explains one source, but {len(requested)} are given",
+            hint="name the one with $sources",
         )
+    impatient = replace(settings, patience=replace(settings.patience, attempts=1))
+    results = []
+    is_unreachable = False
+    for source in requested:
+        with interrupted_at(source.name):
+            # After a server that did not answer, the next source gets a single attempt.
+            result = _download(source, impatient if is_unreachable else settings)
+        if isinstance(result.error, UnreachableError):
+            is_unreachable = True
+        elif result.chosen is not None:
+            is_unreachable = False
+        results.append(result)
+        if on_result is not None:
+            on_result(result)
+    return results
 
 
-def explanations_of(
-    source: ExplainedSource, data_dir: Path, preferences: Preferences | None = None
-) -> "pa.Table":
-    """Explanations of a source that lie on disk, chosen anew if others are asked for.
+def explain_features(
+    sources: Sources,
+    data_dir: str | Path = DEFAULT_DATA_DIR,
+    *,
+    n_words: int = 4,
+    force: bool = False,
+    on_result: Callable[[LabelResult], None] | None = None,
+) -> list[LabelResult]:
+    """Label features by the words on which they fire most strongly, as ``sfal explain`` does.
+
+    The labels are written as explanations of type ``top-tokens`` by ``sfal``,
+    for sources that nobody has explained. They need the max-activating examples
+    that :func:`sfal.collect` gathers where its setting ``examples`` says so.
+    See :mod:`sfal.explanations.labels` for what scores with such labels do not
+    show. A source that fails does not stop the others.
 
     Parameters
     ----------
-    source : ExplainedSource
-        Which source.
-    data_dir : Path
+    sources : str, Source, or sequence of these
+        Sources.
+    data_dir : str or Path
         Root of the data tree.
-    preferences : Preferences, optional
-        Default: as they were chosen.
+    n_words : int
+        Most words of a label. Must be > 0.
+    force : bool
+        Replace explanations of another kind.
+    on_result : callable, optional
+        Receives each result as soon as it is known.
+
+    Returns
+    -------
+    list of LabelResult
+        One per source, in order.
 
     Raises
     ------
-    ArtifactError
-        If there are none yet.
     InvalidInputError
-        If none fits what is asked for.
+        If there is no source, or a name cannot be one.
+    KeyboardInterrupt
+        With a :class:`sfal.errors.Note` that names the source in progress.
     """
-    preferences = preferences or Preferences()
-    folder = source_dir(data_dir, source.name)
-    table = read_explanations(folder)
-    metadata = explanations_metadata(table)
-    if preferences in (Preferences(), _preferences(metadata)):
-        return table
-    export = cached_export(folder) if "etags_sha256" in metadata.get("origin", {}) else None
-    if export is not None:
-        with folder_lock(folder / EXPORT, data_dir):
-            _choose_from(export, source, folder, DownloadSettings(preferences))
-        return read_explanations(folder)
-    if all(preferences.rank(*kind) is not None for kind in kinds(table)):
-        return table
-    there = ", ".join(f"{t} by {e}" for t, e in kinds(table))
-    raise InvalidInputError(
-        f"{source.name}: the explanations on disk are {there}; give the file again with "
-        "--explanations, or fetch others with `sfal embeddings download`"
-    )
+    results = []
+    for source in requested_sources(sources, Path(data_dir)):
+        with interrupted_at(source.name):
+            try:
+                summary = explain_source(source, n_words, force=force)
+                result = LabelResult(source.name, summary)
+            except SfalError as e:
+                result = LabelResult(source.name, error=e)
+        results.append(result)
+        if on_result is not None:
+            on_result(result)
+    return results
 
 
-def record_reader(
-    source: ExplainedSource, export: Export, limits: ExpansionLimits | None = None
-) -> RecordReader:
-    """Reader of an export's records for a source."""
-    return RecordReader(export.source, source.n_features, limits or ExpansionLimits())
-
-
-def _from_export(
-    source: ExplainedSource, folder: Path, settings: DownloadSettings
-) -> ChosenSummary:
-    if source.neuronpedia_id is None:
-        with suppress(OSError):
-            (folder / EXPORT).rmdir()
-        raise InvalidInputError(
-            f"{source.name} is not on Neuronpedia; give its explanations with --explanations FILE, "
-            "or make some with `sfal explain`"
-        )
-    export = download_export(source.neuronpedia_id, folder, settings.patience, settings.limits)
+def _download(source: SourceFolder, settings: DownloadSettings) -> DownloadResult:
+    may_keep = settings.keep_own and settings.explanations_file is None
     try:
-        return _choose_from(export, source, folder, settings)
-    except DamagedBatchError as e:
-        # It was whole when it was fetched, so the disk has it wrong: once more.
-        _log.warning("%s: damaged; fetching it again", e.path)
-        e.path.unlink(missing_ok=True)
-        export = download_export(source.neuronpedia_id, folder, settings.patience, settings.limits)
-        return _choose_from(export, source, folder, settings)
-
-
-def _choose_from(
-    export: Export, source: ExplainedSource, folder: Path, settings: DownloadSettings
-) -> ChosenSummary:
-    reader = record_reader(source, export, settings.limits)
-    return _choose(
-        source,
-        folder,
-        settings.preferences,
-        f"the export of {export.source}",
-        {"neuronpedia": export.source, "etags_sha256": export.sha256},
-        lambda left_out: reader.read(export.batches, left_out),
-        export.n_fetched,
-    )
-
-
-def _choose(
-    source: ExplainedSource,
-    folder: Path,
-    preferences: Preferences,
-    what: str,
-    origin: Mapping[str, str],
-    records: Callable[[Counter[str]], Iterable[Record]],
-    n_fetched: int = 0,
-) -> ChosenSummary:
-    made_of = {
-        "format": _FORMAT,
-        "source": source.name,
-        "origin": dict(origin),
-        "preferences": preferences.describe(),
-        "n_features": source.n_features,
-    }
-    there = _there(folder)
-    if there is not None:
-        metadata = explanations_metadata(there)
-        if all(metadata.get(key) == value for key, value in made_of.items()):
-            return _summary(source, there, metadata, n_fetched, unchanged=True)
-    left_out: Counter[str] = Counter()
-    chooser = Chooser(preferences)
-    for record in records(left_out):
-        if not chooser.add(record):
-            left_out[_TOO_MANY_KINDS] += 1
-    _check_left_out(chooser, left_out, source, what)
-    table = chooser.table(what)
-    metadata = {
-        **made_of,
-        "n_records": chooser.n_records,
-        "n_duplicates": chooser.n_duplicates,
-        "left_out": dict(sorted(left_out.items())),
-    }
-    write_explanations(folder, table, metadata)
-    return _summary(source, table, metadata, n_fetched, unchanged=False)
-
-
-def _check_left_out(
-    chooser: Chooser, left_out: Counter[str], source: ExplainedSource, what: str
-) -> None:
-    n_usable = chooser.n_records
-    if left_out[BEYOND_WIDTH] > _MOST_BEYOND * (n_usable + left_out[BEYOND_WIDTH]):
-        raise ArtifactError(
-            f"{what} explains features beyond the {source.n_features:,} of {source.name} "
-            f"({left_out[BEYOND_WIDTH]:,} records): these are explanations of another SAE"
-        )
-    if not n_usable:
-        reasons = ", ".join(f"{n:,} {reason}" for reason, n in left_out.most_common())
-        other = "these are explanations of another source" if left_out[OTHER_SOURCE] else ""
-        raise ArtifactError(
-            f"{what} holds no usable explanation"
-            + (f"; left out: {reasons}" if reasons else "")
-            + (f"; {other}" if other else "")
-        )
-
-
-def _there(folder: Path) -> "pa.Table | None":
-    """Explanations on disk, or None if there are none that can be read."""
-    if not (folder / EXPLANATIONS).exists():
-        return None
-    try:
-        return read_explanations(folder)
-    except ArtifactError:
-        return None
-
-
-def _preferences(metadata: Mapping[str, Any]) -> Preferences | None:
-    stored = metadata.get("preferences")
-    if not isinstance(stored, dict):
-        return None
-    names = {k: None if v is None else tuple(v) for k, v in stored.items()}
-    return Preferences(names.get("explainers"), names.get("types"))
-
-
-def _summary(
-    source: ExplainedSource,
-    table: "pa.Table",
-    metadata: Mapping[str, Any],
-    n_fetched: int,
-    *,
-    unchanged: bool,
-) -> ChosenSummary:
-    highest = int(to_numpy(table.column("feature"))[-1]) + 1
-    return ChosenSummary(
-        source=source.name,
-        n_chosen=len(table),
-        n_features=source.n_features or highest,
-        kinds=tuple((t, e, n) for (t, e), n in kinds(table).most_common()),
-        n_duplicates=int(metadata.get("n_duplicates", 0)),
-        left_out=dict(metadata.get("left_out", {})),
-        n_fetched=n_fetched,
-        unchanged=unchanged,
-    )
-
-
-def holds_own_explanations(source: ExplainedSource, data_dir: Path) -> bool:
-    """Whether the explanations on disk are the user's own: from a file, or `sfal explain`'s."""
-    table = _there(source_dir(data_dir, source.name))
-    if table is None:
-        return False
-    origin = explanations_metadata(table).get("origin", {})
-    return "file" in origin or "examples" in origin
+        if may_keep and holds_own_explanations(source):
+            return DownloadResult(source.name, kept_own=True)
+        return DownloadResult(source.name, choose_explanations(source, settings))
+    except SfalError as e:
+        return DownloadResult(source.name, error=e)

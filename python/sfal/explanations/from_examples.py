@@ -1,6 +1,6 @@
-"""``sfal explain``: explanations of a source from its examples.
+"""Explanations of a source made from its max-activating examples.
 
-See :mod:`sfal.explanations.labels` for what such explanations cannot show.
+See :mod:`sfal.explanations.labels` for what scores with them do not show.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfal.errors import ArtifactError, InvalidInputError
+from sfal.errors import ArtifactError, CorruptError, InvalidInputError, MissingError
 from sfal.explanations.labels import LABEL_EXPLAINER, top_words
 from sfal.io.atomic import remove_temporaries
 from sfal.io.lock import folder_lock
@@ -19,11 +19,10 @@ from sfal.store.explanations import (
     TOP_TOKENS,
     kinds,
     make_table,
-    read_explanations,
     write_explanations,
 )
-from sfal.store.layout import EXPLANATIONS, EXPORT, source_dir
-from sfal.store.manifest import Manifest, has_manifest
+from sfal.store.layout import EXPORT
+from sfal.store.source_folder import SourceFolder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,74 +30,71 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LabelSummary:
-    """What was explained of a source."""
+    """What was labelled of a source."""
 
     source: str
     """Name of the source."""
     n_explained: int
-    """Features with a label."""
+    """Number of features with a label."""
     n_features: int
-    """Features of the SAE."""
+    """Number of features of the SAE."""
     corpus: str
-    """Where the examples are from."""
+    """Corpus of the examples."""
     documents: tuple[int, int]
-    """Ordinal of the first document with examples, and the one behind the last."""
+    """Ordinals of the first document with examples and of the one after the last."""
     unchanged: bool
-    """Whether the file on disk was already this."""
+    """Whether the file on disk already had this content."""
 
 
-def explain_source(
-    name: str, data_dir: Path, n_words: int = 4, *, force: bool = False
-) -> LabelSummary:
+def explain_source(source: SourceFolder, n_words: int = 4, *, force: bool = False) -> LabelSummary:
     """Write labels of top tokens as a source's explanations.
 
     Parameters
     ----------
-    name : str
-        Name of the source.
-    data_dir : Path
-        Root of the data tree.
+    source : SourceFolder
+        The source.
     n_words : int
-        Words of a label at most. Must be > 0.
+        Most words of a label. Must be > 0.
     force : bool
         Replace explanations of another kind.
 
     Raises
     ------
+    MissingError
+        If there are no examples.
     ArtifactError
-        If there are no examples, they are damaged, or they are from documents
-        that are counted.
+        If the examples are damaged or come from documents that are counted.
     InvalidInputError
-        If the source has explanations of another kind.
+        If the source has explanations of another kind and `force` is not set.
     LockedError
-        If another process is choosing its explanations.
+        If another process is choosing the source's explanations.
     """
-    folder = source_dir(data_dir, name)
+    folder = source.path
     metadata = read_examples_metadata(folder)
     documents = _documents(metadata, folder)
-    _check_apart(folder, *documents)
-    with folder_lock(folder / EXPORT, data_dir):
+    _check_apart(source, *documents)
+    with folder_lock(folder / EXPORT, source.root):
         remove_temporaries(folder)
-        there = _explanations_there(folder, force)
+        stored = _stored_explanations(source, force)
         labels = {
             feature: top_words(((e.token, e.activation) for e in examples), n_words)
             for feature, examples in iterate_examples(folder)
         }
         if not labels:
-            raise ArtifactError(
-                f"{folder}: no feature fires in documents {documents[0]} to {documents[1] - 1}; "
-                "gather examples in more documents with --examples"
+            raise MissingError(
+                f"{folder}: no feature fires in documents {documents[0]} to {documents[1] - 1}",
+                hint="gather examples in more documents with $examples",
             )
         rows = ((label, TOP_TOKENS, LABEL_EXPLAINER) for label in labels.values())
         table = make_table(np.fromiter(labels, np.uint32), rows)
-        unchanged = there is not None and there.equals(table)
+        unchanged = stored is not None and stored.equals(table)
         if not unchanged:
             about = {key: metadata.get(key) for key in ("corpus", "documents", "n_features")}
-            origin = {"source": name, "origin": {"examples": about}, "words": n_words}
+            origin = {"source": source.name, "origin": {"examples": about}, "words": n_words}
             write_explanations(folder, table, origin)
     width = metadata.get("n_features")
     return LabelSummary(
-        source=name,
+        source=source.name,
         n_explained=len(labels),
         n_features=width if isinstance(width, int) else max(labels) + 1,
         corpus=str(metadata.get("corpus")),
@@ -108,45 +104,46 @@ def explain_source(
 
 
 def _documents(metadata: Mapping[str, Any], folder: Path) -> tuple[int, int]:
-    """Documents of the examples: ordinal of the first, and the one behind the last."""
+    """Return the ordinals of the examples' first document and of the one after the last."""
     try:
         first, stop = metadata["documents"]
         return int(first), int(stop)
     except (KeyError, TypeError, ValueError) as e:
-        raise ArtifactError(
-            f"the examples in {folder} do not say which documents they are from; gather them "
-            "again with --examples"
+        raise CorruptError(
+            f"the examples in {folder} do not say which documents they are from",
+            hint="gather them again with $examples",
         ) from e
 
 
-def _check_apart(folder: Path, first: int, stop: int) -> None:
-    """Refuse examples from documents that have been counted since."""
-    if not has_manifest(folder):
+def _check_apart(source: SourceFolder, first: int, stop: int) -> None:
+    """Raise if examples come from documents that have been counted since."""
+    manifest = source.manifest
+    if manifest is None:
         return
-    manifest = Manifest.load(folder)
     if any(part.first < stop and first < part.stop for part in manifest.parts):
         raise ArtifactError(
-            f"{folder}: the examples are from documents {first} to {stop - 1}, but documents up "
-            f"to {manifest.parts[-1].stop - 1} have been counted since; start the `sfal cooc` "
-            "command with --examples again, so that labels and counts come from different text"
+            f"{source.path}: the examples are from documents {first} to {stop - 1}, but documents up "
+            f"to {manifest.parts[-1].stop - 1} have been counted since",
+            hint="run $do_count with $examples again, so that labels and counts come from "
+            "different text",
         )
 
 
-def _explanations_there(folder: Path, force: bool) -> "pa.Table | None":
-    """Explanations on disk; refused if they are of another kind and not to be replaced."""
-    if not (folder / EXPLANATIONS).exists():
+def _stored_explanations(source: SourceFolder, force: bool) -> "pa.Table | None":
+    """Return the explanations on disk; raise if they are of another kind, unless `force`."""
+    if not source.has_explanations:
         return None
     try:
-        there = read_explanations(folder)
+        stored = source.explanations()
     except ArtifactError:
         if force:
             return None
         raise
-    others = [kind for kind in kinds(there) if kind != (TOP_TOKENS, LABEL_EXPLAINER)]
+    others = [kind for kind in kinds(stored) if kind != (TOP_TOKENS, LABEL_EXPLAINER)]
     if others and not force:
         raise InvalidInputError(
-            f"{folder.name} is explained already: {len(there):,} features, by "
-            f"{', '.join(f'{explainer} ({type_})' for type_, explainer in others[:5])}; "
-            "--force replaces these by labels of top tokens"
+            f"{source.name} is already explained: {len(stored):,} features, by "
+            f"{', '.join(f'{explainer} ({type_})' for type_, explainer in others[:5])}",
+            hint="$force replaces these with labels made of top tokens",
         )
-    return there
+    return stored

@@ -1,8 +1,8 @@
-"""Records of Neuronpedia's export: both shapes that are in use, checked field by field.
+"""Records of Neuronpedia's export, in both shapes in use, checked field by field.
 
 The database's own export and the batch-autointerp writer share ``index`` and
-``description``; every other field may be missing. What does not hold up is
-left out and counted, never guessed.
+``description``; every other field may be missing. Records that fail a check are
+left out and counted, never repaired by guessing.
 """
 
 import json
@@ -13,17 +13,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sfal.errors import ArtifactError
+from sfal.errors import ArtifactError, CorruptError
 from sfal.io.gzip_lines import DamagedGzipError, ExpansionLimits, lines
 
 MAX_FEATURES = 1 << 24
-"""Features an SAE may have: no larger one has been published."""
+"""Most features of an SAE: no larger one has been published."""
 MAX_TEXT = 10_000
-"""Characters of an explanation; they are sentences."""
+"""Most characters of an explanation; usual ones are a sentence."""
 MAX_NAME = 200
-"""Characters of a type's or an explainer's name."""
+"""Most characters of the name of a type or an explainer."""
 UNNAMED = "unnamed"
-"""Type or explainer of a record that names none."""
+"""Type or explainer of a record that does not name one."""
 
 _INDEX = re.compile(r"[0-9]{1,9}")
 
@@ -32,41 +32,41 @@ class Record(NamedTuple):
     """One explanation of one feature."""
 
     id: str | None
-    """Neuronpedia's own key, where the record has one."""
+    """Neuronpedia's own key, if the record has one."""
     feature: int
     """Index in the SAE."""
     text: str
-    """The explanation, without white space around it."""
+    """The explanation, without surrounding white space."""
     type: str
-    """How it was made, such as ``oai_token-act-pair``."""
+    """Method of explanation, such as ``oai_token-act-pair``."""
     explainer: str
-    """Model that made it, such as ``gpt-4o-mini``."""
+    """Model that wrote it, such as ``gpt-4o-mini``."""
     vector: object
-    """``embedding`` as it came: text, list, or None."""
+    """``embedding`` as exported: text, list, or None."""
 
 
-class DamagedBatchError(ArtifactError):
-    """A batch on disk is no valid gzip any more."""
+class DamagedBatchError(CorruptError):
+    """A batch on disk cannot be decompressed."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(
-            f"{path} is damaged ({reason}); `sfal embeddings download` fetches it again"
-        )
+        super().__init__(f"{path} is damaged ({reason})", hint="fetch it again with $do_download")
         self.path = path
+        """The damaged file."""
 
 
 @dataclass(frozen=True)
 class RecordReader:
-    """Reads the records of an export's batches.
+    """A reader of the records in an export's batches.
 
     Parameters
     ----------
     source : str or None
-        ``model/source`` that the records must be of, where they say so.
+        ``model/source`` that records must belong to, if they name one.
     n_features : int or None
-        Features of the SAE, where known; a record beyond is left out.
+        Number of features of the SAE, if known; records with a larger index
+        are left out.
     limits : ExpansionLimits
-        What a batch may expand to.
+        Largest size to which a batch may expand.
     """
 
     source: str | None = None
@@ -76,21 +76,23 @@ class RecordReader:
     def read(
         self, batches: tuple[Path, ...], left_out: Counter[str], *, vectors: bool = False
     ) -> Iterator[Record]:
-        """Yield the usable records in order.
+        """Yield the usable records, in order.
 
         Parameters
         ----------
         batches : tuple of Path
             Gzipped JSON lines.
         left_out : Counter
-            Counts the others by reason.
+            Receives the number of unusable records by reason.
         vectors : bool
-            Whether to keep ``embedding``, which is most of a record.
+            Keep ``embedding``, which makes up most of a record.
 
         Raises
         ------
         DamagedBatchError
             If a batch cannot be decompressed.
+        ArtifactError
+            If a batch cannot be read.
         """
         for path in batches:
             try:
@@ -115,7 +117,7 @@ class RecordReader:
         except (ValueError, RecursionError) as e:
             raise _UnusableError("invalid JSON") from e
         if not isinstance(fields, dict):
-            raise _UnusableError("no JSON object")
+            raise _UnusableError("not a JSON object")
         self._check_origin(fields)
         return Record(
             id=_id(fields.get("id")),
@@ -131,7 +133,7 @@ class RecordReader:
         if self.source is None or model is None or layer is None:
             return
         if not isinstance(model, str) or not isinstance(layer, str):
-            raise _UnusableError("modelId or layer is no text")
+            raise _UnusableError("modelId or layer is not text")
         if f"{model}/{layer}" != self.source:
             raise _UnusableError(OTHER_SOURCE)
 
@@ -141,65 +143,65 @@ BEYOND_WIDTH = "index beyond the SAE's width"
 
 
 class _UnusableError(ValueError):
-    """A field does not hold up; the message is the reason that is counted."""
+    """A field that fails a check; the message is the reason that is counted."""
 
 
 def feature_number(value: object, n_features: int | None = None) -> int:
-    """Feature index of a field that holds an integer or its decimal digits.
+    """Return the feature index in a field that holds an integer or its decimal digits.
 
     Raises
     ------
     ValueError
-        With the reason, if it holds anything else.
+        If the field holds anything else; the message is the reason.
     """
     if value is None:
         raise _UnusableError("no index")
     if isinstance(value, str) and _INDEX.fullmatch(value.strip()):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MAX_FEATURES:
-        raise _UnusableError("index is no feature number")
+        raise _UnusableError("index is not a feature number")
     if n_features is not None and value >= n_features:
         raise _UnusableError(BEYOND_WIDTH)
     return value
 
 
 def explanation_text(value: object) -> str:
-    """Explanation of a field, as plain text without white space around it.
+    """Return the explanation in a field, without surrounding white space.
 
     Raises
     ------
     ValueError
-        With the reason, if it holds none.
+        If the field holds no usable text; the message is the reason.
     """
     if value is None:
         raise _UnusableError("no explanation")
     if not isinstance(value, str):
-        raise _UnusableError("explanation is no text")
+        raise _UnusableError("explanation is not text")
     text = value.strip()
     if not text:
         raise _UnusableError("empty explanation")
     if len(text) > MAX_TEXT:
         raise _UnusableError("explanation too long")
     if not _is_plain(text):
-        raise _UnusableError("explanation is no valid text")
+        raise _UnusableError("explanation is not valid text")
     return text
 
 
 def kind_name(value: object, what: str, missing: str = UNNAMED) -> str:
-    """Name of a type or an explainer; `missing` where there is none.
+    """Return the name of a type or an explainer, or `missing` if the field is empty.
 
     Raises
     ------
     ValueError
-        With the reason, if it is no name.
+        If the field holds no usable name; the message is the reason.
     """
     if value is None or value == "":
         return missing
     if not isinstance(value, str):
-        raise _UnusableError(f"{what} is no text")
+        raise _UnusableError(f"{what} is not text")
     name = value.strip()
     if not name or len(name) > MAX_NAME or not name.isprintable():
-        raise _UnusableError(f"{what} is no usable name")
+        raise _UnusableError(f"{what} is not a usable name")
     return name
 
 
@@ -208,7 +210,7 @@ def _id(value: object) -> str | None:
 
 
 def _is_plain(text: str) -> bool:
-    """Without NUL, and without halves of surrogate pairs, which no file can hold."""
+    """Return whether a text can be stored: no NUL and no lone surrogate."""
     if "\0" in text:
         return False
     try:

@@ -1,4 +1,4 @@
-"""Explanations from a file of one's own: CSV, JSON lines or Parquet."""
+"""Explanations from a user's file: CSV, JSON lines or Parquet."""
 
 import csv
 import json
@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from sfal.errors import ArtifactError, InvalidInputError
+from sfal.errors import ArtifactError, CorruptError, InvalidInputError, MissingError
 from sfal.explanations.records import Record, explanation_text, feature_number, kind_name
 from sfal.io.atomic import sha256_file
 from sfal.io.gzip_lines import DamagedGzipError, ExpansionLimits, lines
@@ -19,45 +19,50 @@ _NAMES = {
     "explainer": ("explainer", "explanationModelName"),
     "type": ("type", "typeName"),
 }
-"""Columns under the names of our files, of Neuronpedia and of the published ones."""
+"""Names of each column in our files, in Neuronpedia's and in the published ones."""
 
-_OWN_TYPE = "custom"
+_DEFAULT_TYPE = "custom"
 _ROWS = 256
 _LIMITS = ExpansionLimits(max_ratio=500)
-"""A file of one's own may say the same again and again."""
+"""A user's file may be more repetitive than an export."""
 _Row = Mapping[str, Any]
 
 
 def read_explanations_file(
     path: Path, left_out: Counter[str], n_features: int | None = None
 ) -> Iterator[Record]:
-    """Yield the explanations of a local file.
+    """Yield the explanations in a local file.
 
     A row needs ``feature`` (or ``index``) and ``explanation`` (or
-    ``description``). Without a type it is ``custom``, without an explainer
-    the file's name.
+    ``description``). Its type defaults to ``custom`` and its explainer to the
+    file's name.
 
     Parameters
     ----------
     path : Path
         ``.csv``, ``.jsonl``, ``.jsonl.gz`` or ``.parquet``.
     left_out : Counter
-        Counts the rows that cannot be used, by reason.
+        Receives the number of unusable rows by reason.
     n_features : int, optional
-        Features of the SAE.
+        Number of features of the SAE.
 
     Raises
     ------
     InvalidInputError
-        If the ending is another, or a column is missing.
+        If the file name ends otherwise, or a column is missing.
+    MissingError
+        If the file does not exist.
+    CorruptError
+        If its content cannot be parsed.
     ArtifactError
-        If the file cannot be read.
+        If it cannot be read for another reason.
     """
     name = path.name.lower()
     ending = next((e for e in _READERS if name.endswith(e)), None)
     if ending is None:
         raise InvalidInputError(
-            f"--explanations {path}: what format is this? {', '.join(_READERS)} are read"
+            f"{path}: unknown format of explanations",
+            hint=f"give a file that ends in {', '.join(_READERS)}",
         )
     explainer = path.name[: -len(ending)]
     header: _Row | None = None
@@ -70,7 +75,7 @@ def read_explanations_file(
                     id=None,
                     feature=feature_number(_value(row, "feature"), n_features),
                     text=explanation_text(_value(row, "explanation")),
-                    type=kind_name(_value(row, "type"), "type", _OWN_TYPE),
+                    type=kind_name(_value(row, "type"), "type", _DEFAULT_TYPE),
                     explainer=kind_name(_value(row, "explainer"), "explainer", explainer),
                     vector=None,
                 )
@@ -84,12 +89,12 @@ def read_explanations_file(
 
 
 def file_origin(path: Path) -> dict[str, str]:
-    """Name and hash of an explanations file, for metadata."""
+    """Return the name and the hash of an explanations file, for metadata."""
     return {"file": path.name, "sha256": sha256_file(path)}
 
 
 def _value(row: _Row, column: str) -> object:
-    """Value of a column under the first of its names that the row has."""
+    """Return a column's value under the first of its names that the row has."""
     return next((row[name] for name in _NAMES[column] if name in row), None)
 
 
@@ -97,7 +102,7 @@ def _check_columns(row: _Row, path: Path) -> None:
     for column in ("feature", "explanation"):
         if not any(name in row for name in _NAMES[column]):
             raise InvalidInputError(
-                f"--explanations {path} has no column {' or '.join(_NAMES[column][:2])}; "
+                f"{path} has no column {' or '.join(_NAMES[column][:2])}; "
                 f"it has {', '.join(str(name)[:40] for name in list(row)[:12])}"
             )
 
@@ -110,11 +115,13 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except (ArtifactError, InvalidInputError):
         raise
+    except FileNotFoundError as e:
+        raise MissingError(f"{path} does not exist") from e
     except OSError as e:
         raise ArtifactError(f"cannot read {path}: {e.strerror or e}") from e
     except (csv.Error, DamagedGzipError, UnicodeDecodeError, pa.ArrowException) as e:
         first = (str(e).splitlines() or [type(e).__name__])[0][:200]
-        raise ArtifactError(f"{path} cannot be read: {first}") from e
+        raise CorruptError(f"{path} cannot be read: {first}") from e
 
 
 def _csv_rows(path: Path, left_out: Counter[str]) -> Iterator[_Row]:
@@ -123,8 +130,8 @@ def _csv_rows(path: Path, left_out: Counter[str]) -> Iterator[_Row]:
 
 
 def _json_rows(path: Path, left_out: Counter[str]) -> Iterator[_Row]:
-    is_packed = path.name.lower().endswith(".gz")
-    with nullcontext(lines(path, _LIMITS)) if is_packed else path.open("rb") as found:
+    is_compressed = path.name.lower().endswith(".gz")
+    with nullcontext(lines(path, _LIMITS)) if is_compressed else path.open("rb") as found:
         for line in found:
             if line is None:
                 left_out["line too long"] += 1
@@ -142,7 +149,7 @@ def _json_rows(path: Path, left_out: Counter[str]) -> Iterator[_Row]:
             if isinstance(row, dict):
                 yield row
             else:
-                left_out["no JSON object"] += 1
+                left_out["not a JSON object"] += 1
 
 
 def _parquet_rows(path: Path, left_out: Counter[str]) -> Iterator[_Row]:
@@ -153,7 +160,7 @@ def _parquet_rows(path: Path, left_out: Counter[str]) -> Iterator[_Row]:
         present = [name for name in file.schema_arrow.names if name in wanted]
         if not present:
             yield dict.fromkeys(file.schema_arrow.names)
-        # Few at a time: a small file can say a long text very often.
+        # Few rows at a time: a small file can repeat a long text very often.
         for batch in file.iter_batches(_ROWS, columns=present):
             yield from batch.to_pylist()
 

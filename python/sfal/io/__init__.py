@@ -1,1 +1,1 @@
-"""Bytes: files, locks, downloads and the hub. Knows nothing of features or windows."""
+"""Files, locks, downloads and the hub, without knowledge of features or windows."""

@@ -1,4 +1,4 @@
-"""Between numpy and Arrow, without what `pyarrow.array` and `to_numpy` import: pandas."""
+"""Conversion between numpy and Arrow without pandas, which `pyarrow.array` and `to_numpy` import."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def to_numpy(column: "pa.Array | pa.ChunkedArray") -> NDArray[Any]:
-    """View numbers without missing values as a numpy array, copying only where they lie in pieces.
+    """Return numbers without missing values as a numpy array, copying only if they are chunked.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def to_numpy(column: "pa.Array | pa.ChunkedArray") -> NDArray[Any]:
     Returns
     -------
     values : ndarray of shape (len(column),)
-        Perhaps read-only.
+        The numbers, possibly in a read-only array.
     """
     whole = column.combine_chunks() if hasattr(column, "combine_chunks") else column
     values: NDArray[Any] = np.from_dlpack(whole)
@@ -29,14 +29,14 @@ def to_numpy(column: "pa.Array | pa.ChunkedArray") -> NDArray[Any]:
 
 
 def from_numpy(values: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> "pa.Array":
-    """Make an Arrow array of numbers, without a copy.
+    """Return numbers as an Arrow array, without a copy.
 
     Parameters
     ----------
     values : ndarray of shape (n,)
         Integers or floats in this machine's byte order.
     valid : ndarray of shape (n,), bool, optional
-        False where the value is missing.
+        False where a value is missing.
     """
     import pyarrow as pa
 
@@ -49,12 +49,12 @@ def from_numpy(values: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> 
 
 
 def from_texts(texts: Sequence[str], chosen: NDArray[np.int32]) -> "pa.Array":
-    """Make an Arrow array of text, each value one of a few.
+    """Return an Arrow array of text with few distinct values.
 
     Parameters
     ----------
     texts : sequence of str
-        The values there are.
+        The distinct values.
     chosen : ndarray of shape (n,), int32
         Position in `texts` of each value.
     """
@@ -62,7 +62,7 @@ def from_texts(texts: Sequence[str], chosen: NDArray[np.int32]) -> "pa.Array":
 
 
 def from_strings(texts: Sequence[str]) -> "pa.Array":
-    """Make an Arrow array of text, of 2 GiB in all at most."""
+    """Return an Arrow array of text, of at most 2 GiB in all."""
     import pyarrow as pa
 
     raw = [text.encode() for text in texts]

@@ -1,41 +1,48 @@
-"""Atomic writes, hashes, and JSON files that are whole or not there."""
+"""Atomic writes, hashes, and JSON files that are either whole or absent."""
 
 import errno
-import glob
 import hashlib
 import json
 import os
+import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sfal.errors import ArtifactError
+from sfal.errors import ArtifactError, CorruptError, MissingError
+from sfal.io import processes
 
 TEMPORARY_PREFIX = ".tmp-"
+
+_ABANDONED_SECONDS = 86_400.0
+"""Time since the last write after which any unfinished file is removed."""
 
 _unfinished: set[Path] = set()
 """Temporary files of this process."""
 
+_ROOM = "free some space and repeat $do_again"
+_ELSEWHERE = "choose another place with $data_dir or $output"
 _REASONS = {
-    errno.ENOSPC: "the disk is full; free some space and start the same command again",
-    errno.EDQUOT: "the disk quota is used up; free some space and start the same command again",
-    errno.EROFS: "the file system is read-only; choose another place (--data-dir, --output)",
-    errno.EACCES: "permission denied; choose another place (--data-dir, --output)",
-    errno.EPERM: "permission denied; choose another place (--data-dir, --output)",
-    errno.EEXIST: "a file stands where a folder is needed; choose another place (--data-dir, --output)",
-    errno.ENOTDIR: "a file stands where a folder is needed; choose another place (--data-dir, --output)",
+    errno.ENOSPC: ("the disk is full", _ROOM),
+    errno.EDQUOT: ("the disk quota is used up", _ROOM),
+    errno.EROFS: ("the file system is read-only", _ELSEWHERE),
+    errno.EACCES: ("permission denied", _ELSEWHERE),
+    errno.EPERM: ("permission denied", _ELSEWHERE),
+    errno.EEXIST: ("there is a file where a folder is needed", _ELSEWHERE),
+    errno.ENOTDIR: ("there is a file where a folder is needed", _ELSEWHERE),
 }
 
 
 def write_error(path: Path, error: OSError) -> ArtifactError:
-    """Error that says which path could not be written, why, and what to do."""
-    reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
-    return ArtifactError(f"cannot write {path}: {reason}")
+    """Return an error that says which path could not be written, why, and what to do."""
+    reason, hint = _REASONS.get(error.errno or 0, (error.strerror or str(error), ""))
+    return ArtifactError(f"cannot write {path}: {reason}", hint=hint)
 
 
 def is_read_only(error: ArtifactError) -> bool:
-    """Whether a :func:`write_error` says that its folder may not be written at all."""
+    """Return whether a :func:`write_error` says that its folder may not be written at all."""
     cause = error.__cause__
     return isinstance(cause, OSError) and cause.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -45,14 +52,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Write a file so that it appears whole under its name, or not at all.
 
     Yields a temporary path in the same folder. When the block ends, the file
-    there is synced to disk and renamed; when it raises, the file is removed.
+    there is synced to disk and renamed; when the block raises, it is removed.
 
     Raises
     ------
     ArtifactError
         If the disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
+    temporary = path.with_name(temporary_name(path.name, os.getpid()))
     _unfinished.add(temporary)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +69,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         sync(path.parent)
     except OSError as e:
-        # Errors of our own that are OSErrors too (DownloadError) carry no errno.
+        # SFAL's own errors that are OSErrors too (DownloadError) carry no errno.
         if e.errno in _REASONS:
             raise write_error(path, e) from e
         raise
@@ -73,7 +80,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def remove_unfinished() -> None:
-    """Remove what this process is writing, which is about to end without waiting for its threads."""
+    """Remove what this process is writing, before it ends without waiting for its threads."""
     for temporary in list(_unfinished):
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -88,35 +95,59 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def remove_temporaries(folder: Path, name: str = "*") -> None:
-    """Remove what processes that were killed left unfinished in a folder.
+def temporary_name(name: str, pid: int) -> str:
+    """Return a new name, ``.tmp-HOST-PID-RANDOM-NAME``, for an unfinished file of a process here."""
+    return f"{TEMPORARY_PREFIX}{_host_field()}-{pid}-{secrets.token_hex(4)}-{name}"
 
-    Those of processes that live stay: another stage may be writing beside this one.
+
+def remove_temporaries(folder: Path, name: str | None = None) -> None:
+    """Remove the unfinished files that killed processes left in a folder.
+
+    Files of running processes stay, as another stage may be writing to the same
+    folder. A process of another host cannot be checked, so a file is removed only
+    a day after it was last written, unless its process is known to have ended.
 
     Parameters
     ----------
     folder : Path
         Where to look.
-    name : str
-        The file that it was to become; default: any.
+    name : str, optional
+        The name that the file would have got; default: any.
     """
-    if name != "*":
-        name = glob.escape(name)
-    for path in folder.glob(f"{TEMPORARY_PREFIX}*-{name}"):
-        pid = path.name.removeprefix(TEMPORARY_PREFIX).partition("-")[0]
-        if pid.isdecimal() and int(pid) != os.getpid() and Path(f"/proc/{pid}").exists():
+    for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        if path in _unfinished or (name is not None and not path.name.endswith(f"-{name}")):
             continue
         with suppress(OSError):
-            path.unlink()
+            if _is_abandoned(path):
+                path.unlink()
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Return whether no process can finish a file that this one is not writing."""
+    host, _, rest = path.name.removeprefix(TEMPORARY_PREFIX).partition("-")
+    pid = rest.partition("-")[0]
+    if host == _host_field() and pid.isdecimal() and _has_ended(int(pid)):
+        return True
+    return time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
+
+
+def _has_ended(pid: int) -> bool:
+    # An unknown file under our own id was left by an earlier process with this id.
+    return pid == os.getpid() or not processes.is_alive(pid)
+
+
+def _host_field() -> str:
+    # Host names contain hyphens, which separate the fields here, but no underscores.
+    return processes.host().replace("-", "_")
 
 
 def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    """Return the SHA-256 of a file's bytes, as 64 hexadecimal digits."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as e:
-        raise ArtifactError(f"cannot read {path}: {e.strerror}") from e
+        raise _read_error(path, e) from e
 
 
 def write_json(path: Path, value: object) -> None:
@@ -131,12 +162,21 @@ def read_json(path: Path) -> Any:
 
     Raises
     ------
+    MissingError
+        If it does not exist.
+    CorruptError
+        If it is not JSON.
     ArtifactError
-        If it is missing, unreadable or no JSON.
+        If it cannot be read.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as e:
-        raise ArtifactError(f"cannot read {path}: {e.strerror}") from e
+        raise _read_error(path, e) from e
     except (ValueError, RecursionError) as e:
-        raise ArtifactError(f"{path} is no valid JSON ({e}); it is damaged") from e
+        raise CorruptError(f"{path} is damaged: it is not valid JSON ({e})") from e
+
+
+def _read_error(path: Path, error: OSError) -> ArtifactError:
+    kind = MissingError if isinstance(error, FileNotFoundError) else ArtifactError
+    return kind(f"cannot read {path}: {error.strerror}")

@@ -1,4 +1,4 @@
-"""What a model or an SAE is known by, so that one exchanged in place is noticed."""
+"""Fingerprints of models and SAEs, by which one that was replaced in place is noticed."""
 
 from pathlib import Path
 
@@ -8,17 +8,17 @@ _WEIGHTS = ("*.safetensors", "*.bin", "*.npz", "*.json", "*.model", "*.txt", "*.
 
 
 def of_path(path: Path) -> dict[str, str]:
-    """SHA-256 of a file, or of each file of weights, settings and words in a folder.
+    """Return the SHA-256 of a file, or of each file of weights, settings and vocabulary in a folder.
 
     Parameters
     ----------
     path : Path
-        A file, or a folder, which is searched with its subfolders.
+        File, or folder, which is searched with its subfolders.
 
     Returns
     -------
     dict of str to str
-        Path below the folder -> 64 hexadecimal digits.
+        Path relative to the folder -> 64 hexadecimal digits.
     """
     if path.is_file():
         return {path.name: sha256_file(path)}
@@ -27,12 +27,12 @@ def of_path(path: Path) -> dict[str, str]:
 
 
 def of_hub_file(repo_id: str, path: str, file: Path) -> dict[str, str]:
-    """Repository, path and commit of a file in the hub's local cache."""
+    """Return the repository, path and commit of a file in the hub's local cache."""
     return {"repo": repo_id, "path": path, "revision": _commit(file) or cached_commit(repo_id)}
 
 
 def cached_commit(repo_id: str, revision: str = "main") -> str:
-    """Commit that a repository's branch had when it was last fetched, or ``unknown``."""
+    """Return the commit of a branch when it was last fetched, or ``unknown``."""
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 
@@ -44,7 +44,7 @@ def cached_commit(repo_id: str, revision: str = "main") -> str:
 
 
 def _commit(file: Path) -> str | None:
-    """The cache keeps files under ``snapshots/COMMIT/``."""
+    """Return the commit from a path in the cache, which keeps files under ``snapshots/COMMIT/``."""
     parts = file.parts
     if "snapshots" not in parts:
         return None

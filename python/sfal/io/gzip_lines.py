@@ -1,4 +1,4 @@
-"""Lines of a gzip file, decompressed as a stream and never beyond a limit."""
+"""Lines of a gzip file, decompressed as a stream and within limits."""
 
 import zlib
 from collections.abc import Iterator
@@ -8,23 +8,23 @@ from pathlib import Path
 _READ_BYTES = 1 << 16
 _BLOCK_BYTES = 1 << 18
 _GRACE_BYTES = 1 << 20
-"""Ratios are not judged before this much has come out: short texts repeat."""
+"""Expanded bytes below which the ratio is not checked, as short texts repeat themselves."""
 
 
 @dataclass(frozen=True)
 class ExpansionLimits:
-    """How much a compressed file may hold."""
+    """Limits of what a compressed file may expand to."""
 
     max_bytes: int = 4 << 30
     """Expanded bytes of one file."""
     max_ratio: float = 100.0
-    """Expanded bytes for one compressed byte; JSON reaches about 20."""
+    """Expanded bytes per compressed byte; JSON reaches about 20."""
     max_line_bytes: int = 4 << 20
-    """A longer line is passed over, and yielded as None."""
+    """Bytes of a line; a longer one is skipped, and yielded as None."""
 
 
 class DamagedGzipError(Exception):
-    """A file is no gzip, is cut short or corrupt, or expands beyond the limits."""
+    """A file is not gzip, is truncated or corrupt, or expands beyond the limits."""
 
 
 class ExpansionError(DamagedGzipError):
@@ -32,12 +32,12 @@ class ExpansionError(DamagedGzipError):
 
 
 def expand(path: Path, limits: ExpansionLimits) -> Iterator[bytes]:
-    """Yield the expanded content of a gzip file in blocks of 256 KiB at most.
+    """Yield the expanded content of a gzip file in blocks of at most 256 KiB.
 
     Raises
     ------
     DamagedGzipError
-        If it is damaged, cut short or expands too far.
+        If it is damaged or truncated, or expands beyond the limits.
     OSError
         If it cannot be read.
     """
@@ -52,7 +52,7 @@ def expand(path: Path, limits: ExpansionLimits) -> Iterator[bytes]:
             try:
                 block = decoder.decompress(pending, _BLOCK_BYTES)
             except zlib.error as e:
-                raise DamagedGzipError(f"it is no valid gzip ({e})") from e
+                raise DamagedGzipError(f"it is not valid gzip ({e})") from e
             total_out += len(block)
             if total_out > limits.max_bytes:
                 raise ExpansionError(f"it expands to more than {limits.max_bytes} bytes")
@@ -64,26 +64,26 @@ def expand(path: Path, limits: ExpansionLimits) -> Iterator[bytes]:
             if pending and not decoder.eof:
                 continue
             if not pending:
-                # With a full block the decoder may hold more that needs no input.
+                # After a full block the decoder may hold more output that needs no further input.
                 if len(block) == _BLOCK_BYTES and not decoder.eof:
                     continue
                 pending = file.read(_READ_BYTES)
                 total_in += len(pending)
             if not pending:
                 if not decoder.eof:
-                    raise DamagedGzipError("it is cut short")
+                    raise DamagedGzipError("it is truncated")
                 return
             if decoder.eof:
-                decoder = zlib.decompressobj(wbits=31)  # files may be joined end to end
+                decoder = zlib.decompressobj(wbits=31)  # a file may consist of several members
 
 
 def lines(path: Path, limits: ExpansionLimits) -> Iterator[bytes | None]:
-    """Yield the lines of a gzip file, without their ends; None for one too long.
+    """Yield the lines of a gzip file, without line ends; None for a line that is too long.
 
     Raises
     ------
     DamagedGzipError, OSError
-        As :func:`expand`.
+        As in :func:`expand`.
     """
     rest: list[bytes] = []
     length = 0

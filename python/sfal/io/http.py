@@ -1,9 +1,17 @@
 """HTTP bodies fetched in bounded time and space, from one host only.
 
-A read time-out does not stop a server that sends a byte now and then, so every
-attempt runs in a thread of its own and is watched: one that receives less than
-a least rate is given up, wherever it hangs (name lookup, handshake, headers,
+A read time-out does not stop a server that sends a byte now and then. So every
+attempt runs in its own thread and is watched: one that receives data below a
+minimum rate is given up, wherever it hangs (name lookup, handshake, headers,
 body). Failed attempts are repeated a bounded number of times.
+
+Rejected after trying them against ``tests/explanations/test_misbehaving_servers.py``:
+
+- obstore 0.12: follows redirects to other hosts, and this cannot be turned off; reads a
+  listing of any length into memory (1.2 GB for a page of 300 MB); does not repeat a
+  listing that breaks off halfway; refuses a whole listing for one malformed key.
+- ``urllib3.Retry``: ends when the headers are there, so a truncated, slow or damaged
+  body needs a second loop around it; an unreadable ``Retry-After`` is an error to it.
 """
 
 import threading
@@ -33,22 +41,22 @@ _MAX_REDIRECTS = 3
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a server is waited for. With these values a dead one costs 90 s at most."""
+    """How long to wait for a server. With the default values, a dead one costs 90 s at most."""
 
     least_rate: int = 1024
     """Bytes a second that an attempt must receive."""
     rate_seconds: float = 15.0
     """Time over which the rate is measured; seconds."""
     attempts: int = 5
-    """Attempts at one body."""
+    """Attempts per body."""
     first_wait: float = 0.5
     """Pause after the first failed attempt, doubled after each; seconds."""
     longest_wait: float = 20.0
-    """No pause is longer, whatever ``Retry-After`` says; seconds."""
+    """Upper limit of a pause, whatever ``Retry-After`` says; seconds."""
     give_up_seconds: float = 80.0
-    """No attempt is repeated this long after the last success; seconds."""
+    """Time since the last success after which no attempt is repeated; seconds."""
     parallel: int = 4
-    """Bodies fetched at a time."""
+    """Bodies fetched at the same time."""
 
 
 @dataclass
@@ -58,9 +66,9 @@ class _Watch:
 
 
 class Client:
-    """Fetches bodies below one base address.
+    """A client that fetches bodies below one base address.
 
-    Safe to use from several threads.
+    It may be used from several threads.
 
     Parameters
     ----------
@@ -69,39 +77,44 @@ class Client:
         port are refused.
     patience : Patience
         Time limits.
+    hint : str
+        What the user may do about a wrong or dead address, such as the setting
+        to check.
 
     Raises
     ------
     InvalidInputError
-        If the address is of another kind.
+        If the address is not such an address.
     """
 
-    def __init__(self, base_url: str, patience: Patience | None = None) -> None:
+    def __init__(self, base_url: str, patience: Patience | None = None, hint: str = "") -> None:
+        self.hint = hint
         self.base_url = base_url.rstrip("/")
         self.patience = patience or Patience()
         self.cancelled = threading.Event()
         self._origin = _origin(self.base_url)
         if self._origin is None or urlsplit(self.base_url).query:
             raise InvalidInputError(
-                f"{base_url!r} is no base address of an export: give http://… or https://…"
+                f"{base_url!r} is not a base address: it must be http://… or https://…, without a query",
+                hint=hint,
             )
         self._sessions = threading.local()
         self._last_success = time.monotonic()
 
     def retry(self, what: str, action: Callable[[], _T]) -> _T:
-        """Do something until it succeeds, a bounded number of times.
+        """Repeat an action until it succeeds, a bounded number of times.
 
         Parameters
         ----------
         what : str
-            What is being fetched, for the message.
+            What is being fetched; for the message.
         action : callable
-            Raises :class:`TemporaryError` where a repetition may help.
+            Raises :class:`TemporaryError` if a repetition may help.
 
         Raises
         ------
         DownloadError
-            If it failed for good.
+            If all attempts failed, or one failed for good.
         """
         for attempt in range(1, self.patience.attempts + 1):
             try:
@@ -110,8 +123,8 @@ class Client:
                 since = time.monotonic() - self._last_success
                 if attempt == self.patience.attempts or since > self.patience.give_up_seconds:
                     raise UnreachableError(
-                        f"cannot fetch {what} from {self.base_url}: {e} "
-                        f"(attempt {attempt}); try again later"
+                        f"cannot fetch {what} from {self.base_url}: {e} (attempt {attempt})",
+                        hint="; ".join(filter(None, ("try again later", self.hint))),
                     ) from e
                 pause = max(self.patience.first_wait * 2 ** (attempt - 1), e.retry_after)
                 if self.cancelled.wait(min(pause, self.patience.longest_wait)):
@@ -128,30 +141,30 @@ class Client:
         max_bytes: int,
         params: Mapping[str, str] | None = None,
     ) -> Mapping[str, str]:
-        """Fetch one body, in one attempt, into a file.
+        """Fetch one body into a file, in one attempt.
 
         Parameters
         ----------
         path : str
-            Below the base address; quoted here.
+            Path below the base address, not yet percent-encoded.
         sink : file
-            Opened for this attempt alone.
+            File opened for this attempt alone.
         max_bytes : int
-            A longer body is refused as soon as it is.
+            A body is refused as soon as it is longer.
         params : mapping of str to str, optional
-            Query.
+            Query parameters.
 
         Returns
         -------
         headers : mapping of str to str
-            Of the answer; names in any case.
+            Headers of the response; names in any case.
 
         Raises
         ------
         TemporaryError
             If a repetition may help.
         DownloadError
-            If not.
+            If it may not.
         """
         session = getattr(self._sessions, "session", None)
         if session is None:
@@ -246,29 +259,30 @@ class Client:
             if _origin(url) != self._origin:
                 raise DownloadError(
                     f"{self.base_url} redirects to {target[:200]!r}; redirects to another host or "
-                    "scheme are refused; if it has moved, name it in SFAL_NEURONPEDIA_URL"
+                    "scheme are refused",
+                    hint=self.hint,
                 )
-        raise DownloadError(f"{self.base_url} redirects without end")
+        raise DownloadError(f"{self.base_url} redirects without end", hint=self.hint)
 
 
 def _new_session() -> "requests.Session":
     import requests
 
     class Session(requests.Session):
-        # Even when told not to follow redirects, requests prepares the next request, for which
-        # it reads the whole body of this answer, however long.
+        # Even with allow_redirects=False, requests prepares the next request, for which it reads
+        # the whole body of this response, however long.
         def get_redirect_target(self, resp: requests.Response) -> None:
             return None
 
     session = Session()
     session.headers["User-Agent"] = _user_agent()
-    # The batches are fetched as they are stored: nobody is to decompress them on the way.
+    # Bodies are fetched as they are stored, not decompressed on the way.
     session.headers["Accept-Encoding"] = "identity"
     return session
 
 
 def _origin(url: str) -> tuple[str, str, int] | None:
-    """Scheme, host and port of an http(s) address; None of any other."""
+    """Return scheme, host and port of an http(s) address; None for any other."""
     try:
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}[parts.scheme]

@@ -1,4 +1,4 @@
-"""What an HTTP answer or a failed request means: over for good, or worth another attempt."""
+"""What an HTTP response or a failed request means: final, or worth another attempt."""
 
 import time
 from email.utils import parsedate_to_datetime
@@ -13,19 +13,19 @@ _TEMPORARY_STATUS = frozenset({408, 425, 429})
 
 
 class NotFoundError(DownloadError):
-    """The server says that there is no such object (HTTP 404)."""
+    """The server has no such object (HTTP 404)."""
 
 
 class UnreachableError(DownloadError):
-    """No attempt at a body succeeded; what is asked for next will hardly fare better."""
+    """No attempt at a body succeeded; further requests would probably fail as well."""
 
 
 class CancelledError(DownloadError):
-    """Another download failed or the user interrupted, so this one was stopped."""
+    """A download was stopped because another one failed or the user pressed Ctrl-C."""
 
 
 class TemporaryError(Exception):
-    """An attempt failed in a way that may pass."""
+    """An attempt failed for a reason that may pass."""
 
     def __init__(self, reason: str, retry_after: float = 0.0) -> None:
         super().__init__(reason)
@@ -33,14 +33,14 @@ class TemporaryError(Exception):
 
 
 def check_status(response: "requests.Response", url: str) -> None:
-    """Raise unless the answer is the body asked for (HTTP 200).
+    """Raise an error unless the response is the requested body (HTTP 200).
 
     Raises
     ------
     TemporaryError
-        If the server asks to come back later or is out of order.
+        If the server asks for a later attempt, or fails.
     NotFoundError, DownloadError
-        If its answer is final.
+        If its response is final.
     """
     status = response.status_code
     if status == 200:
@@ -53,7 +53,7 @@ def check_status(response: "requests.Response", url: str) -> None:
 
 
 def _retry_after(value: str | None) -> float:
-    """Seconds that a ``Retry-After`` header asks for; 0 where it says nothing usable."""
+    """Return the seconds that a ``Retry-After`` header asks for; 0 if it is missing or unreadable."""
     if value is None:
         return 0.0
     if value.strip().isdecimal():
@@ -65,10 +65,10 @@ def _retry_after(value: str | None) -> float:
 
 
 def short_reason(error: Exception) -> str:
-    """First words of a library's message, which may be a page long."""
+    """Return the beginning of a library's message, which may be a page long."""
     text = " ".join(str(error).split()) or type(error).__name__
     if "IncompleteRead" in text:
         return "the connection broke off before the end"
     if "NewConnectionError" in text or "Failed to establish" in text or "NameResolution" in text:
-        return "no connection; check the network and SFAL_NEURONPEDIA_URL"
+        return "no connection"
     return text if len(text) <= 200 else f"{text[:200]}…"

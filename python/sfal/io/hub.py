@@ -1,4 +1,4 @@
-"""The model hub's errors in one place, said in a way that helps."""
+"""Errors of the model hub in one place, worded to help."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,11 +33,14 @@ def hub_errors(what: str, hint: str = "") -> Iterator[None]:
         reason = _reason(e)
         if reason is None:
             raise
-        raise DownloadError(f"cannot fetch {what}: {reason}", hint=hint) from e
+        message, advice = reason
+        raise DownloadError(
+            f"cannot fetch {what}: {message}", hint="; ".join(filter(None, (advice, hint)))
+        ) from e
 
 
 def list_files(repo_id: str, revision: str | None = None) -> list[str]:
-    """Paths of all files in a model repository of the hub."""
+    """Return the paths of all files in a model repository of the hub."""
     from huggingface_hub import list_repo_files
 
     with hub_errors(f"the list of files of {repo_id}"):
@@ -45,33 +48,33 @@ def list_files(repo_id: str, revision: str | None = None) -> list[str]:
 
 
 def bytes_to_fetch(repo_id: str, folder: str = "", revision: str | None = None) -> dict[str, int]:
-    """Files of a model repository, and the bytes that fetching each would bring.
+    """Return the files of a model repository, with the bytes that fetching each would take.
 
-    Only the list of files is asked for.
+    Only the list of files is requested.
 
     Parameters
     ----------
     repo_id : str
         Repository on the hub.
     folder : str
-        Folder in it to look below.
+        Folder of the repository to which the list is limited.
     revision : str, optional
         Commit, branch or tag.
 
     Returns
     -------
     dict of str to int
-        Path -> bytes; 0 for a file that lies in the local cache.
+        Path -> bytes; 0 for a file in the local cache.
 
     Raises
     ------
     DownloadError
-        If the hub cannot be asked, or does not tell.
+        If the hub cannot be reached, or refuses.
     """
     from huggingface_hub import HfApi, constants
     from huggingface_hub.file_download import repo_folder_name
 
-    # The cache names contents by what the hub calls their ETag, whatever commit they are of.
+    # The cache names contents by their ETag on the hub, whatever commit they belong to.
     repository = repo_folder_name(repo_id=repo_id, repo_type="model")
     blobs = Path(constants.HF_HUB_CACHE) / repository / "blobs"
     with hub_errors(f"the list of files of {repo_id}"):
@@ -86,14 +89,14 @@ def bytes_to_fetch(repo_id: str, folder: str = "", revision: str | None = None) 
 
 
 def cached_files(repo_id: str, folder: str = "", revision: str | None = None) -> list[str]:
-    """Files of a model repository that lie in the local cache; the hub is not asked.
+    """Return the files of a model repository that are in the local cache, without a request.
 
     Parameters
     ----------
     repo_id : str
         Repository on the hub.
     folder : str
-        Folder in it to look below.
+        Folder of the repository to which the list is limited.
     revision : str, optional
         Commit, branch or tag.
     """
@@ -110,21 +113,28 @@ def cached_files(repo_id: str, folder: str = "", revision: str | None = None) ->
 
 
 def is_offline() -> bool:
-    """Whether the hub's own switch keeps it from being asked."""
+    """Return whether the hub's own switch forbids requests to it."""
     from huggingface_hub import constants
 
     return bool(constants.HF_HUB_OFFLINE)
 
 
+_Reason = tuple[str, str]
+"""Why a fetch failed, and what to do about it."""
+
 _GATED = (
-    "it is gated; accept its licence on the hub's page and set HF_TOKEN to a token of that account"
+    "it is gated",
+    "accept its licence on the hub's page and set HF_TOKEN to a token of that account",
 )
-_OFFLINE = "it is not in the local cache and HF_HUB_OFFLINE is set; unset it or fetch it beforehand"
-_NO_NETWORK = "the hub cannot be reached; check the network and HF_ENDPOINT"
+_OFFLINE = (
+    "it is not in the local cache and HF_HUB_OFFLINE is set",
+    "unset it or fetch it beforehand",
+)
+_NO_NETWORK = ("the hub cannot be reached", "check the network and HF_ENDPOINT")
 
 
-def _reason(error: BaseException) -> str | None:
-    """Why a fetch failed, from an exception or from one it was raised from."""
+def _reason(error: BaseException) -> _Reason | None:
+    """Return why a fetch failed, from an exception or from one it was raised from."""
     seen: set[int] = set()
     current: BaseException | None = error
     unreachable = False
@@ -132,39 +142,37 @@ def _reason(error: BaseException) -> str | None:
         seen.add(id(current))
         reason = _of_one(current)
         if reason == _NO_NETWORK:
-            unreachable = True  # a cause further down may say more
+            unreachable = True  # a deeper cause may say more
         elif reason is not None:
             return reason
         current = current.__cause__ or current.__context__
     return _NO_NETWORK if unreachable else None
 
 
-def _of_one(error: BaseException) -> str | None:
+def _of_one(error: BaseException) -> _Reason | None:
     from huggingface_hub import errors
 
     if isinstance(error, TooSlowError):
-        return str(error)
+        return error.message, error.hint
     if isinstance(error, errors.GatedRepoError):
         return _GATED
     if isinstance(error, errors.RepositoryNotFoundError):
-        return "there is no such repository, or it is private and HF_TOKEN does not open it"
+        return "there is no such repository, or it is private and HF_TOKEN does not open it", ""
     if isinstance(error, errors.RevisionNotFoundError):
-        return "there is no such revision in its repository"
+        return "there is no such revision in its repository", ""
     if isinstance(error, errors.OfflineModeIsEnabled):
         return _OFFLINE
     if isinstance(error, errors.RemoteEntryNotFoundError):
-        return f"the repository has no such file ({str(error).splitlines()[0]})"
+        return f"the repository has no such file ({str(error).splitlines()[0]})", ""
     if isinstance(error, errors.LocalEntryNotFoundError):
-        from huggingface_hub import constants
-
-        return _OFFLINE if constants.HF_HUB_OFFLINE else _NO_NETWORK
+        return _OFFLINE if is_offline() else _NO_NETWORK
     if isinstance(error, errors.HfHubHTTPError):
         status = getattr(error.response, "status_code", None)
         if status in (401, 403):
-            return f"access was refused (HTTP {status}); set HF_TOKEN to a token that may read it"
-        return f"the hub answered HTTP {status}; try again later"
+            return f"access was refused (HTTP {status})", "set HF_TOKEN to a token that may read it"
+        return f"the hub answered HTTP {status}", "try again later"
     if isinstance(error, errors.HFValidationError):
-        return "this is neither a folder here nor a valid name on the hub"
+        return "this is neither a folder here nor a valid name on the hub", ""
     if isinstance(error, (ConnectionError, TimeoutError)) or type(error).__module__.startswith(
         ("httpx", "requests", "urllib3", "aiohttp")
     ):

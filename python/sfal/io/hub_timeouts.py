@@ -1,7 +1,7 @@
-"""The hub's HTTP client, made to give up in time.
+"""Time limits for the hub's HTTP client.
 
-As its library sets it up, it waits for ever for a server that says nothing or
-hardly anything, and as long as one asks it to that wants to be left alone.
+By default the client waits indefinitely for a silent server and obeys any
+``Retry-After``.
 """
 
 import sys
@@ -13,17 +13,17 @@ from typing import Any
 from sfal.errors import DownloadError
 
 READ_SECONDS = 10.0
-"""Time in which an answer, or more of one, must come."""
+"""Time within which the server must send something."""
 RATE_SECONDS = 30.0
 """Time over which the rate of a body is measured; seconds spent waiting for it."""
 LEAST_RATE = 1024
-"""Bytes a second that a body must come with."""
+"""Bytes a second at which a body must arrive."""
 LONGEST_WAIT = 10
 """Seconds between two attempts, whatever the server asks for."""
 
 
 class TooSlowError(DownloadError):
-    """A body comes, but hardly. No library tries it again: it would for ever."""
+    """A body arrives too slowly. No library repeats such a request: each attempt would hang."""
 
 
 _bounded = threading.Event()
@@ -31,33 +31,31 @@ _lock = threading.Lock()
 
 
 def bound_waiting() -> None:
-    """Let all requests of the hub's library in this process end within two minutes.
+    """Make every request of the hub's library in this process end within two minutes.
 
-    A client factory that was set before is kept, with these bounds around it.
+    A client factory that sets time-outs of its own stays as it is.
     """
     if _bounded.is_set():
         return
     with _lock:
         if not _bounded.is_set():
-            from huggingface_hub import set_client_factory
-            from huggingface_hub.utils import _http
+            from huggingface_hub import get_session, set_client_factory
 
-            make = getattr(_http, "_GLOBAL_CLIENT_FACTORY", _http.default_client_factory)
-            set_client_factory(lambda: _with_bounds(make()))
+            usual = get_session()
+            if not any(usual.timeout.as_dict().values()):
+                make, hooks = type(usual), usual.event_hooks
+                bounded: dict[str, list[Any]] = {
+                    "request": [*hooks["request"], _bound_reading],
+                    "response": [*hooks["response"], _bound_pause, _bound_body],
+                }
+                set_client_factory(
+                    lambda: make(event_hooks=bounded, follow_redirects=True, timeout=READ_SECONDS)
+                )
             _bounded.set()
 
 
-def _with_bounds(client: Any) -> Any:
-    hooks = client.event_hooks
-    client.event_hooks = {
-        "request": [*hooks["request"], _bound_reading],
-        "response": [*hooks["response"], _bound_pause, _bound_body],
-    }
-    return client
-
-
 def _bound_reading(request: Any) -> None:
-    """Put a limit where the library sets none."""
+    """Set a limit where a call of the library asks for none."""
     limits = request.extensions.get("timeout", {})
     request.extensions["timeout"] = {
         phase: READ_SECONDS if limits.get(phase) is None else limits[phase]
@@ -66,7 +64,7 @@ def _bound_reading(request: Any) -> None:
 
 
 def _bound_pause(response: Any) -> None:
-    """Shorten what the server asks for, which the library sleeps through as it stands."""
+    """Shorten the pause that the server asks for; the library would sleep through all of it."""
     if response.status_code in (429, 503):
         response.headers.pop("ratelimit", None)
         asked = response.headers.get("retry-after")
@@ -77,7 +75,7 @@ def _bound_pause(response: Any) -> None:
 
 
 def _bound_body(response: Any) -> None:
-    # The class that a body must be of, from whichever HTTP library the hub's stands on.
+    # A body must be an instance of this class of the HTTP library that the hub's client uses.
     library = sys.modules[type(response).__module__.partition(".")[0]]
     stream, address = response.stream, f"{response.url.scheme}://{response.url.host}"
 
@@ -92,7 +90,7 @@ def _bound_body(response: Any) -> None:
 
 
 def _steady(chunks: Iterator[bytes], address: str) -> Iterator[bytes]:
-    """Pass on the pieces of a body; raise when they come too slowly."""
+    """Pass on the pieces of a body; raise if they arrive too slowly."""
     waited, received = 0.0, 0
     while True:
         started = time.monotonic()
@@ -104,7 +102,8 @@ def _steady(chunks: Iterator[bytes], address: str) -> Iterator[bytes]:
         if waited > RATE_SECONDS:
             if received < LEAST_RATE * waited:
                 raise TooSlowError(
-                    f"{address} is too slow, {received} bytes in {waited:.0f} s; try again later"
+                    f"{address} is too slow, {received} bytes in {waited:.0f} s",
+                    hint="try again later",
                 )
             waited, received = 0.0, 0
         yield chunk

@@ -1,4 +1,4 @@
-"""A few downloads at a time, in threads that never keep the process alive."""
+"""A function applied to several items at once, in threads that never keep the process alive."""
 
 import queue
 import threading
@@ -7,7 +7,8 @@ from typing import TypeVar
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
-_FAREWELL_SECONDS = 2.0
+_JOIN_SECONDS = 2.0
+"""Time that the threads together get to end; they may hang in a download."""
 
 
 def in_parallel(
@@ -16,27 +17,27 @@ def in_parallel(
     n_threads: int,
     cancelled: threading.Event,
 ) -> Generator[_R]:
-    """Apply a function to items in several threads; yield results as they come.
+    """Apply a function to items in several threads; yield results as they arrive.
 
-    The standard executor waits for its threads when Python ends, so a hanging
-    server would keep Ctrl-C waiting. These threads do not. Close the result when
-    you stop early, as :func:`contextlib.closing` does.
+    The standard executor waits for its threads when Python ends, so that a hanging
+    server would delay Ctrl-C. These threads are daemons and do not. Close the
+    generator if you stop early, as :func:`contextlib.closing` does.
 
     Parameters
     ----------
     items : sequence
-        Taken in order.
+        Items, which are taken in order; results may arrive in another order.
     work : callable
-        Must return soon once `cancelled` is set.
+        Function of one item. It must return soon once `cancelled` is set.
     n_threads : int
-        Threads at most.
+        Largest number of threads.
     cancelled : Event
-        Set when one of the items fails or the caller stops iterating.
+        Event that is set when an item fails or the caller stops iterating.
 
     Raises
     ------
     BaseException
-        The first that `work` raised; the rest is stopped.
+        The first exception that `work` raised; the other threads are stopped.
     """
     todo: queue.SimpleQueue[_T] = queue.SimpleQueue()
     for item in items:
@@ -51,14 +52,14 @@ def in_parallel(
                 return
             try:
                 done.put((work(item), None))
-            except BaseException as e:  # handed to the waiting thread
+            except BaseException as e:  # re-raised in the consumer
                 done.put((None, e))
                 return
 
     threads = [threading.Thread(target=run, daemon=True) for _ in range(min(n_threads, len(items)))]
     finished = False
     try:
-        for thread in threads:  # Ctrl-C may come here already
+        for thread in threads:  # inside the try, as Ctrl-C may arrive here
             thread.start()
         for _ in items:
             result, error = done.get()
@@ -71,4 +72,4 @@ def in_parallel(
             cancelled.set()
             for thread in threads:
                 if thread.is_alive():
-                    thread.join(_FAREWELL_SECONDS / len(threads))
+                    thread.join(_JOIN_SECONDS / len(threads))

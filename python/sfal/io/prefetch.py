@@ -1,4 +1,8 @@
-"""The next item of an iterator, made in a thread while the one before it is used."""
+"""Prefetching: the next item of an iterator is made in a thread while the last one is used.
+
+In :mod:`sfal.io.parallel` the items are known and each is worked on in any thread;
+here they come from one iterator, which only one thread may advance, in order.
+"""
 
 import queue
 import threading
@@ -6,24 +10,24 @@ from collections.abc import Generator, Iterator
 from typing import TypeVar
 
 _T = TypeVar("_T")
-_FAREWELL_SECONDS = 2.0
+_JOIN_SECONDS = 2.0
 
 
-def ahead(items: Iterator[_T]) -> Generator[_T]:
-    """Items of an iterator, in order, at any time at most one more than has been asked for.
+def prefetched(items: Iterator[_T]) -> Generator[_T]:
+    """Yield the items of an iterator, in order, making at most one ahead of the consumer.
 
-    Close the result when you stop early, as :func:`contextlib.closing` does: then
-    the thread ends with the item it is at. It never keeps the process alive.
+    Close the generator if you stop early, as :func:`contextlib.closing` does: the
+    thread then ends after its current item. It never keeps the process alive.
 
     Parameters
     ----------
     items : iterator
-        Used by the thread alone.
+        Iterator that only the thread advances.
 
     Raises
     ------
     BaseException
-        What making an item raised, when that item is asked for.
+        The exception that making an item raised, when that item is requested.
     """
     wanted = threading.Semaphore(1)
     cancelled = threading.Event()
@@ -36,13 +40,13 @@ def ahead(items: Iterator[_T]) -> Generator[_T]:
                 return
             try:
                 made.put((next(items), None))
-            except BaseException as e:  # the end, or an error: both for who waits
+            except BaseException as e:  # StopIteration or an error, re-raised in the consumer
                 made.put((None, e))
                 return
 
-    thread = threading.Thread(target=run, name="ahead", daemon=True)
+    thread = threading.Thread(target=run, name="prefetch", daemon=True)
     try:
-        thread.start()  # Ctrl-C may come here already
+        thread.start()  # inside the try, as Ctrl-C may arrive here
         while True:
             item, error = made.get()
             if isinstance(error, StopIteration):
@@ -55,4 +59,4 @@ def ahead(items: Iterator[_T]) -> Generator[_T]:
         cancelled.set()
         wanted.release()
         if thread.is_alive():
-            thread.join(_FAREWELL_SECONDS)
+            thread.join(_JOIN_SECONDS)

@@ -13,7 +13,7 @@ from sfal.io.http_errors import TemporaryError
 
 _MAX_PAGE_BYTES = 2 << 20
 _MAX_PAGES = 200
-"""Of 1,000 keys each: more than ten times what the largest source has."""
+"""Pages have 1,000 keys; the largest export has less than a tenth of this."""
 _ETAG = re.compile(r"[!#-~]{1,128}")
 
 
@@ -22,43 +22,43 @@ class StoredObject:
     """One object of a bucket, as the listing describes it."""
 
     key: str
-    """Name in the bucket. Not to be trusted as a path."""
+    """Name in the bucket. It must not be trusted as a path."""
     etag: str
-    """Changes whenever the content does; without quotes."""
+    """Tag that changes whenever the content does; without quotes."""
     size: int
-    """Bytes."""
+    """Size in bytes."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies below a prefix."""
+    """Keys and folders below a prefix."""
 
     objects: tuple[StoredObject, ...]
-    """In the order in which the bucket lists them."""
+    """Objects in the order of the listing."""
     folders: tuple[str, ...]
-    """Common prefixes, where a delimiter was given."""
+    """Common prefixes, if a delimiter was given."""
 
 
 def list_bucket(
     client: Client, prefix: str, delimiter: str = "", max_pages: int = _MAX_PAGES
 ) -> Listing:
-    """List what lies below a prefix, page by page.
+    """List the keys below a prefix, page by page.
 
     Parameters
     ----------
     client : Client
-        Of the bucket's address.
+        Client of the bucket's address.
     prefix : str
-        Start of the keys wanted. One that nothing starts with gives an empty listing.
+        Beginning of the wanted keys. If no key begins so, the listing is empty.
     delimiter : str
-        Keys that go on behind it are summed up as folders.
+        Keys that continue after it are grouped as folders.
     max_pages : int
-        A listing that goes on longer is refused.
+        A longer listing is refused.
 
     Raises
     ------
     DownloadError
-        If the bucket cannot be listed, or answers nonsense or without end.
+        If the bucket cannot be listed, or the listing is malformed or does not end.
     """
     objects: dict[str, StoredObject] = {}
     folders: dict[str, None] = {}
@@ -82,8 +82,8 @@ def list_bucket(
         tokens.add(token)
         query = {**query, "continuation-token": token}
     raise DownloadError(
-        f"the list of {prefix} at {client.base_url} does not end after {len(tokens) + 1} pages; "
-        "the server is no usable mirror of the export"
+        f"the list of {prefix} at {client.base_url} does not end after {len(tokens) + 1} pages",
+        hint=client.hint,
     )
 
 
@@ -91,24 +91,27 @@ def _page(client: Client, query: dict[str, str]) -> ElementTree.Element:
     body = io.BytesIO()
     client.get("", body, _MAX_PAGE_BYTES, query)
     data = body.getvalue()
-    # A document type is all that an entity bomb needs, and no listing has one.
+    # An entity bomb needs a document type, and no listing has one.
     if b"<!DOCTYPE" in data or b"\0" in data:
-        raise DownloadError(f"{client.base_url} answers no S3 listing")
+        raise _not_a_listing(client)
     try:
         root = ElementTree.fromstring(data)
     except (ElementTree.ParseError, ValueError, LookupError) as e:
-        raise TemporaryError(f"the listing is no valid XML ({e})") from e
+        raise TemporaryError(f"the listing is not valid XML ({e})") from e
     if root.tag.rpartition("}")[2] != "ListBucketResult":
-        raise DownloadError(f"{client.base_url} answers no S3 listing; check SFAL_NEURONPEDIA_URL")
+        raise _not_a_listing(client)
     return root
+
+
+def _not_a_listing(client: Client) -> DownloadError:
+    return DownloadError(f"{client.base_url} does not return an S3 listing", hint=client.hint)
 
 
 def _object(item: ElementTree.Element, base_url: str) -> StoredObject:
     size, etag = _text(item, "Size"), _text(item, "ETag").strip('"')
     if not re.fullmatch(r"[0-9]{1,15}", size) or not _ETAG.fullmatch(etag):
         raise DownloadError(
-            f"the listing at {base_url} gives no usable Size and ETag of "
-            f"{_text(item, 'Key')[:200]!r}"
+            f"the listing at {base_url} has no valid Size and ETag for {_text(item, 'Key')[:200]!r}"
         )
     return StoredObject(_text(item, "Key"), etag, int(size))
 

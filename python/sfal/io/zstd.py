@@ -1,4 +1,4 @@
-"""Zstandard read so that a file cut short is an error, and not the end."""
+"""Reading Zstandard so that a truncated file is an error and does not pass for a shorter one."""
 
 import io
 from pathlib import Path
@@ -8,10 +8,10 @@ _BUFFER = 1 << 16
 
 
 def open_zstd(file: Path | Any) -> io.BufferedReader:
-    """Open a file, or what can be read like one, to its content; frames may follow each other.
+    """Open a file, or a file-like object, of one or more frames, to read its content.
 
-    Reading raises OSError where the content is damaged or breaks off inside a
-    frame. The usual reader takes that for the end.
+    Reading raises OSError where the content is damaged or ends inside a frame.
+    The usual reader takes that for the end of the content.
     """
     import pyarrow as pa
 
@@ -20,7 +20,7 @@ def open_zstd(file: Path | Any) -> io.BufferedReader:
 
 
 def read_streams_with_it() -> None:
-    """Make fsspec, through which data sets are streamed, read with :func:`open_zstd`."""
+    """Make fsspec, through which `datasets` streams, read with :func:`open_zstd`."""
     from fsspec import compression
 
     usual = compression.compr.get("zstd")

@@ -1,1 +1,1 @@
-"""Everything that draws: the summary in words, the plots."""
+"""Everything that draws: the summary as text, and plots."""

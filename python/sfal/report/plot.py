@@ -1,4 +1,4 @@
-"""A picture of scores: their distribution over the level of chance, and against firing counts."""
+"""A picture of scores: their distribution relative to chance, and scores against firing counts."""
 
 import math
 from collections.abc import Sequence
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = (".png", ".svg")
-"""Endings of files that can be drawn."""
+"""Endings of the files that can be drawn."""
 
 _BINS = 60
 _PANEL = (4.6, 2.6)
 """Width and height of one panel in inches."""
 _ROWS = 6
-"""Pairs up to which each has a row of its own."""
+"""Most pairs that are drawn one per row."""
 _LEGEND: dict[str, Any] = {"framealpha": 0.85, "edgecolor": "none", "fontsize": 8}
 _FEW = 200
-"""Features below which each is drawn as a dot of its own."""
+"""Below this number of features, each is drawn as a large dot."""
 _SCORES, _CHANCE, _MEDIAN = "#4878a8", "#444444", "#c04e2c"
 
 
 def check_plot(path: Path) -> None:
-    """Refuse, before anything is computed, a picture that cannot be drawn.
+    """Refuse a picture that cannot be drawn, before anything is computed.
 
     Parameters
     ----------
     path : Path
-        Where it is to go, ending in ``.png`` or ``.svg``.
+        Where it will be written, ending in ``.png`` or ``.svg``.
 
     Raises
     ------
@@ -46,30 +46,33 @@ def check_plot(path: Path) -> None:
         If matplotlib is not installed.
     """
     if path.suffix.lower() not in FORMATS:
-        raise InvalidInputError(f"--plot {path}: the name must end in {' or '.join(FORMATS)}")
+        raise InvalidInputError(
+            f"cannot draw {path}", hint=f"its name must end in {' or '.join(FORMATS)}"
+        )
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as e:
         raise MissingDependencyError(
-            "plots need matplotlib; `pip install '.[plot]'` in SFAL's clone installs it"
+            "plots need matplotlib", hint="`pip install '.[plot]'` in SFAL's clone installs it"
         ) from e
 
 
 def plot_scores(scores: Sequence[SourceScores], path: Path) -> None:
-    """Draw scores as small multiples, a pair for each source and set of embeddings.
+    """Draw scores as small multiples, one pair for each source and set of embeddings.
 
     Left: how many features have which ``sfal``, with chance (0) and the median
-    marked. Right: ``sfal`` against the windows in which a feature fires, a
-    logarithmic axis, with the median of every half octave that holds ten
-    features or more. All pairs share their axes' scales, so that they
-    compare. Features without a score are left out, and counted in the title.
+    marked. Right: ``sfal`` against the number of windows in which a feature
+    fires, on a logarithmic axis, with the median of every half octave that holds
+    at least ten features. All pairs share the scales of their axes, so that they
+    can be compared. Features without a score are left out; the title counts the
+    others.
 
     Parameters
     ----------
     scores : sequence of SourceScores
-        Of one source at least.
+        At least one.
     path : Path
-        Where to write; ``.png`` or ``.svg``. The same scores give the same bytes.
+        File to write, ``.png`` or ``.svg``. The same scores give the same bytes.
 
     Raises
     ------
@@ -84,7 +87,7 @@ def plot_scores(scores: Sequence[SourceScores], path: Path) -> None:
     import matplotlib as mpl
 
     with mpl.rc_context():
-        # Whatever the user's own settings are; and ids in an SVG are random by default.
+        # The user's own settings must not show, and ids in an SVG are random by default.
         mpl.rcdefaults()
         mpl.rcParams.update({"svg.hashsalt": "sfal", "font.size": 9, "axes.titlesize": 9})
         figure = _figure(scores)
@@ -101,7 +104,7 @@ def _figure(scores: Sequence[SourceScores]) -> "Figure":
     drawn = [(one, embedding) for one in scores for embedding in one.embeddings]
     rows, pairs = _grid(len(drawn))
     figure = Figure((2 * pairs * _PANEL[0], rows * _PANEL[1]), layout="constrained")
-    FigureCanvasAgg(figure)  # no display is asked for, whatever the environment says
+    FigureCanvasAgg(figure)  # needs no display, whatever the environment says
     panels = iter(figure.subplots(rows, 2 * pairs, squeeze=False).flat)
     limits = _limits([embedding.sfal for _, embedding in drawn])
     firing = _firing(drawn)
@@ -116,7 +119,7 @@ def _figure(scores: Sequence[SourceScores]) -> "Figure":
 
 
 def _grid(n: int) -> tuple[int, int]:
-    """Rows, and pairs a row, so that a picture of many pairs is about square."""
+    """Return rows, and pairs per row, so that a picture of many pairs is about square."""
     pairs = math.ceil(math.sqrt(n / _ROWS))
     return math.ceil(n / pairs), pairs
 
@@ -130,7 +133,7 @@ def _title(one: SourceScores, embedding: EmbeddingScores) -> str:
 
 
 def _limits(scores: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
-    """Common range of all scores, with 0 in it and a margin."""
+    """Return a range for all scores, which includes 0 and a margin."""
     present = np.concatenate([[0.0], *(values[~np.isnan(values)] for values in scores)])
     low, high = float(present.min()), float(present.max())
     margin = 0.04 * (high - low) or 0.5
@@ -138,7 +141,7 @@ def _limits(scores: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
 
 
 def _firing(drawn: Sequence[tuple[SourceScores, EmbeddingScores]]) -> tuple[float, float]:
-    """Common range of the firing counts of all features with a score, with a margin."""
+    """Return a range for the firing counts of all scored features, with a margin."""
     shown = np.concatenate([one.windows[~np.isnan(embedding.sfal)] for one, embedding in drawn])
     low, high = (int(shown.min()), int(shown.max())) if len(shown) else (1, 1)
     return 0.8 * low, 1.25 * high
@@ -176,7 +179,9 @@ def _against_windows(
         xlabel=f"windows in which the feature fires, of {one.n_windows:,}",
     )  # fmt: skip
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.xaxis.set_minor_formatter(LogFormatter())  # labels where there is less than a decade
+    axes.xaxis.set_minor_formatter(
+        LogFormatter()
+    )  # labels also if the axis spans less than a decade
     axes.axhline(0, color=_CHANCE, linestyle="--", linewidth=1, label="chance")
     if not scored.any():
         _say_nothing_scored(axes)
@@ -186,7 +191,7 @@ def _against_windows(
     # Thousands of points as an image, so that an SVG stays small.
     axes.scatter(
         windows, values, s=16 if few else 5, alpha=0.8 if few else max(0.15, 6 / len(values) ** 0.5),
-        color=_SCORES, linewidths=0, rasterized=not few, label="a feature",
+        color=_SCORES, linewidths=0, rasterized=not few, label="feature",
     )  # fmt: skip
     centres, medians = _running_median(windows, values)
     if len(centres):
@@ -197,7 +202,7 @@ def _against_windows(
 def _running_median(
     windows: NDArray[np.float64], values: NDArray[np.float64], least: int = 10
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Median score of the features whose counts lie within the same half octave."""
+    """Return the median score of the features in each half octave of firing counts."""
     step = np.floor(2 * np.log2(windows))
     kept = [s for s in np.unique(step) if np.count_nonzero(step == s) >= least]
     medians = np.array([np.median(values[step == s]) for s in kept])

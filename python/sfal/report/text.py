@@ -1,29 +1,35 @@
-"""What the terminal shows of scores: a line for each layer and embedding."""
+"""Scores as text for the terminal: a line for each layer and set of embeddings."""
 
 from collections.abc import Sequence
 
-import numpy as np
+from sfal.scoring.score import SourceScores
+from sfal.scoring.summary import Summary, summarise
+from sfal.terminal.table import Column, render_table
 
-from sfal.scoring.score import EmbeddingScores, SourceScores, is_live
-from sfal.store.explanations import TOP_TOKENS
-
-_HEAD = (
-    ("layer", "embedding", "explainer", "scored", "sfal", "ndcg", "chance", "coverage", "source"),
+_COLUMNS = (
+    Column("layer", "right"),
+    Column("embedding"),
+    Column("explainer"),
+    Column("scored", "right"),
+    Column("sfal", "right"),
+    Column("ndcg", "right"),
+    Column("chance", "right"),
+    Column("coverage", "right"),
+    Column("source"),
 )
 _LEGEND = (
-    "sfal and ndcg: medians over the features scored; an sfal of 0 is chance, 1 perfect\n"
+    "sfal and ndcg: medians over the scored features; an sfal of 0 is chance, 1 is perfect\n"
     "coverage: share of the features that fire, but not always, that have an explanation"
 )
-_OWN = (
+_TOP_TOKENS = (
     "Top tokens come from the same SAE as the counts, though from other documents: such a score "
-    "says whether\nfeatures with like top tokens fire together, not whether an independent "
+    "says whether\nfeatures with similar top tokens fire together, not whether an independent "
     "explanation fits."
 )
-_NUMBERS = {0, 3, 4, 5, 6, 7}
 
 
 def summary(scores: Sequence[SourceScores]) -> str:
-    """Summarise scores as a table.
+    """Lay out what scores amount to as a table.
 
     Parameters
     ----------
@@ -32,50 +38,30 @@ def summary(scores: Sequence[SourceScores]) -> str:
     Returns
     -------
     text : str
-        Features scored, median sfal and ndcg, chance, and coverage: the share
-        of the features that fire, but not always, for which there is an
-        explanation. Below it, what the counts were read from, and a word
-        on labels that are a source's own top tokens.
+        The figures of :class:`sfal.scoring.summary.Summary`, and what each
+        source's counts were read from. A caveat follows if labels are the
+        source's own top tokens.
     """
-    rows = [*_HEAD, *(row for one in scores for row in _rows(one))]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if i in _NUMBERS else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    summaries = [one for source in scores for one in summarise(source)]
+    lines = render_table(_COLUMNS, map(_row, summaries))
     read = [f"{one.source.name}: read {one.read}" for one in scores]
-    own = any(_is_own(embeddings) for one in scores for embeddings in one.embeddings)
-    return "\n".join([*lines, _LEGEND, "", *read, *([_OWN] if own else [])])
+    caveat = [_TOP_TOKENS] if any(one.top_tokens for one in summaries) else []
+    return "\n".join([*lines, _LEGEND, "", *read, *caveat])
 
 
-def _is_own(scores: EmbeddingScores) -> bool:
-    return scores.stem.startswith(f"{TOP_TOKENS}_")
+def _row(one: Summary) -> tuple[str, ...]:
+    return (
+        "" if one.layer is None else str(one.layer),
+        one.embedder,
+        one.explainer + (" (top tokens)" if one.top_tokens else ""),
+        f"{one.n_scored:,}",
+        _figure(one.sfal, ".4f"),
+        _figure(one.ndcg, ".4f"),
+        _figure(one.chance, ".4f"),
+        _figure(one.coverage, ".1%"),
+        one.source,
+    )
 
 
-def _rows(one: SourceScores) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = []
-    live = int(is_live(one.windows, one.n_windows).sum())
-    for scores in one.embeddings:
-        scored = int((scores.status == 0).sum())
-        rows.append(
-            (
-                "" if one.source.layer is None else str(one.source.layer),
-                scores.embedder,
-                scores.explainer + (" (top tokens)" if _is_own(scores) else ""),
-                f"{scored:,}",
-                _median(scores.sfal),
-                _median(scores.ndcg),
-                f"{one.chance:.4f}",
-                f"{scored / live:.1%}" if live else "-",
-                one.source.name,
-            )
-        )
-    return rows
-
-
-def _median(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> str:
-    present = values[~np.isnan(values)]
-    return f"{np.median(present):.4f}" if len(present) else "-"
+def _figure(value: float, form: str) -> str:
+    return "-" if value != value else format(value, form)

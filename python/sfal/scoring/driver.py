@@ -1,13 +1,15 @@
 """Score everything that a selection finds, and write the results."""
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
-from sfal.errors import ArtifactError, SfalError
+from sfal.errors import ArtifactError, CombinedError, Note, SfalError
 from sfal.io.atomic import is_read_only
-from sfal.scoring.score import ScoreSettings, SourceScores, score_source
+from sfal.scoring.score import SourceScores, score_source
 from sfal.scoring.selection import Selection, select_sources
+from sfal.scoring.settings import ScoreSettings
 from sfal.scoring.tables import WideTable, write_scores
 from sfal.terminal.progress import progress
 
@@ -18,9 +20,9 @@ class Outcome:
 
     scores: Sequence[SourceScores]
     """One for each source that was scored."""
-    refused: Sequence[str]
-    """What was asked for and could not be done, each with the way out."""
-    notes: Sequence[str]
+    refused: Sequence[SfalError]
+    """What was requested and could not be done."""
+    notes: Sequence[Note]
     """What the user may want to know."""
 
 
@@ -31,7 +33,9 @@ def score_selection(
     *,
     output: Path | None = None,
 ) -> Outcome:
-    """Score sources on disk; one that is refused does not keep the others back.
+    """Score sources on disk; a source that is refused does not stop the others.
+
+    Writes ``scores.parquet`` into the folder of each run.
 
     Parameters
     ----------
@@ -43,64 +47,75 @@ def score_selection(
     output : Path, optional
         Where the wide CSV goes; none is written by default.
 
+    Returns
+    -------
+    Outcome
+
     Raises
     ------
     SfalError
-        If nothing at all could be scored, or the CSV cannot be written.
+        If nothing could be scored (:class:`CombinedError` if there are several
+        reasons), or the CSV cannot be written.
     KeyboardInterrupt
-        With a message that says how far it came.
+        With a message that says how many sources were scored.
     """
     settings = settings or ScoreSettings()
     selected = select_sources(data_dir, selection)
+    refused = list(selected.refused)
+    notes = [Note(f"left out: {error.message}", error.hint) for error in selected.skipped]
     scores: list[SourceScores] = []
-    refused, notes = list(selected.refused), [f"left out: {text}" for text in selected.skipped]
     table = WideTable()
-    last: SfalError | None = None
     with progress(len(selected.sources), "scoring", "source") as bar:
         for source in selected.sources:
             bar.note(source=source.name)
             try:
                 one = score_source(source, settings)
             except SfalError as e:
-                refused.append(_naming(source.name, e))
-                last = e
+                refused += _located(source.name, e)
                 continue
             except KeyboardInterrupt:
                 raise KeyboardInterrupt(
                     f"Stopped at {source.name}, after {len(scores)} of {len(selected.sources)} "
-                    "sources, before the CSV. The same command scores them all."
+                    "sources, before the CSV. Starting again scores them all."
                 ) from None
             finally:
                 bar.update(1)
-            refused += [f"{source.name}: {text}" for text in one.refused]
-            notes += _few_explained(one, settings.top_n)
+            for error in one.refused:
+                refused += _located(source.name, error)
+            notes += [*one.notes, *_few_explained(one, settings.top_n)]
             scores.append(one)
             table.add(one)
             try:
                 write_scores(one, settings.top_n)
             except ArtifactError as e:
-                # A folder that nobody may write, such as published data, is no failure.
-                (notes if is_read_only(e) else refused).append(
-                    f"no scores.parquet for {source.name}: {e}"
-                )
+                message = f"no scores.parquet for {source.name}: {e.message}"
+                # A folder that nobody can write to, such as published data, is not a failure.
+                if is_read_only(e):
+                    notes.append(Note(message, e.hint))
+                else:
+                    refused.append(ArtifactError(message, hint=e.hint))
     if not scores:
-        raise type(last or ArtifactError())("; ".join(refused)) from last
+        raise refused[0] if len(refused) == 1 else CombinedError(refused)
     if output is not None:
         table.write(output)
     return Outcome(scores, refused, notes)
 
 
-def _naming(source: str, error: SfalError) -> str:
-    text = str(error)
-    return text if source in text else f"{source}: {text}"
+def _located(source: str, error: SfalError) -> Iterator[SfalError]:
+    """Split an error into its parts, and name the source in those that do not."""
+    for part in error.errors if isinstance(error, CombinedError) else (error,):
+        if source not in part.message:
+            part = copy(part)
+            part.message = f"{source}: {part.message}"
+        yield part
 
 
-def _few_explained(one: SourceScores, top_n: int) -> Iterator[str]:
-    """Say where a tenth of semantic lists is features without an explanation, all alike to cosine."""
+def _few_explained(one: SourceScores, top_n: int) -> Iterator[Note]:
+    """Note where a tenth of the semantic lists is unexplained features, all equal by cosine."""
     listed = min(top_n, one.n_features - 1)
     for scores in one.embeddings:
         if scores.n_explained - 1 < 0.9 * listed:
-            yield (
+            yield Note(
                 f"{one.source.name}: {scores.n_explained:,} of {one.n_features:,} features are "
                 f"explained ({scores.embedder}, {scores.stem}), so that the {listed:,} semantic "
                 "neighbours of each include unexplained ones, ranked by index alone; the fewer are "

@@ -1,20 +1,19 @@
-"""One feature with its score and both its neighbourhoods."""
+"""One feature with its score and both of its neighbourhoods."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sfal.errors import ArtifactError, InvalidInputError
-from sfal.io.atomic import read_json
+from sfal.errors import InvalidInputError, Note
 from sfal.scoring.inputs import open_counts, read_embeddings
 from sfal.scoring.metrics import beyond_chance
-from sfal.scoring.score import STATUSES, ScoreSettings, Status, is_live, statuses
 from sfal.scoring.selection import SourceInput
-from sfal.store.layout import MANIFEST
+from sfal.scoring.settings import ScoreSettings
+from sfal.scoring.status import STATUSES, Status, is_live, only_scored, statuses
+from sfal.store.run_folder import RunFolder
 
 _NEURONPEDIA = "https://www.neuronpedia.org"
 
@@ -26,16 +25,16 @@ class Neighbour:
     feature: int
     """Index."""
     similarity: float
-    """phi or cosine, by the list it stands in."""
+    """phi or cosine, depending on the list."""
     explanation: str
     """Its explanation, empty where it has none."""
     other_rank: int | None
-    """Its place in the other list, from 0; None: not among the first `top_n`, or there by a tie."""
+    """Its place in the other list, from 0; None if it is not among the first `top_n`, or only by a tie."""
 
 
 @dataclass(frozen=True)
 class FeatureView:
-    """A feature as its source's data show it."""
+    """A feature with what the data of its source say about it."""
 
     source: str
     """Name of the source."""
@@ -46,15 +45,15 @@ class FeatureView:
     explainer: str
     """Who explained."""
     kind: str
-    """Type of the explanation, as far as the file's name says it."""
+    """Type of the explanation, from the file's name."""
     embedder: str
-    """Whose embeddings the semantic list is of."""
+    """Embedder of the vectors that the semantic list ranks."""
     windows: int
     """Windows in which it fires."""
     n_windows: int
     """Windows counted."""
     status: Status
-    """Why there is no score, or ``scored``."""
+    """``scored``, or why there is no score."""
     ndcg: float
     """Raw score; NaN unless scored."""
     chance: float
@@ -62,15 +61,18 @@ class FeatureView:
     sfal: float
     """Score beyond chance; NaN unless scored."""
     explained: bool
-    """Whether it has an explanation; the text itself may not be at hand."""
+    """Whether it has an explanation; its text may be missing all the same."""
     functional: tuple[Neighbour, ...]
-    """The first neighbours by phi, of those that fire, but not always; none unless it does too."""
+    """The first neighbours by phi among the features that fire in some windows but not in all; empty
+    unless it does so itself."""
     semantic: tuple[Neighbour, ...]
-    """The first neighbours by cosine, of those that are explained; none unless it is too."""
+    """The first neighbours by cosine among the explained features; empty unless it is explained itself."""
     n_unexplained: int
     """Features without an explanation among its `top_n` nearest, which `semantic` leaves out."""
     url: str | None
     """Its page on Neuronpedia."""
+    notes: tuple[Note, ...] = ()
+    """What the user may want to know about the embeddings."""
 
 
 def view_feature(
@@ -79,16 +81,16 @@ def view_feature(
     shown: int = 15,
     settings: ScoreSettings | None = None,
 ) -> FeatureView:
-    """Compute one feature's score and look up both its neighbourhoods.
+    """Compute one feature's score and look up both of its neighbourhoods.
 
     Parameters
     ----------
     source : SourceInput
-        With the embeddings to use as its first ones.
+        The first of its sets of embeddings is used.
     feature : int
         Index, from 0.
     shown : int
-        Neighbours to name in each list.
+        Neighbours to show in each list.
     settings : ScoreSettings, optional
 
     Raises
@@ -107,9 +109,7 @@ def view_feature(
             f"{source.name} has no feature {feature}; it has 0 to {counts.n_features - 1}"
         )
     file = source.embeddings[0]
-    embeddings = read_embeddings(
-        file.path, file.stem, source.name, source.folder, counts.n_features
-    )
+    embeddings = read_embeddings(source, file, counts.n_features)
     counted = counts.load()
     row = np.array([feature])
     functional, phi = _core.functional_neighbours(counted, settings.top_n, rows=row)
@@ -118,11 +118,9 @@ def view_feature(
     by_phi = _places(feature, functional[0], is_live(windows, counted.n_windows))
     by_cosine = _places(feature, semantic[0], embeddings.explained)
     texts = embeddings.explanations
-    status = STATUSES[int(statuses(windows, counted.n_windows, embeddings.explained)[feature])]
+    status = statuses(windows, counted.n_windows, embeddings.explained)[row]
     chance = _core.chance(counts.n_features - 1, settings.top_n)
-    ndcg = _core.ndcg(functional, semantic, settings.top_n)
-    if status != "scored":
-        ndcg = np.full(1, np.nan)
+    ndcg = only_scored(_core.ndcg(functional, semantic, settings.top_n), status)
     return FeatureView(
         source=source.name,
         feature=feature,
@@ -132,7 +130,7 @@ def view_feature(
         embedder=file.embedder,
         windows=int(windows[feature]),
         n_windows=counted.n_windows,
-        status=status,
+        status=STATUSES[int(status[0])],
         ndcg=float(ndcg[0]),
         chance=chance,
         sfal=float(beyond_chance(ndcg, chance)[0]),
@@ -141,13 +139,14 @@ def view_feature(
         semantic=_neighbours(by_cosine, cosine[0], by_phi, texts, shown),
         n_unexplained=int((~embeddings.explained[semantic[0]]).sum()),
         url=_page(source, feature),
+        notes=embeddings.notes,
     )
 
 
 def _places(
     feature: int, ranked: NDArray[np.uint32], comparable: NDArray[np.bool_]
 ) -> dict[int, int]:
-    """Place of each feature in a list, in order, without those that only a tie puts there."""
+    """Return each feature's place in a list, in order, without those that are there by a tie alone."""
     if not comparable[feature]:
         return {}
     return {int(other): i for i, other in enumerate(ranked) if comparable[other]}
@@ -173,9 +172,6 @@ def _neighbours(
 
 def _page(source: SourceInput, feature: int) -> str | None:
     """The feature's page on Neuronpedia, if the source is known there."""
-    try:
-        manifest: Any = read_json(source.run_folder / MANIFEST)
-        known = manifest["source"]["neuronpedia_id"]
-    except (ArtifactError, KeyError, TypeError):
-        return None
-    return f"{_NEURONPEDIA}/{known}/{feature}" if isinstance(known, str) else None
+    manifest = RunFolder(source.run_folder).readable_manifest
+    known = None if manifest is None else manifest.source.neuronpedia_id
+    return None if known is None else f"{_NEURONPEDIA}/{known}/{feature}"

@@ -1,6 +1,5 @@
 """What `sfal score` reads: counts from occurrences or a histogram, and embeddings."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,22 +8,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sfal.errors import ArtifactError, InvalidInputError, SfalError
+from sfal.errors import (
+    ArtifactError,
+    CorruptError,
+    InvalidInputError,
+    MissingError,
+    Note,
+    SfalError,
+)
+from sfal.scoring.selection import EmbeddingsFile, SourceInput
 from sfal.store.layout import EXPLANATIONS
 from sfal.store.manifest import Manifest, has_manifest
 from sfal.store.published.histogram import inspect_histogram
 from sfal.store.published.layout import SUFFIX as PICKLED
-from sfal.store.published.layout import (
-    explainer_of,
-    find_histograms,
-    read_pickled_embeddings,
-    wrong_width,
-)
+from sfal.store.published.layout import explainer_of, find_histograms
 
 if TYPE_CHECKING:
     from sfal._core import Histogram, Occurrences
-
-_log = logging.getLogger(__name__)
+    from sfal.store.embeddings import Vectors
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,9 @@ class CountsInput:
     path: Path
     """Folder of the run, or the histogram."""
     label: Callable[[int], str] = field(repr=False)
-    """What is read, for the summary, given the number of windows that were."""
+    """Describes what was read, for the summary, given the number of windows."""
     load: "Callable[[], Occurrences | Histogram]" = field(repr=False)
-    """Read it."""
+    """Reads it."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,11 @@ class Embeddings:
     explained: NDArray[np.bool_]
     """Shape (F,)."""
     explanations: dict[int, str]
-    """Plain text of the explanations that are at hand."""
+    """Plain text of the explanations that were found."""
     explainer: str
     """Who explained: a model's name, or ``mixed``."""
+    notes: tuple[Note, ...] = ()
+    """What is odd about them, although they can be used."""
 
 
 def open_counts(folder: Path, n_windows: int | None = None) -> CountsInput:
@@ -63,12 +66,14 @@ def open_counts(folder: Path, n_windows: int | None = None) -> CountsInput:
     folder : Path
         Folder of a source, ours or published, or of a further run.
     n_windows : int, optional
-        Number of windows, for a histogram that does not say.
+        Number of windows, for a histogram that does not state it.
 
     Raises
     ------
+    MissingError
+        If there are no counts yet.
     ArtifactError
-        If there are no counts yet, or two histograms, or what there is cannot be read.
+        If there are two histograms, or the counts cannot be read.
     """
     if has_manifest(folder):
         manifest = Manifest.load(folder)
@@ -76,20 +81,21 @@ def open_counts(folder: Path, n_windows: int | None = None) -> CountsInput:
             return _occurrences(folder, manifest)
     histograms = find_histograms(folder)
     if not histograms:
-        raise ArtifactError(f"{folder} has no counts yet; `sfal cooc` makes them")
+        raise MissingError(f"{folder} has no counts yet", hint="$do_count makes them")
     if len(histograms) > 1:
         raise ArtifactError(
-            f"{folder} holds {len(histograms)} histograms, {' and '.join(p.name for p in histograms)}"
-            "; leave one of them there"
+            f"{folder} holds {len(histograms)} histograms, "
+            f"{' and '.join(p.name for p in histograms)}",
+            hint="leave only one of them there",
         )
     return _histogram(histograms[0], n_windows)
 
 
 def _occurrences(folder: Path, manifest: Manifest) -> CountsInput:
-    from sfal.store.parts import read_occurrences
+    from sfal.store.occurrences import read_occurrences
 
     suffix = "" if manifest.complete else ", not yet complete"
-    # The run may go on while it is read: what counts is what is there then.
+    # The run may continue while it is scored: what is there at reading counts.
     return CountsInput(
         n_features=manifest.n_features,
         path=folder,
@@ -105,10 +111,10 @@ def _histogram(path: Path, n_windows: int | None) -> CountsInput:
         from sfal._core import Histogram
 
         try:
-            # Ranking checks the counts as it reads them, which a pass of its own would do slower.
+            # Ranking checks the counts as it reads them; a separate pass would be slower.
             return Histogram.from_counts(file.load(), file.n_windows, deferred=True)
         except InvalidInputError as e:
-            raise ArtifactError(f"{path}: {e}") from e
+            raise CorruptError(f"{path}: {e.message}", hint=e.hint) from e
 
     return CountsInput(
         n_features=file.n_features,
@@ -118,71 +124,77 @@ def _histogram(path: Path, n_windows: int | None) -> CountsInput:
     )
 
 
-def read_embeddings(
-    path: Path, stem: str, source_name: str, folder: Path, n_features: int
-) -> Embeddings:
+def read_embeddings(source: SourceInput, file: EmbeddingsFile, n_features: int) -> Embeddings:
     """Read embeddings, ours or published, and check that they belong to the source.
+
+    Both are read as :class:`sfal.store.embeddings.Vectors`: published pickles are
+    converted in memory (:mod:`sfal.store.published.embeddings` says why not on disk).
 
     Parameters
     ----------
-    path : Path
-        The file.
-    stem : str
-        ``{type}_{explainer}``, from its name.
-    source_name : str
-        Name of the source, such as ``gemma-2-2b/0-gemmascope-res-16k``.
-    folder : Path
-        Its folder, where its explanations are.
+    source : SourceInput
+        The source, whose folder has the explanations.
+    file : EmbeddingsFile
+        One of its sets of embeddings.
     n_features : int
         Width of the SAE, from the counts.
 
     Raises
     ------
     ArtifactError
-        If the file is damaged, of another source, or explains features that the SAE has not.
+        If the file is damaged, belongs to another source, or explains features
+        that the SAE does not have.
     """
-    if path.name.endswith(PICKLED):
-        published = read_pickled_embeddings(path, n_features)
-        _check_source(path, published.source_ids, source_name)
-        matrix, texts = published.vectors, published.explanations
-        explainer = explainer_of(stem)
+    notes: list[Note] = []
+    if file.path.name.endswith(PICKLED):
+        from sfal.store.published.embeddings import read_pickled_embeddings
+
+        vectors, explanations = read_pickled_embeddings(file.path, file.stem)
     else:
-        matrix, texts, explainer = _our_embeddings(path, stem, source_name, folder, n_features)
+        from sfal.store.embeddings import read_vectors
+
+        vectors = read_vectors(file.path)
+        sha256 = vectors.metadata.get("explanations_sha256")
+        explanations = _explanations(source.folder, file.path, sha256, notes)
+    _check_source(file.path, vectors.metadata.get("source"), source.name)
+    matrix = _matrix(file.path, vectors, n_features)
     # A zero vector says nothing about its feature, whoever wrote it.
     explained: NDArray[np.bool_] = np.any(matrix, axis=1)
-    return Embeddings(matrix, explained, texts, explainer)
+    explainer = str(vectors.metadata.get("explainer") or explainer_of(file.stem))
+    return Embeddings(matrix, explained, explanations, explainer, tuple(notes))
 
 
-def _our_embeddings(
-    path: Path, stem: str, source_name: str, folder: Path, n_features: int
-) -> tuple[NDArray[np.float32], dict[int, str], str]:
-    from sfal.store.embeddings import read_vectors
-
-    features, vectors, metadata = read_vectors(path)
-    made_for = metadata.get("source")
-    _check_source(path, frozenset([made_for] if isinstance(made_for, str) else []), source_name)
+def _matrix(path: Path, vectors: "Vectors", n_features: int) -> NDArray[np.float32]:
+    """Return a row for every feature; without a copy where all are explained."""
+    features = vectors.features
     if len(features) and int(features[-1]) >= n_features:
-        raise ArtifactError(wrong_width(path, int(features[-1]), n_features))
-    matrix = np.zeros((n_features, vectors.shape[1]), dtype=np.float32)
-    matrix[features] = vectors
-    texts = _explanations(folder, path, metadata.get("explanations_sha256"))
-    return matrix, texts, str(metadata.get("explainer") or explainer_of(stem))
-
-
-def _check_source(path: Path, made_for: frozenset[str], source_name: str) -> None:
-    """Compare ``model/source`` or, in published records, ``source`` alone."""
-    own = source_name.split("/")
-    other = sorted(name for name in made_for if name.split("/")[-1] != own[-1])
-    other += sorted(name for name in made_for if "/" in name and name != source_name)
-    if other:
         raise ArtifactError(
-            f"{path} holds explanations of another source, {other[0]}, not of {source_name}; "
-            f"put it into that source's folder, or make its own with `sfal embeddings`"
+            f"{path} explains feature {features[-1]}, the counts have {n_features} features; "
+            "they are of different SAEs"
+        )
+    if len(features) == n_features:  # rising and below n_features, so each feature in its row
+        return vectors.vectors
+    matrix = np.zeros((n_features, vectors.vectors.shape[1]), dtype=np.float32)
+    matrix[features] = vectors.vectors
+    return matrix
+
+
+def _check_source(path: Path, made_for: object, source_name: str) -> None:
+    """Compare ``model/source`` or, in published records, ``source`` alone."""
+    if not isinstance(made_for, str):
+        return
+    own = source_name if "/" in made_for else source_name.split("/")[-1]
+    if made_for != own:
+        raise ArtifactError(
+            f"{path} holds explanations of another source, {made_for}, not of {source_name}",
+            hint=f"put it into that source's folder, or $do_embed({source_name}) makes its own",
         )
 
 
-def _explanations(folder: Path, path: Path, sha256: object) -> dict[int, str]:
-    """Texts from the source's explanations, if the embeddings were made from these."""
+def _explanations(
+    folder: Path, embeddings: Path, sha256: object, notes: list[Note]
+) -> dict[int, str]:
+    """Return the texts of the source's explanations; empty, with a note, if they cannot be read."""
     from sfal.store.explanations import explanations_sha256, read_explanations
 
     if not (folder / EXPLANATIONS).exists():
@@ -190,13 +202,14 @@ def _explanations(folder: Path, path: Path, sha256: object) -> dict[int, str]:
     try:
         table = read_explanations(folder)
     except SfalError as e:
-        _log.warning("%s; scoring goes on without the texts", e)
+        notes.append(Note(f"scored without the texts of the explanations: {e.message}", e.hint))
         return {}
     if sha256 is not None and sha256 != explanations_sha256(table):
-        _log.warning(
-            "%s was made from other explanations than those in its folder now; "
-            "`sfal embeddings embed` brings it up to date",
-            path,
+        notes.append(
+            Note(
+                f"{embeddings} was made from other explanations than those now in {folder}",
+                hint="$do_embed brings it up to date",
+            )
         )
     features = table.column("feature").to_pylist()
     return dict(zip(features, table.column("explanation").to_pylist(), strict=True))

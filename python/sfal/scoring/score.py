@@ -1,47 +1,20 @@
-"""Scores of one source: every embedding of it against one set of functional lists."""
+"""Scores of one source: each set of its embeddings against the same functional lists."""
 
-import logging
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sfal.errors import ArtifactError, InvalidInputError, SfalError
+from sfal.errors import CombinedError, CorruptError, InvalidInputError, Note, SfalError
 from sfal.scoring.inputs import CountsInput, Embeddings, open_counts, read_embeddings
-from sfal.scoring.metrics import beyond_chance
-from sfal.scoring.neighbour_lists import BLOCK_BYTES, FunctionalLists, ndcg_by_blocks, row_blocks
+from sfal.scoring.metrics import Ndcg, beyond_chance
+from sfal.scoring.neighbour_lists import FunctionalLists, pass_blocks, row_blocks
 from sfal.scoring.selection import EmbeddingsFile, SourceInput
-
-_log = logging.getLogger(__name__)
-
-Status = Literal["scored", "dead", "always_on", "unexplained"]
-STATUSES: tuple[Status, ...] = ("scored", "dead", "always_on", "unexplained")
-"""A status by its code; of several that hold, the first after ``scored`` counts."""
-
-_SCORED, _DEAD, _ALWAYS_ON, _UNEXPLAINED = range(4)
-
-
-@dataclass(frozen=True)
-class ScoreSettings:
-    """How scores are computed."""
-
-    top_n: int = 1023
-    """Neighbours a feature."""
-    n_windows: int | None = None
-    """Windows, for histograms that do not say."""
-    block_bytes: int = BLOCK_BYTES
-    """Most bytes of neighbour lists at a time; smaller: more blocks of rows, same scores."""
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that cannot be."""
-        if self.top_n < 1:
-            raise InvalidInputError(f"top_n is {self.top_n}; give at least 1")
-        if self.n_windows is not None and self.n_windows < 1:
-            raise InvalidInputError(f"n_windows is {self.n_windows}; give at least 1")
+from sfal.scoring.settings import ScoreSettings
+from sfal.scoring.status import only_scored, statuses
 
 
 @dataclass(frozen=True)
@@ -63,7 +36,7 @@ class EmbeddingScores:
     status: NDArray[np.uint8]
     """Shape (F,); an index into `STATUSES`."""
     n_explained: int
-    """Features with an explanation, those that never fire included."""
+    """Features with an explanation, including those that never fire."""
 
 
 @dataclass(frozen=True)
@@ -77,15 +50,17 @@ class SourceScores:
     n_windows: int
     """Windows counted."""
     windows: NDArray[np.uint64]
-    """Shape (F,): windows in which each feature fired."""
+    """Shape (F,): windows in which each feature fires."""
     chance: float
     """Expected NDCG of a random order."""
     explanations: dict[int, str]
     """Plain text by feature."""
     embeddings: tuple[EmbeddingScores, ...]
     """One for each set of embeddings that could be read."""
-    refused: tuple[str, ...]
-    """What could not be read, and why."""
+    refused: tuple[SfalError, ...] = ()
+    """Sets of embeddings that could not be read, and why."""
+    notes: tuple[Note, ...] = ()
+    """What the user may want to know about the embeddings."""
 
     @property
     def n_features(self) -> int:
@@ -105,18 +80,19 @@ def score_source(source: SourceInput, settings: ScoreSettings | None = None) -> 
     Returns
     -------
     SourceScores
-        Embeddings that could not be read are named in ``refused``.
+        Embeddings that could not be read are listed in ``refused``.
 
     Raises
     ------
     SfalError
-        If the counts cannot be read, or no set of embeddings can.
+        If the counts cannot be read, or none of the embeddings can;
+        :class:`CombinedError` if there are several reasons.
 
     Notes
     -----
     Memory: the counts (a mapped histogram of 16k features is 1 GiB, the bits
-    of its occurrences 144 MB), one matrix of embeddings, and the lists of a
-    block of rows. Reading overlaps with ranking.
+    of its occurrences 144 MB), two matrices of embeddings at most, and the lists
+    of one block of rows. Reading overlaps with ranking.
     """
     settings = settings or ScoreSettings()
     counts = open_counts(source.run_folder, settings.n_windows)
@@ -128,8 +104,18 @@ def score_source(source: SourceInput, settings: ScoreSettings | None = None) -> 
         interrupted = True
         raise
     finally:
-        # Whoever interrupts does not wait for what is being read.
+        # After an interrupt nothing waits for a file that is still being read.
         pool.shutdown(wait=not interrupted, cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """One set of embeddings that has been compared with the functional lists."""
+
+    file: EmbeddingsFile
+    explainer: str
+    explained: NDArray[np.bool_]
+    ndcg: NDArray[np.float64]
 
 
 def _score(
@@ -138,37 +124,36 @@ def _score(
     from sfal import _core
 
     loading = pool.submit(counts.load)
-    n_features = counts.n_features
+    n_features, top_n = counts.n_features, settings.top_n
     functional = FunctionalLists(
-        loading.result, n_features, settings.top_n, several=len(source.embeddings) > 1
+        loading.result, n_features, top_n, several=len(source.embeddings) > 1
     )
-    blocks = row_blocks(n_features, settings.top_n, settings.block_bytes)
-    chance = _core.chance(n_features - 1, settings.top_n)
+    blocks = row_blocks(n_features, top_n, settings.block_bytes)
     explanations: dict[int, str] = {}
-    done: list[tuple[EmbeddingsFile, str, NDArray[np.float64], NDArray[np.bool_]]] = []
+    ranked: list[_Ranked] = []
     refused: list[SfalError] = []
-    for file, reading in _read_ahead(source, n_features, pool):
+    notes: list[Note] = []
+    for file, reading in _prefetch(source, n_features, pool):
+        ndcg = Ndcg(n_features, top_n)
         try:
             embeddings = reading.result()
-            ndcg = np.concatenate(
-                list(ndcg_by_blocks(functional, embeddings.matrix, settings.top_n, blocks))
-            )
+            pass_blocks(blocks, functional, embeddings.matrix, top_n, [ndcg])
         except SfalError as e:
-            # Counts that cannot be used end the source; embeddings only their own column.
+            # Unusable counts end the source; unusable embeddings only their own column.
             if functional.failed:
                 if isinstance(e, InvalidInputError):
-                    raise ArtifactError(f"{counts.path}: {e}") from e
+                    raise CorruptError(f"{counts.path}: {e.message}", hint=e.hint) from e
                 raise
             refused.append(e)
             continue
-        explanations |= {k: v for k, v in embeddings.explanations.items() if k not in explanations}
-        done.append((file, embeddings.explainer, ndcg, embeddings.explained))
-    if not done:
-        if len(refused) == 1:
-            raise refused[0]
-        raise type(refused[0])("; ".join(map(str, refused)))
+        explanations = embeddings.explanations | explanations  # the first text of a feature stays
+        notes += embeddings.notes
+        ranked.append(_Ranked(file, embeddings.explainer, embeddings.explained, ndcg.values))
+    if not ranked:
+        raise refused[0] if len(refused) == 1 else CombinedError(refused)
     loaded = loading.result()
     windows = loaded.counts()
+    chance = _core.chance(n_features - 1, top_n)
     return SourceScores(
         source=source,
         read=counts.label(loaded.n_windows),
@@ -177,82 +162,37 @@ def _score(
         chance=chance,
         explanations=explanations,
         embeddings=tuple(
-            _finish(file, explainer, ndcg, windows, loaded.n_windows, explained, chance)
-            for file, explainer, ndcg, explained in done
+            _scores(one, statuses(windows, loaded.n_windows, one.explained), chance)
+            for one in ranked
         ),
-        refused=tuple(map(str, refused)),
+        refused=tuple(refused),
+        notes=tuple(notes),
     )
 
 
-def _read_ahead(
+def _prefetch(
     source: SourceInput, n_features: int, pool: ThreadPoolExecutor
 ) -> Iterator[tuple[EmbeddingsFile, Future[Embeddings]]]:
-    """Read the next embeddings while those before are ranked."""
-
-    def read(file: EmbeddingsFile) -> Embeddings:
-        return read_embeddings(file.path, file.stem, source.name, source.folder, n_features)
-
+    """Read the next embeddings while the previous ones are ranked."""
     files = source.embeddings
-    ahead = pool.submit(read, files[0])
+    following = pool.submit(read_embeddings, source, files[0], n_features)
     for i, file in enumerate(files):
-        current = ahead
-        current.exception()  # wait, so that at most two matrices are there at a time
+        current = following
+        current.exception()  # waits, so that at most two matrices are in memory
         if i + 1 < len(files):
-            ahead = pool.submit(read, files[i + 1])
+            following = pool.submit(read_embeddings, source, files[i + 1], n_features)
         yield file, current
 
 
-def statuses(
-    windows: NDArray[np.uint64], n_windows: int, explained: NDArray[np.bool_]
-) -> NDArray[np.uint8]:
-    """Status of each feature: the first of dead, always on, unexplained that holds.
-
-    Parameters
-    ----------
-    windows : ndarray of shape (F,), uint64
-        Windows in which each feature fired.
-    n_windows : int
-        Windows counted.
-    explained : ndarray of shape (F,), bool
-
-    Returns
-    -------
-    status : ndarray of shape (F,), uint8
-        Indices into `STATUSES`.
-    """
-    conditions = [windows == 0, windows == n_windows, ~explained]
-    codes = [_DEAD, _ALWAYS_ON, _UNEXPLAINED]
-    return np.select(conditions, codes, _SCORED).astype(np.uint8)
-
-
-def is_live(windows: NDArray[np.uint64], n_windows: int) -> NDArray[np.bool_]:
-    """Which features fire in some windows and not in all: the others have no phi."""
-    return (windows > 0) & (windows < n_windows)
-
-
-def only_scored(ndcg: NDArray[np.float64], status: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """NDCG of the features that are scored, NaN for all others: their lists are ties."""
-    return np.where(status == _SCORED, ndcg, np.nan)
-
-
-def _finish(
-    file: EmbeddingsFile,
-    explainer: str,
-    ndcg: NDArray[np.float64],
-    windows: NDArray[np.uint64],
-    n_windows: int,
-    explained: NDArray[np.bool_],
-    chance: float,
-) -> EmbeddingScores:
-    status = statuses(windows, n_windows, explained)
-    ndcg = only_scored(ndcg, status)
+def _scores(one: _Ranked, status: NDArray[np.uint8], chance: float) -> EmbeddingScores:
+    ndcg = only_scored(one.ndcg, status)
     return EmbeddingScores(
-        embedder=file.embedder,
-        stem=file.stem,
-        explainer=explainer,
-        path=file.path,
+        embedder=one.file.embedder,
+        stem=one.file.stem,
+        explainer=one.explainer,
+        path=one.file.path,
         ndcg=ndcg,
         sfal=beyond_chance(ndcg, chance),
         status=status,
-        n_explained=int(explained.sum()),
+        n_explained=int(one.explained.sum()),
     )

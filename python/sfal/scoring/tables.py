@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from sfal.io.arrow import from_numpy, from_texts
 from sfal.io.atomic import atomic_path
-from sfal.scoring.score import STATUSES, EmbeddingScores, SourceScores
+from sfal.scoring.score import EmbeddingScores, SourceScores
+from sfal.scoring.status import STATUSES, overall_status
 from sfal.store.layout import SCORES
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _METADATA = b"sfal"
 
 
 def long_table(scores: SourceScores, top_n: int) -> "pa.Table":
-    """All scores of one source, a row for every feature and set of embeddings.
+    """Return all scores of one source, a row for every feature and set of embeddings.
 
     Returns
     -------
@@ -64,7 +65,7 @@ def score_batch(
     windows: NDArray[np.uint64],
     status: NDArray[np.uint8],
 ) -> "pa.RecordBatch":
-    """Scores as Arrow columns, a row a feature, null for NaN.
+    """Return scores as Arrow columns, one row per feature, null for NaN.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ def score_batch(
     chance : float
         Expected NDCG of a random order.
     windows : ndarray of shape (F,), uint64
-        Windows in which each feature fired.
+        Windows in which each feature fires.
     status : ndarray of shape (F,), uint8
         Indices into `STATUSES`.
 
@@ -130,11 +131,11 @@ def write_scores(scores: SourceScores, top_n: int) -> Path:
 
 
 class WideTable:
-    """One wide table of several sources, written source after source.
+    """One wide table of several sources, one after the other.
 
     Columns: index, description, layer, ``ndcg_<embedding>`` …,
-    ``sfal_<embedding>`` …, chance, windows, status; and source, where one
-    layer has several.
+    ``sfal_<embedding>`` …, chance, windows, status; and source, if one
+    layer has several sources.
     """
 
     def __init__(self) -> None:
@@ -145,7 +146,7 @@ class WideTable:
         self._scores.append(scores)
 
     def write(self, path: Path) -> None:
-        """Write the table as CSV, atomically; what is NaN stays empty.
+        """Write the table as CSV, atomically; NaN is an empty field.
 
         Raises
         ------
@@ -175,7 +176,7 @@ class WideTable:
 
 
 def _labels(scores: Iterable[SourceScores]) -> list[str]:
-    """Names of the columns: the embedder, with its explanations where there are several."""
+    """Return the columns' names: the embedder, and its explanations if there are several."""
     pairs = sorted({(e.embedder, e.stem) for s in scores for e in s.embeddings})
     embedders = [embedder for embedder, _stem in pairs]
     return [
@@ -198,7 +199,7 @@ def _rows(scores: SourceScores, labels: Sequence[str], several: bool) -> Iterato
     layer = "" if scores.source.layer is None else scores.source.layer
     chance = _fields(np.array([scores.chance]))[0]
     text = scores.explanations.get
-    statuses = overall_status(scores.embeddings)
+    statuses = overall_status([one.status for one in scores.embeddings])
     tail = [scores.source.name] if several else []
     for i, (values, windows, status) in enumerate(
         zip(zip(*measures, strict=True), scores.windows.tolist(), statuses.tolist(), strict=True)
@@ -210,14 +211,8 @@ def _is_labelled(one: EmbeddingScores, label: str) -> bool:
     return label in (one.embedder, f"{one.embedder}@{one.stem}")
 
 
-def overall_status(embeddings: Sequence[EmbeddingScores]) -> NDArray[np.uint8]:
-    """Status of each feature over several embeddings: scored if it is by any of them."""
-    least: NDArray[np.uint8] = np.min([one.status for one in embeddings], axis=0)
-    return least
-
-
 def _fields(values: NDArray[np.float64]) -> list[Any]:
-    """Shortest text that reads back as the same number, nothing for NaN."""
+    """Return values whose shortest text reads back as the same number, nothing for NaN."""
     return ["" if v != v else v for v in values.tolist()]
 
 

@@ -1,24 +1,24 @@
-"""Defaults of ``sfal cooc gemma`` and ``sfal cooc llama``."""
+"""Defaults for Gemma Scope and Llama Scope."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Preset:
-    """What a family's command takes when nothing else is asked for."""
+    """Defaults for a family of models, used unless others are requested."""
 
     model: str
     """Hub id of the language model."""
     corpus: str
     """Hub id of the corpus."""
     layers: dict[str, tuple[int, ...]]
-    """Layers by the size in the model's name; of 9b and Llama the paper's."""
+    """Layers by the size in the model's name; those of 9b and Llama are the paper's."""
     sites: tuple[str, ...] = ("res",)
     """Sites of the SAEs."""
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Names of its models in every size, in lower case and without their owner."""
+        """Names of the models of every size, in lower case and without their owner."""
         stem = self.model.rpartition("/")[2].lower().rpartition("-")[0]
         return tuple(f"{stem}-{size}" for size in self.layers)
 

@@ -1,7 +1,7 @@
 """The SAEs that SAELens knows, read from its data file.
 
-Importing SAELens takes seconds; its registry is a YAML file beside its code,
-so it is read without running any of it.
+Importing SAELens takes seconds. Its registry is a YAML file beside its code,
+which is read without running any of that code.
 """
 
 import importlib.util
@@ -29,15 +29,15 @@ class RegistryEntry:
     model: str
     """Language model, as SAELens spells it."""
     layout: str | None
-    """SAELens' name of the repository's layout; None: its own."""
+    """SAELens' name for the layout of the repository; None: SAELens' own layout."""
     neuronpedia_id: str | None
     """``model/source`` on Neuronpedia."""
     l0: float | None
-    """Mean number of features that fire on a token."""
+    """Mean number of features that fire per token."""
 
     @property
     def width(self) -> str:
-        """Number of features as the name has it (``16k``), or empty."""
+        """Number of features as the name gives it (``16k``); empty if it does not."""
         for word in self.path.replace("/", "_").split("_"):
             if word[:-1].isdecimal() and word[-1:] in "km":
                 return word
@@ -47,7 +47,7 @@ class RegistryEntry:
 
 @cache
 def registry() -> tuple[RegistryEntry, ...]:
-    """Every SAE that SAELens can load, in the order of its registry.
+    """Return every SAE that SAELens can load, in the order of its registry.
 
     Raises
     ------
@@ -60,7 +60,9 @@ def registry() -> tuple[RegistryEntry, ...]:
 
     spec = importlib.util.find_spec("sae_lens")
     if spec is None or spec.origin is None:
-        raise MissingDependencyError("sae-lens is not installed; `pip install sae-lens` brings it")
+        raise MissingDependencyError(
+            "sae-lens is not installed", hint="`pip install sae-lens` installs it"
+        )
     path = Path(spec.origin).with_name("pretrained_saes.yaml")
     try:
         with path.open(encoding="utf-8") as file:
@@ -70,8 +72,8 @@ def registry() -> tuple[RegistryEntry, ...]:
         )
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as e:
         raise ArtifactError(
-            f"the registry of sae-lens ({path.name}) cannot be read: {e!r}; "
-            "its layout has changed, install a version that this one was made for"
+            f"the registry of sae-lens ({path.name}) cannot be read: {e!r}",
+            hint="its layout has changed; install a version of sae-lens that this SFAL supports",
         ) from e
 
 
@@ -90,11 +92,11 @@ def _entry(release: str, about: dict[str, Any], sae: dict[str, Any]) -> Registry
 
 @cache
 def by_path(repo_id: str) -> dict[str, tuple[RegistryEntry, ...]]:
-    """All entries of a repository by their folder in it.
+    """Return all entries of a repository by their folder in it.
 
-    One SAE may stand in several releases under several Neuronpedia ids, so all
-    releases of the repository are read; the plain id goes before one with
-    ``__l0-N`` behind it.
+    One SAE may be in several releases under several Neuronpedia ids, so all
+    releases of the repository are read. A plain id comes before one that ends
+    in ``__l0-N``.
     """
     found: dict[str, list[RegistryEntry]] = defaultdict(list)
     for entry in registry():
@@ -107,7 +109,7 @@ def by_path(repo_id: str) -> dict[str, tuple[RegistryEntry, ...]]:
 
 
 def neuronpedia_id(repo_id: str, path: str) -> str | None:
-    """Neuronpedia's id of the SAE in a folder of a repository, if it has one."""
+    """Return Neuronpedia's id of the SAE in a folder of a repository; None if it has none."""
     entries = by_path(repo_id).get(path, ())
     return next((e.neuronpedia_id for e in entries if e.neuronpedia_id), None)
 

@@ -1,11 +1,11 @@
-"""Sources named by a SAELens release, or lying on the local disk."""
+"""Sources named by a SAELens release or a Neuronpedia id, and those on the local disk."""
 
 import json
 import re
 from pathlib import Path
 from typing import Any, cast
 
-from sfal.errors import ArtifactError, InvalidInputError, UnknownSaeError
+from sfal.errors import CorruptError, InvalidInputError, MissingError, UnknownSaeError
 from sfal.sources.registry import RegistryEntry, registry
 from sfal.sources.scopes import model_name
 from sfal.sources.source import SaeRef, Site, Source
@@ -29,23 +29,27 @@ _OWN_LAYOUTS = {"gemma_2": "gemma_scope", "llama_scope": "llama_scope"}
 
 
 def resolve_saelens(release: str, sae_id: str, model: str | None = None) -> Source:
-    """Source of a SAELens release.
+    """Return the source of a SAELens release.
 
-    Gemma Scope and Llama Scope are read by our own loaders; of any other the
-    configuration is fetched through SAELens to learn its site and layer.
+    Gemma Scope and Llama Scope have loaders of ours. For any other SAE the
+    configuration is fetched through SAELens, to learn its site and layer.
 
     Parameters
     ----------
     release, sae_id : str
-        As ``sfal sources`` lists them.
+        As :func:`registry` lists them.
     model : str, optional
-        Hub id or folder of the language model, where SAELens' name for it is
-        not one of the hub's.
+        Hub id or folder of the language model, if SAELens' name for it is not
+        a hub id.
+
+    Returns
+    -------
+    source : Source
 
     Raises
     ------
     UnknownSaeError
-        If SAELens knows no such release or id; the message names near ones.
+        If SAELens knows no such release or id; the message names similar ones.
     """
     entry = _entry(release, sae_id)
     layout = _OWN_LAYOUTS.get(entry.layout or "")
@@ -79,17 +83,21 @@ def resolve_saelens(release: str, sae_id: str, model: str | None = None) -> Sour
 
 
 def resolve_named(neuronpedia_id: str) -> Source:
-    """Source that goes by a Neuronpedia id.
+    """Return the source with a Neuronpedia id.
 
     Parameters
     ----------
     neuronpedia_id : str
         Such as ``gemma-2-2b/0-gemmascope-res-16k``.
 
+    Returns
+    -------
+    source : Source
+
     Raises
     ------
     UnknownSaeError
-        If SAELens knows no SAE of that id; the message names near ones.
+        If SAELens knows no SAE with that id; the message names similar ones.
     """
     for entry in registry():
         if entry.neuronpedia_id == neuronpedia_id:
@@ -99,9 +107,9 @@ def resolve_named(neuronpedia_id: str) -> Source:
     known = sorted({e.neuronpedia_id for e in registry() if e.neuronpedia_id})
     near = difflib.get_close_matches(neuronpedia_id, known, 3, 0.6)
     raise UnknownSaeError(
-        f"SAELens knows no SAE that Neuronpedia calls {neuronpedia_id!r}{_perhaps(near)}; "
-        "for any other SAE: `sfal cooc sae`, then `sfal explain` or `sfal embeddings all`, then "
-        "`sfal score`"
+        f"SAELens knows no SAE that Neuronpedia calls {neuronpedia_id!r}{_perhaps(near)}",
+        hint="for any other SAE: $do_count_sae, then $do_explain or $do_download, then $do_embed "
+        "and $do_score",
     )
 
 
@@ -112,41 +120,54 @@ def resolve_local(
     layer: int | None = None,
     hook_module: str | None = None,
 ) -> Source:
-    """Source of an SAE on the local disk.
+    """Return the source of an SAE on the local disk.
 
     Parameters
     ----------
     sae : Path
         A SAELens or Llama Scope folder, a folder with ``params.npz``, or an npz file.
     model : str, optional
-        Hub id or folder of the language model; default: what the SAE's own
-        configuration says.
+        Hub id or folder of the language model; default: from the SAE's
+        configuration.
     site : str, optional
-        ``res``, ``res_pre``, ``mlp``, ``att`` or ``attn_out``; likewise.
+        ``res``, ``res_pre``, ``mlp``, ``att`` or ``attn_out``; default: from
+        the SAE's configuration.
     layer : int, optional
-        Layer, from 0; likewise.
+        Layer, from 0; default: from the SAE's configuration.
     hook_module : str, optional
-        Path of the module to read instead of a site.
+        Path of the module to read, instead of a site.
+
+    Returns
+    -------
+    source : Source
 
     Raises
     ------
+    MissingError
+        If there is no such file or folder.
+    CorruptError
+        If the SAE's configuration cannot be read.
     InvalidInputError
-        If model, site or layer is neither given nor told by the SAE.
+        If model, site or layer is neither given nor in the configuration.
     """
     if not sae.exists():
-        raise ArtifactError(f"no SAE at {sae}: there is no such file or folder")
-    told = _local_config(sae)
-    model = model or told.get("model_name")
+        raise MissingError(f"no SAE at {sae}: there is no such file or folder")
+    config = _local_config(sae)
+    model = model or config.get("model_name")
     if not model:
-        raise InvalidInputError(f"{sae} does not say its language model; name it with --model")
+        raise InvalidInputError(
+            f"{sae} does not say which language model it is for", hint="name it with $model"
+        )
     if hook_module:
         found = re.search(r"\.(\d+)\.", f".{hook_module}.")
         site, layer = "custom", layer if layer is not None else int(found[1]) if found else 0
-    elif (site is None or layer is None) and told.get("hook_name"):
-        hook_site, hook_layer = _site_of_hook(str(told["hook_name"]), str(sae))
+    elif (site is None or layer is None) and config.get("hook_name"):
+        hook_site, hook_layer = _site_of_hook(str(config["hook_name"]), str(sae))
         site, layer = site or hook_site, hook_layer if layer is None else layer
     if site is None or layer is None:
-        raise InvalidInputError(f"{sae} does not say where it reads; give --site and --layer")
+        raise InvalidInputError(
+            f"{sae} does not say where in the model it reads", hint="give $site and $layer"
+        )
     folder = re.sub(r"[^A-Za-z0-9._-]+", "-", sae.resolve().name.removesuffix(".npz")).strip(".-")
     return Source(
         name=f"{model_name(model)}/{layer}-{folder}-{site}",
@@ -155,7 +176,7 @@ def resolve_local(
         layer=layer,
         sae=SaeRef("local", path=str(sae)),
         hook_module=hook_module,
-        prepend_bos=told.get("prepend_bos"),
+        prepend_bos=config.get("prepend_bos"),
     )
 
 
@@ -171,8 +192,8 @@ def _entry(release: str, sae_id: str) -> RegistryEntry:
         raise UnknownSaeError(f"SAELens knows no release {release!r}{_perhaps(near)}")
     near = difflib.get_close_matches(sae_id, [e.sae_id for e in of_release], 3, 0.4)
     raise UnknownSaeError(
-        f"release {release!r} has no SAE {sae_id!r}{_perhaps(near)}; "
-        f"`sfal sources {release}` lists its {len(of_release)}"
+        f"release {release!r} has no SAE {sae_id!r}{_perhaps(near)}",
+        hint=f"$do_sources({release}) lists its {len(of_release)}",
     )
 
 
@@ -181,7 +202,7 @@ def _perhaps(near: list[str]) -> str:
 
 
 def _scope_site(entry: RegistryEntry) -> Site:
-    """Site of a Gemma Scope or Llama Scope repository, from its name."""
+    """Return the site of a Gemma Scope or Llama Scope repository, from its name."""
     if "LX" in entry.repo_id:
         letter = entry.repo_id.partition("-LX")[2][:1]
         return cast(Site, {"R": "res", "M": "mlp", "A": "attn_out"}[letter])
@@ -202,14 +223,15 @@ def _site_of_hook(hook: str, what: str) -> tuple[Site, int]:
     site = _HOOKS.get(match[2]) if match else None
     if match is None or site is None:
         raise UnknownSaeError(
-            f"{what} reads at {hook or 'a place it does not name'}; SFAL knows "
-            f"blocks.N. with {', '.join(_HOOKS)}; name the module with --hook-module PATH"
+            f"{what} reads at {hook or 'a hook that it does not name'}; SFAL knows blocks.N. with "
+            f"{', '.join(_HOOKS)}",
+            hint="name the module with $hook_module(PATH)",
         )
     return site, int(match[1])
 
 
 def _hub_model(name: str) -> str:
-    """Hub id of a model as SAELens spells it."""
+    """Return the hub id of a model that SAELens spells in its own way."""
     if "/" in name:
         return name
     if name in ("gpt2-small", "gpt2"):
@@ -217,19 +239,21 @@ def _hub_model(name: str) -> str:
     for family, owner in _OWNERS.items():
         if name.lower().startswith(family):
             return f"{owner}/{name}"
-    raise InvalidInputError(f"which model on the hub is {name!r}? Name it with --model")
+    raise InvalidInputError(
+        f"the hub id of SAELens' model {name!r} is unknown", hint="name it with $model"
+    )
 
 
 def _local_config(sae: Path) -> dict[str, Any]:
-    """What a SAELens folder says about its model and hook, if it is one."""
+    """Return the configuration of a SAELens folder; empty for anything else."""
     path = sae / "cfg.json"
     if not path.is_file():
         return {}
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as e:
-        raise ArtifactError(f"{path} cannot be read as JSON: {e}") from e
+        raise CorruptError(f"{path} cannot be read as JSON: {e}") from e
     if not isinstance(config, dict):
-        raise ArtifactError(f"{path} is no JSON object")
+        raise CorruptError(f"{path} is not a JSON object")
     metadata = config.get("metadata")
     return {**config, **(metadata if isinstance(metadata, dict) else {})}

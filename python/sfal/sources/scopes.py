@@ -1,4 +1,4 @@
-"""Sources of Gemma Scope and Llama Scope, chosen by layer, width and L0."""
+"""Sources of Gemma Scope and Llama Scope, by layer, width and L0."""
 
 import math
 import re
@@ -6,18 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, cast
 
-from sfal.errors import DownloadError, InvalidInputError, UnknownSaeError
+from sfal.errors import DownloadError, InvalidInputError, Note, UnknownSaeError
 from sfal.sources.presets import PRESETS
 from sfal.sources.registry import by_path, neuronpedia_id
 from sfal.sources.source import SaeRef, Site, Source
 
 _DEFAULT_L0 = 100
-"""L0 that is aimed at where Neuronpedia explains no variant (paper, section 4)."""
+"""L0 to aim for if Neuronpedia explains no variant (paper, section 4)."""
 
 _GEMMA_PATH = re.compile(r"layer_(\d+)/width_(\w+)/average_l0_(\d+)")
 _LLAMA_PATH = re.compile(r"Llama3_1-8B-Base-L(\d+)([RMA])-(\d+x)")
 _LLAMA_WIDTH = 4096
-"""Width of Llama-3.1-8B's residual stream, of which the SAEs' are multiples."""
+"""Width of Llama-3.1-8B's residual stream; the SAEs' widths are multiples of it."""
 _LLAMA_SITES: dict[str, Site] = {"res": "res", "mlp": "mlp", "att": "attn_out"}
 
 
@@ -30,24 +30,29 @@ def resolve_gemma(
     *,
     online: bool = True,
 ) -> list[Source]:
-    """Sources of Gemma Scope for the layers of a Gemma-2 model.
+    """Return the sources of Gemma Scope for layers of a Gemma 2 model.
 
     Parameters
     ----------
     model : str
-        Hub id or local folder; its name says the size (``gemma-2-2b``).
+        Hub id or local folder; the size is taken from its name (``gemma-2-2b``).
     layers : sequence of int, optional
-        Layers; default: the preset's for the size.
+        Layers; default: those of the preset for the size.
     sites : sequence of str
         Of ``res``, ``mlp``, ``att``.
     width : str
         Number of features as Gemma Scope names it, such as ``16k``.
     target_l0 : int, optional
-        Take the variant with the nearest L0. Without it the one that
+        Choose the variant with the nearest L0. Default: the one that
         Neuronpedia explains, else the one nearest to 100.
     online : bool
-        Ask the hub which variants its repository holds; else, and where the
-        hub cannot be reached, SAELens' registry says it.
+        Whether to ask the hub which variants its repository holds. SAELens'
+        registry is used instead if not, or if the hub cannot be reached.
+
+    Returns
+    -------
+    sources : list of Source
+        By site, then layer.
 
     Raises
     ------
@@ -58,14 +63,15 @@ def resolve_gemma(
     match = re.fullmatch(r"gemma-2-(\d+b)(-it)?", name)
     if match is None:
         raise UnknownSaeError(
-            f"{model!r} is no Gemma 2 model (gemma-2-2b, gemma-2-9b, gemma-2-9b-it, gemma-2-27b); "
-            "for other models name the SAE: sfal cooc sae --release … --sae-id …"
+            f"{model!r} is not a Gemma 2 model (gemma-2-2b, gemma-2-9b, gemma-2-9b-it, "
+            "gemma-2-27b)",
+            hint="for other models name the SAE: $do_count_sae with $release and $sae_id",
         )
     size, tuned = match[1], match[2] or ""
     if layers is None:
         layers = PRESETS["gemma"].layers.get(size + tuned)
         if layers is None:
-            raise UnknownSaeError(f"no default layers for {name}; name some with --layers")
+            raise UnknownSaeError(f"no default layers for {name}", hint="name some with $layers")
     result = []
     for site in sites:
         repo_id = f"google/gemma-scope-{size}-{'it' if tuned else 'pt'}-{site}"
@@ -92,7 +98,7 @@ def resolve_llama(
     sites: Sequence[str] = ("res",),
     expansion: Literal["8x", "32x"] = "8x",
 ) -> list[Source]:
-    """Sources of Llama Scope for the layers of Llama-3.1-8B.
+    """Return the sources of Llama Scope for layers of Llama-3.1-8B.
 
     Parameters
     ----------
@@ -105,10 +111,17 @@ def resolve_llama(
     expansion : str
         ``8x`` (32,768 features) or ``32x`` (131,072).
 
+    Returns
+    -------
+    sources : list of Source
+        By site, then layer.
+
     Raises
     ------
+    InvalidInputError
+        If Llama Scope does not have a site.
     UnknownSaeError
-        If there is no SAE for a layer or site.
+        If there is no SAE for a layer.
     """
     result = []
     for site in sites:
@@ -146,14 +159,14 @@ def resolve_llama(
 
 
 def model_name(model: str) -> str:
-    """Last part of a hub id or of a local folder's path, in lower case."""
+    """Return the last component of a hub id or of a local folder's path, in lower case."""
     return (
         Path(model).resolve().name.lower() if Path(model).exists() else model.split("/")[-1].lower()
     )
 
 
 def _gemma_variants(repo_id: str, online: bool) -> list[str]:
-    """Folders of a Gemma Scope repository that hold an SAE of a layer."""
+    """Return the folders of a Gemma Scope repository that hold the SAE of a layer."""
     known = by_path(repo_id)
     if online:
         from sfal.io.hub import list_files
@@ -168,7 +181,7 @@ def _gemma_variants(repo_id: str, online: bool) -> list[str]:
         except DownloadError:
             if not known:
                 raise
-            # The registry names the same folders; if the SAE is cached, no network is needed.
+            # The registry names the same folders; with the SAE cached, no network is needed.
     if not known:
         raise UnknownSaeError(
             f"SAELens knows no repository {repo_id}; Gemma Scope has res, mlp and att for 2b and "
@@ -179,33 +192,38 @@ def _gemma_variants(repo_id: str, online: bool) -> list[str]:
 
 def _choose_variant(
     repo_id: str, variants: Iterable[str], layer: int, width: str, target_l0: int | None
-) -> tuple[str, tuple[str, ...]]:
-    """Folder of the variant to take, and what the user should know about it."""
+) -> tuple[str, tuple[Note, ...]]:
+    """Return the folder of the variant to use, and what the user should know about it."""
     facts = {
         path: (int(m[1]), m[2], int(m[3])) for path in variants if (m := _GEMMA_PATH.match(path))
     }
     l0_of = {p: l0 for p, (at, wide, l0) in facts.items() if (at, wide) == (layer, width)}
     if not l0_of:
-        raise UnknownSaeError(_no_variant(repo_id, facts, layer, width))
+        raise _no_variant(repo_id, facts, layer, width)
     explained = _canonical(repo_id, layer, width)
     if target_l0 is None and explained in l0_of:
         return explained, ()
     aim = _DEFAULT_L0 if target_l0 is None else target_l0
     path = min(l0_of, key=lambda p: (abs(l0_of[p] - aim), l0_of[p]))
     if explained is None:
-        return path, (f"Neuronpedia explains no SAE of layer {layer}, width {width} in {repo_id}",)
+        return path, (
+            Note(f"Neuronpedia explains no SAE of layer {layer}, width {width} in {repo_id}"),
+        )
     if path != explained:
         own = neuronpedia_id(repo_id, path)
         there = f"; it knows this one as {own}" if own else ""
         return path, (
-            f"layer {layer}: took {path}, but the SAE that Neuronpedia explains is {explained}: "
-            f"its features are numbered differently, so its explanations do not fit{there}",
+            Note(
+                f"layer {layer}: took {path}, but the SAE that Neuronpedia explains is "
+                f"{explained}: its features are numbered differently, so its explanations do not "
+                f"fit{there}"
+            ),
         )
     return path, ()
 
 
 def _canonical(repo_id: str, layer: int, width: str) -> str | None:
-    """Folder of the variant that stands on Neuronpedia under a plain id."""
+    """Return the folder of the variant that has a plain id on Neuronpedia."""
     for path, entries in by_path(repo_id).items():
         match = _GEMMA_PATH.fullmatch(path)
         if match and int(match[1]) == layer and match[2] == width:
@@ -225,19 +243,21 @@ def _gemma_name(repo_id: str, path: str, model: str, layer: int, site: str, widt
 
 def _no_variant(
     repo_id: str, facts: Mapping[str, tuple[int, str, int]], layer: int, width: str
-) -> str:
+) -> UnknownSaeError:
     layers = {at for at, _, _ in facts.values()}
     if layer not in layers:
-        return f"{repo_id} has no SAE on layer {layer}; it has layers {_ranges(layers)}"
+        return UnknownSaeError(
+            f"{repo_id} has no SAE on layer {layer}; it has layers {_ranges(layers)}"
+        )
     widths = sorted({wide for at, wide, _ in facts.values() if at == layer})
-    return (
-        f"{repo_id} has no SAE of width {width} on layer {layer}; "
-        f"--sae-features takes {', '.join(widths)} there"
+    return UnknownSaeError(
+        f"{repo_id} has no SAE of width {width} on layer {layer}",
+        hint=f"$width can be {', '.join(widths)} there",
     )
 
 
 def _ranges(numbers: Iterable[int]) -> str:
-    """Integers as short text, runs joined: ``0-25, 30``."""
+    """Format integers briefly, with consecutive ones joined: ``0-25, 30``."""
     ordered = sorted(set(numbers))
     runs: list[list[int]] = []
     for number in ordered:
@@ -249,7 +269,7 @@ def _ranges(numbers: Iterable[int]) -> str:
 
 
 def named_width(ref: SaeRef) -> int | None:
-    """Number of features that the name of a Gemma Scope or Llama Scope SAE promises.
+    """Return the number of features in the name of a Gemma Scope or Llama Scope SAE.
 
     Examples
     --------
@@ -259,7 +279,7 @@ def named_width(ref: SaeRef) -> int | None:
     gemma = _GEMMA_PATH.fullmatch(ref.path or "")
     if ref.kind == "gemma_scope" and gemma and re.fullmatch(r"\d+[km]", gemma[2]):
         thousands = int(gemma[2][:-1]) * (1000 if gemma[2].endswith("m") else 1)
-        # 16k stands for 2**14, 1m for 2**20: the power of two next to it.
+        # 16k means 2**14 and 1m means 2**20: the nearest power of two.
         return 1 << round(math.log2(thousands * 1000))
     llama = _LLAMA_PATH.fullmatch(ref.path or "")
     if ref.kind == "llama_scope" and llama:

@@ -1,16 +1,18 @@
-"""What a source is."""
+"""A source: a language model, a site in it, and an SAE on that site."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from sfal.errors import Note
+
 Site = Literal["res", "res_pre", "mlp", "att", "attn_out", "custom"]
-"""Where in a layer an SAE reads.
+"""Where in a layer an SAE reads its input.
 
 ``res`` is the residual stream after the layer, ``res_pre`` before it, ``mlp``
-the MLP's output as it is added to the stream, ``att`` the concatenated head
-outputs before the output projection, ``attn_out`` what attention adds to the
-stream, ``custom`` a module named by hand.
+what the MLP adds to the stream, ``att`` the concatenated head outputs before
+the output projection, ``attn_out`` what attention adds to the stream,
+``custom`` a module given by its path.
 """
 
 
@@ -25,7 +27,7 @@ class SaeRef:
     path: str | None = None
     """Folder inside the repository, or the local file or folder."""
     release: str | None = None
-    """SAELens release, where there is one."""
+    """SAELens release, if there is one."""
     sae_id: str | None = None
     """SAELens id inside the release."""
     revision: str | None = None
@@ -46,7 +48,7 @@ class Source:
     """A language model, a site in it, and an SAE on that site."""
 
     name: str
-    """Folder below the data folder: the Neuronpedia id where there is one."""
+    """Folder below the data folder: the Neuronpedia id if there is one."""
     model: str
     """Hub id or local folder of the language model."""
     site: Site
@@ -56,10 +58,10 @@ class Source:
     sae: SaeRef
     """The SAE."""
     neuronpedia_id: str | None = None
-    """``model/source`` on Neuronpedia, if this very SAE is known there."""
+    """``model/source`` on Neuronpedia, if exactly this SAE is there."""
     hook_module: str | None = None
     """Module path for site ``custom``, such as ``model.layers.3.output``."""
     prepend_bos: bool | None = None
-    """Whether the SAE was trained with BOS in front; None: not said, which means yes."""
-    notes: tuple[str, ...] = field(default=(), compare=False)
+    """Whether the SAE was trained with BOS in front; None: unknown, which means yes."""
+    notes: tuple[Note, ...] = field(default=(), compare=False)
     """What the user should know about the choice of this SAE."""

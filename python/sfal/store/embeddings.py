@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sfal.errors import ArtifactError, InvalidInputError
+from sfal.errors import CorruptError, InvalidInputError, MissingError
 from sfal.io.arrow import from_numpy, to_numpy
 from sfal.io.atomic import atomic_path
 from sfal.store.layout import RUNS
@@ -18,18 +18,18 @@ SUFFIX = "_embeddings.parquet"
 _METADATA = b"sfal"
 _ROWS = 1 << 14
 _MAX_RATIO = 1000
-"""Bytes of numbers for one byte of file: what zstd makes of equal vectors."""
+"""Bytes of numbers per byte of file; zstd reaches this with equal vectors."""
 
 
 class Vectors(NamedTuple):
     """Embeddings of the explanations of some features of a source."""
 
     features: NDArray[np.uint32]
-    """Shape (n,), rising."""
+    """Shape (n,), ascending."""
     vectors: NDArray[np.float32]
-    """Shape (n, D), as the embedder gives them: not necessarily of length 1."""
+    """Shape (n, D), as the embedder returns them: not necessarily of length 1."""
     metadata: dict[str, Any]
-    """Embedder, its fingerprint, explainer, type, digest of the explanations, source."""
+    """Embedder, its fingerprint, explainer, type, hash of the explanations, source."""
 
 
 def write_vectors(
@@ -45,7 +45,7 @@ def write_vectors(
     path : Path
         As :func:`sfal.store.layout.embeddings_path` names it.
     features : ndarray of shape (n,), uint32
-        Rising.
+        Ascending.
     vectors : ndarray of shape (n, D), float32
         Finite.
     metadata : mapping
@@ -54,14 +54,15 @@ def write_vectors(
     Raises
     ------
     InvalidInputError
-        If the arrays do not fit each other or a vector is not finite; the
-        message names the feature.
+        If the shapes of the arrays do not match, or a vector is not finite;
+        the message names the feature.
     ArtifactError
         If the file cannot be written.
     """
     if vectors.ndim != 2 or features.shape != (len(vectors),) or vectors.shape[1] == 0:
         raise InvalidInputError(
-            f"{path}: {features.shape} features and {vectors.shape} vectors do not fit"
+            f"{path}: features of shape {features.shape} and vectors of shape {vectors.shape} "
+            "do not fit each other"
         )
     pieces = (
         (features[start : start + _ROWS], vectors[start : start + _ROWS])
@@ -76,7 +77,7 @@ def write_vector_pieces(
     pieces: Iterable[tuple[NDArray[np.uint32], NDArray[np.float32]]],
     metadata: Mapping[str, object],
 ) -> None:
-    """Write embeddings that do not lie in memory all at once, atomically.
+    """Write embeddings that are not in memory all at once, atomically.
 
     Parameters
     ----------
@@ -85,7 +86,7 @@ def write_vector_pieces(
     width : int
         Dimension D.
     pieces : iterable of (features uint32[m], vectors float32[m, D])
-        Rising features; each piece becomes a row group.
+        Ascending features; each piece becomes a row group.
     metadata : mapping
         Anything that JSON can hold.
 
@@ -121,8 +122,8 @@ def write_vector_pieces(
             bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
             if len(bad):
                 raise InvalidInputError(
-                    f"{path}: the vector of feature {features[bad[0]]} is not finite; "
-                    "the embedding model is damaged or of too low a precision"
+                    f"{path}: the vector of feature {features[bad[0]]} is not finite: "
+                    "the embedding model is damaged or its precision is too low"
                 )
             flat = from_numpy(np.ascontiguousarray(vectors, dtype=np.float32).ravel())
             lists = pa.FixedSizeListArray.from_arrays(flat, width)
@@ -135,9 +136,11 @@ def read_vectors(path: Path) -> Vectors:
 
     Raises
     ------
-    ArtifactError
-        If the file is missing, damaged or of another layout; if features are
-        not rising or a vector is not finite.
+    MissingError
+        If there is no such file.
+    CorruptError
+        If it is damaged or has another layout, if features are not in
+        ascending order, or if a vector is not finite.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -153,32 +156,31 @@ def read_vectors(path: Path) -> Vectors:
             for batch in file.iter_batches(_ROWS, columns=["feature", "embedding"]):
                 feature, embedding = batch.column("feature"), batch.column("embedding")
                 if feature.null_count or embedding.null_count or embedding.flatten().null_count:
-                    raise ArtifactError(f"{path} has missing values")
+                    raise CorruptError(f"{path} has missing values")
                 stop = at + len(batch)
                 features[at:stop] = to_numpy(feature)
                 vectors[at:stop] = to_numpy(embedding.flatten()).reshape(-1, width)
                 at = stop
             metadata = _metadata(file.schema_arrow)
+    except FileNotFoundError as e:
+        raise MissingError(f"{path} does not exist", hint="$do_embed makes it") from e
     except (OSError, pa.ArrowException, ValueError) as e:
-        raise ArtifactError(
-            f"{path} cannot be read ({_first_line(e)}); remove it and run "
-            "`sfal embeddings embed` again"
-        ) from e
+        raise _unreadable(path, e) from e
     if np.any(features[1:] <= features[:-1]):
-        raise ArtifactError(f"{path}: features are not in rising order, each once")
+        raise CorruptError(f"{path}: features are not in ascending order, each once")
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(bad):
-        raise ArtifactError(f"{path}: the vector of feature {features[bad[0]]} is not finite")
+        raise CorruptError(f"{path}: the vector of feature {features[bad[0]]} is not finite")
     return Vectors(features, vectors, metadata)
 
 
 def read_vectors_metadata(path: Path) -> dict[str, Any]:
-    """Metadata of an embeddings file, without its vectors.
+    """Read the metadata of a file of embeddings, without its vectors.
 
     Raises
     ------
-    ArtifactError
-        If the file is damaged or of another layout.
+    CorruptError
+        If the file is damaged or has another layout.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -186,16 +188,13 @@ def read_vectors_metadata(path: Path) -> dict[str, Any]:
     try:
         schema = pq.read_schema(path)
     except (OSError, UnicodeDecodeError, pa.ArrowException) as e:
-        raise ArtifactError(
-            f"{path} cannot be read ({_first_line(e)}); remove it and run "
-            "`sfal embeddings embed` again"
-        ) from e
+        raise _unreadable(path, e) from e
     _check_schema(schema, path)
     return _metadata(schema)
 
 
 def find_vectors(source_dir: Path) -> dict[tuple[str, str], Path]:
-    """Embeddings that lie in a source's folder.
+    """Find the embeddings in a source's folder.
 
     Returns
     -------
@@ -217,19 +216,19 @@ def _check_schema(schema: Any, path: Path) -> int:
 
     at = [schema.get_field_index(name) for name in ("feature", "embedding")]
     if min(at) < 0 or schema.field(at[0]).type != pa.uint32():
-        raise ArtifactError(f"{path} has no columns feature (uint32) and embedding")
+        raise CorruptError(f"{path} has no columns feature (uint32) and embedding")
     kind = schema.field(at[1]).type
     if not pa.types.is_fixed_size_list(kind) or kind.value_type != pa.float32():
-        raise ArtifactError(f"{path}: column embedding is no fixed-size list of float32")
+        raise CorruptError(f"{path}: column embedding is not a fixed-size list of float32")
     if kind.list_size == 0:
-        raise ArtifactError(f"{path}: its vectors have no dimension")
+        raise CorruptError(f"{path}: its vectors have no dimension")
     return int(kind.list_size)
 
 
 def _check_size(n: int, width: int, path: Path) -> None:
-    """Refuse what a file of this length cannot hold, before memory is taken for it."""
+    """Refuse more vectors than a file of this length can hold, before allocating them."""
     if n * width * 4 > _MAX_RATIO * path.stat().st_size:
-        raise ArtifactError(
+        raise CorruptError(
             f"{path} claims {n:,} vectors of {width:,} numbers, too many for its length"
         )
 
@@ -240,6 +239,13 @@ def _metadata(schema: Any) -> dict[str, Any]:
     except (KeyError, ValueError):
         return {}
     return metadata if isinstance(metadata, dict) else {}
+
+
+def _unreadable(path: Path, error: Exception) -> CorruptError:
+    return CorruptError(
+        f"{path} cannot be read ({_first_line(error)})",
+        hint="remove it, then $do_embed makes it again",
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""``examples.parquet``: where in the corpus each feature of a source fires most strongly."""
+"""``examples.parquet``: the max-activating examples of each feature of a source."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from sfal.errors import ArtifactError, SfalError
+from sfal.errors import CorruptError, MissingError, SfalError
 from sfal.io.arrow import from_numpy, from_strings
 from sfal.io.atomic import atomic_path
 from sfal.store.layout import EXAMPLES
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
 _METADATA = b"sfal"
 _ROWS = 1 << 14
 _READ_ROWS = 1 << 10
-"""A small file can say a long text very often."""
-_AGAIN = "gather them with the `sfal cooc` command that counted it and `--examples 2000`"
+"""Few, since a small file can repeat a long text very often."""
 _SHARE = 0.3
 _MOST = 2000
-"""Of a corpus that is not long enough for the counts and 2,000 documents behind them."""
+"""Of a corpus too short for the counts and 2,000 further documents, at most these for examples."""
+_GATHER = f"repeat $do_count with $examples({_MOST}) to gather them"
 
 
 class Example(NamedTuple):
-    """One token on which a feature fires strongly, in its context."""
+    """One token on which a feature fires strongly, with its context."""
 
     feature: int
     """The feature."""
     rank: int
-    """0 for the strongest."""
+    """0 for the highest activation."""
     activation: float
-    """As SAELens' ``SAE.encode`` gives it, > 0."""
+    """Activation as SAELens' ``SAE.encode`` returns it, > 0."""
     doc: int
     """Ordinal of the document in the corpus."""
     position: int
-    """Position of the token in the document, BOS counted."""
+    """Position of the token in the document, including BOS."""
     token: str
-    """The token, grown to whole words."""
+    """The token, extended to whole words."""
     before: str
     """A few words before it."""
     after: str
@@ -50,7 +50,7 @@ class Example(NamedTuple):
 
 
 def examples_schema() -> "pa.Schema":
-    """Columns of the file, those of :class:`Example`."""
+    """Return the columns of the file, those of :class:`Example`."""
     import pyarrow as pa
 
     types = {
@@ -66,51 +66,72 @@ def examples_schema() -> "pa.Schema":
     return pa.schema([pa.field(name, kind, nullable=False) for name, kind in types.items()])
 
 
-def how_to_divide(n_documents: int) -> str:
-    """Say how to count a short corpus so that documents for examples are left behind.
+def hint_to_divide(n_documents: int) -> str:
+    """Advise how to count a short corpus so that documents are left for examples.
 
     Parameters
     ----------
     n_documents : int
-        Documents in all of the corpus, every one of them counted.
+        Documents in the whole corpus, all of them counted.
+
+    Returns
+    -------
+    hint : str
+        See :func:`sfal.errors.worded`.
 
     Examples
     --------
-    >>> how_to_divide(1000)
-    'count again into another --data-dir with --n-docs 700 --examples 300, or take a longer --corpus'
+    >>> hint_to_divide(1000)
+    'count again into another $data_dir with $n_docs(700) $examples(300), or take a longer $corpus'
     """
     if n_documents < 2:
-        return "take a longer --corpus"
+        return "take a longer $corpus"
     examples = min(max(round(_SHARE * n_documents), 1), _MOST)
     return (
-        f"count again into another --data-dir with --n-docs {n_documents - examples} "
-        f"--examples {examples}, or take a longer --corpus"
+        f"count again into another $data_dir with $n_docs({n_documents - examples}) "
+        f"$examples({examples}), or take a longer $corpus"
     )
 
 
-def how_to_gather(source_dir: Path) -> str:
-    """Say how a source comes by examples, as far as its manifest tells."""
+def hint_to_gather(source_dir: Path) -> str:
+    """Advise how to make the examples of a source, as its manifest allows.
+
+    Returns
+    -------
+    hint : str
+        See :func:`sfal.errors.worded`.
+    """
     with suppress(SfalError):
         if has_manifest(source_dir):
             length = Manifest.load(source_dir).corpus_ended_at
             if length is not None:
-                return f"all {length} documents of its corpus are counted: {how_to_divide(length)}"
-    return "the `sfal cooc` command that counted it, with --examples 2000, gathers them"
+                return f"all {length} documents of its corpus are counted: {hint_to_divide(length)}"
+    return _GATHER
 
 
 def write_examples(
     source_dir: Path, examples: Iterable[Example], metadata: Mapping[str, object]
 ) -> Path:
-    """Write a source's examples, atomically; they need not fit the memory.
+    """Write a source's examples, atomically; they need not fit in memory.
 
     Parameters
     ----------
     source_dir : Path
         Folder of the source.
     examples : iterable of Example
-        By rising feature, then rank.
+        By ascending feature, then rank.
     metadata : mapping
         Anything that JSON can hold: corpus, documents, SAE.
+
+    Returns
+    -------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    ArtifactError
+        If the file cannot be written.
     """
     import pyarrow.parquet as pq
 
@@ -132,29 +153,31 @@ def write_examples(
 
 
 def iterate_examples(source_dir: Path) -> Iterator[tuple[int, list[Example]]]:
-    """Examples of one feature after the other.
+    """Read the examples of one feature after another.
 
     Yields
     ------
     feature : int
-        Rising; features that never fired are left out.
+        Ascending; features that never fired are left out.
     examples : list of Example
-        The strongest first.
+        The highest activation first.
 
     Raises
     ------
-    ArtifactError
-        If there are none, or the file is damaged or of another layout.
+    MissingError
+        If there are none yet.
+    CorruptError
+        If the file is damaged or has another layout.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = _there(source_dir)
+    path = _require(source_dir)
     names = Example._fields
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             if file.schema_arrow.remove_metadata() != examples_schema():
-                raise ArtifactError(f"{path} has other columns than examples have; {_AGAIN}")
+                raise CorruptError(f"{path} does not have the columns of examples", hint=_GATHER)
             rows = (
                 Example(*row)
                 for batch in file.iter_batches(_READ_ROWS, columns=list(names))
@@ -167,23 +190,25 @@ def iterate_examples(source_dir: Path) -> Iterator[tuple[int, list[Example]]]:
 
 
 def read_examples_metadata(source_dir: Path) -> dict[str, Any]:
-    """Metadata that a source's examples were written with.
+    """Read the metadata that a source's examples were written with.
 
     Raises
     ------
-    ArtifactError
-        If there are none, or the file is damaged.
+    MissingError
+        If there are no examples yet.
+    CorruptError
+        If the file is damaged.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = _there(source_dir)
+    path = _require(source_dir)
     try:
         metadata = json.loads((pq.read_schema(path).metadata or {})[_METADATA])
     except (OSError, pa.ArrowException, KeyError, ValueError) as e:
         raise _unreadable(path, e) from e
     if not isinstance(metadata, dict):
-        raise ArtifactError(f"{path} holds no metadata of examples; {_AGAIN}")
+        raise CorruptError(f"{path} has no metadata of examples", hint=_GATHER)
     return metadata
 
 
@@ -200,13 +225,14 @@ def _batch(rows: list[Example], schema: "pa.Schema") -> "pa.RecordBatch":
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _there(source_dir: Path) -> Path:
+def _require(source_dir: Path) -> Path:
+    """Return the file of examples; refuse if there is none."""
     path = source_dir / EXAMPLES
     if not path.exists():
-        raise ArtifactError(f"{source_dir} has no examples yet; {how_to_gather(source_dir)}")
+        raise MissingError(f"{source_dir} has no examples yet", hint=hint_to_gather(source_dir))
     return path
 
 
-def _unreadable(path: Path, error: Exception) -> ArtifactError:
+def _unreadable(path: Path, error: Exception) -> CorruptError:
     first = (str(error).splitlines() or [type(error).__name__])[0][:200]
-    return ArtifactError(f"{path} cannot be read ({first}); remove it, then {_AGAIN}")
+    return CorruptError(f"{path} cannot be read ({first})", hint=f"remove it, then {_GATHER}")

@@ -1,4 +1,4 @@
-"""How far the gathering of a source's examples has come, so that it can be killed and go on."""
+"""Checkpoint of gathering a source's examples, so that it can be killed and continued."""
 
 import json
 import logging
@@ -19,32 +19,32 @@ logger = logging.getLogger(__name__)
 
 
 class DocumentText(NamedTuple):
-    """What is kept of a document that is named among the examples."""
+    """Stored text of a document that has an example."""
 
     text: str
-    """Its text up to a little behind the last token."""
+    """Its text up to a little after the last token."""
     spans: NDArray[np.int32]
-    """First character of each token and the one behind its last, of shape (tokens, 2)."""
+    """Start and end of each token in characters, of shape (n_tokens, 2)."""
 
 
 @dataclass(frozen=True)
 class ExamplesState:
-    """Strongest tokens of each feature in the documents before `stop`."""
+    """Max-activating tokens of each feature in the documents before `stop`."""
 
     stop: int
-    """Ordinal of the first document that has not been looked at."""
+    """Ordinal of the first document that has not been read."""
     values: NDArray[np.float32]
-    """Activations, of shape (n_features, places); 0 where a place is free."""
+    """Activations, of shape (n_features, n_examples); 0 where a feature has fewer."""
     documents: NDArray[np.int64]
     """Ordinals of their documents, of the same shape."""
     positions: NDArray[np.int32]
     """Positions of their tokens, of the same shape."""
     texts: Mapping[int, DocumentText]
-    """The documents that are named."""
+    """The documents that have an example, by ordinal."""
 
 
 def save_examples_state(folder: Path, state: ExamplesState, made_of: Mapping[str, Any]) -> None:
-    """Write a state, atomically, with what decides the examples.
+    """Write a state, atomically, together with what decides the examples.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def save_examples_state(folder: Path, state: ExamplesState, made_of: Mapping[str
 def load_examples_state(
     folder: Path, made_of: Mapping[str, Any], shape: tuple[int, int]
 ) -> ExamplesState | None:
-    """State of a source; None if there is none, or it is damaged or of other examples.
+    """Read the state of a source.
 
     Parameters
     ----------
@@ -83,7 +83,13 @@ def load_examples_state(
     made_of : mapping
         What decides the examples; anything that JSON can hold.
     shape : tuple of int
-        Features, and places of each.
+        Number of features, and of examples per feature.
+
+    Returns
+    -------
+    state : ExamplesState or None
+        None if there is no state, if it is damaged, or if it belongs to other
+        examples.
     """
     path = folder / EXAMPLES_STATE
     try:
@@ -98,16 +104,16 @@ def load_examples_state(
             facts["stop"], arrays["values"], arrays["documents"], arrays["positions"], texts
         )
         if any(one.shape != shape for one in (state.values, state.documents, state.positions)):
-            raise ValueError("not of this SAE")
+            raise ValueError("of another SAE")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile):
-        logger.warning("%s is damaged; the examples are gathered from the beginning", path)
+        logger.warning("%s is damaged; gathering the examples from the beginning", path)
         return None
     return state
 
 
 def remove_examples_state(folder: Path) -> None:
-    """Remove a state that is no longer of use."""
+    """Remove a state that is no longer needed."""
     with suppress(OSError):
         (folder / EXAMPLES_STATE).unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfal.errors import ArtifactError
+from sfal.errors import CorruptError, MissingError
 from sfal.io.arrow import from_numpy, from_strings, to_numpy
 from sfal.io.atomic import atomic_path
 from sfal.store.layout import EXPLANATIONS
@@ -24,16 +24,16 @@ MIXED = "mixed"
 """Stem of embeddings made from explanations of several kinds."""
 
 TOP_TOKENS = "top-tokens"
-"""Type of the labels that `sfal explain` makes; wherever they are shown, they are marked by it."""
+"""Type of labels made from top tokens; they are marked with it wherever they are shown."""
 
 _METADATA = b"sfal"
 _ROWS = 1 << 16
 _MAX_BYTES = 2 << 30
-"""Of text in one file; the longest explanations of the widest SAE are a tenth of it."""
+"""Text in one file; the longest explanations of the widest SAE are a tenth of it."""
 
 
 def explanations_schema() -> "pa.Schema":
-    """Columns of the file: feature, explanation, explainer, type."""
+    """Return the columns of the file: feature, explanation, explainer, type."""
     import pyarrow as pa
 
     return pa.schema(
@@ -47,14 +47,19 @@ def explanations_schema() -> "pa.Schema":
 
 
 def make_table(features: NDArray[np.uint32], rows: Iterable[tuple[str, str, str]]) -> "pa.Table":
-    """Table of explanations.
+    """Make a table of explanations.
 
     Parameters
     ----------
     features : ndarray of shape (n,), uint32
-        Rising.
+        Ascending.
     rows : iterable of (explanation, type, explainer)
-        One for each feature.
+        One per feature.
+
+    Returns
+    -------
+    table : Table
+        With the columns of :func:`explanations_schema`.
     """
     import pyarrow as pa
 
@@ -77,9 +82,19 @@ def write_explanations(source_dir: Path, table: "pa.Table", metadata: Mapping[st
     source_dir : Path
         Folder of the source.
     table : Table
-        As :func:`make_table` gives it.
+        As :func:`make_table` returns it.
     metadata : mapping
         Anything that JSON can hold: where they come from, what was left out.
+
+    Returns
+    -------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    ArtifactError
+        If the file cannot be written.
     """
     import pyarrow.parquet as pq
 
@@ -101,35 +116,37 @@ def read_explanations(source_dir: Path) -> "pa.Table":
     Returns
     -------
     table : Table
-        Columns feature (uint32, rising, each once), explanation, explainer,
-        type (text). :func:`explanations_metadata` reads what it carries.
+        Columns feature (uint32, ascending, each once), explanation, explainer,
+        type (text). :func:`explanations_metadata` reads its metadata.
 
     Raises
     ------
-    ArtifactError
-        If there are none, or the file is damaged or of another layout.
+    MissingError
+        If there are none yet.
+    CorruptError
+        If the file is damaged or has another layout.
     """
     import pyarrow as pa
 
     path = source_dir / EXPLANATIONS
     if not path.exists():
-        raise ArtifactError(
-            f"{source_dir} has no explanations yet; `sfal embeddings download` fetches them; "
-            "where nobody has explained a source, `sfal explain` makes labels"
+        raise MissingError(
+            f"{source_dir} has no explanations yet",
+            hint="$do_download fetches them; if Neuronpedia has none, $do_explain makes labels",
         )
     try:
         table = _read(path, explanations_schema().names)
     except (OSError, UnicodeDecodeError, pa.ArrowException) as e:
-        raise ArtifactError(
-            f"{path} cannot be read ({_first_line(e)}); remove it and run "
-            "`sfal embeddings download` again"
+        raise CorruptError(
+            f"{path} cannot be read ({_first_line(e)})",
+            hint="remove it, then $do_download or $do_explain makes it again",
         ) from e
     _check(table, path)
     return table
 
 
 def explanations_metadata(table: "pa.Table") -> dict[str, Any]:
-    """Metadata that a table of explanations was written with; empty where there is none."""
+    """Return the metadata that explanations were written with; empty if there is none."""
     try:
         metadata = json.loads((table.schema.metadata or {})[_METADATA])
     except (KeyError, ValueError):
@@ -138,7 +155,7 @@ def explanations_metadata(table: "pa.Table") -> dict[str, Any]:
 
 
 def explanations_sha256(table: "pa.Table") -> str:
-    """Digest of the content: features, explanations, explainers and types, in order."""
+    """Hash the content: features, explanations, explainers and types, in order."""
     digest = hashlib.sha256()
     for row in _rows(table):
         digest.update(json.dumps(row, ensure_ascii=False).encode() + b"\n")
@@ -146,23 +163,28 @@ def explanations_sha256(table: "pa.Table") -> str:
 
 
 def kinds(table: "pa.Table") -> Counter[tuple[str, str]]:
-    """How many explanations there are of each (type, explainer)."""
+    """Count the explanations of each (type, explainer)."""
     counts: Counter[tuple[str, str]] = Counter()
     for batch in table.select(["type", "explainer"]).to_batches(_ROWS):
         counts.update(zip(*(column.to_pylist() for column in batch.columns), strict=True))
-    # In order of name, so that kinds of equal number always come in the same order.
+    # Sorted by name, so that kinds with equal counts always come in the same order.
     return Counter(dict(sorted(counts.items())))
 
 
 def count_explanations(source_dir: Path) -> tuple[int, Counter[tuple[str, str]]]:
-    """How many explanations a source has, and how many of each (type, explainer).
+    """Count a source's explanations without reading their text.
 
-    Reads no text.
+    Returns
+    -------
+    n : int
+        Number of explanations.
+    kinds : Counter
+        Number of each (type, explainer).
 
     Raises
     ------
-    ArtifactError
-        If there are none, or the file is damaged or of another layout.
+    CorruptError
+        If the file is missing, damaged or has another layout.
     """
     import pyarrow as pa
 
@@ -171,16 +193,16 @@ def count_explanations(source_dir: Path) -> tuple[int, Counter[tuple[str, str]]]
         table = _read(path, ["explainer", "type"])
         return len(table), kinds(table)
     except (OSError, UnicodeDecodeError, pa.ArrowException) as e:
-        raise ArtifactError(f"{path} cannot be read: {_first_line(e)}") from e
+        raise CorruptError(f"{path} cannot be read: {_first_line(e)}") from e
 
 
 def embeddings_stem(table: "pa.Table") -> str:
-    """File stem of embeddings of these explanations: ``{type}_{explainer}`` or ``mixed``."""
-    there = list(kinds(table))
-    if len(there) != 1:
+    """Return the file stem of their embeddings: ``{type}_{explainer}`` or ``mixed``."""
+    found = list(kinds(table))
+    if len(found) != 1:
         return MIXED
-    # Providers' prefixes and whatever else a file name cannot hold.
-    return re.sub(r"[^A-Za-z0-9._+@=-]", "-", "_".join(there[0])).lstrip(".-") or MIXED
+    # Replaces the slash of a provider's prefix, and whatever else a file name cannot hold.
+    return re.sub(r"[^A-Za-z0-9._+@=-]", "-", "_".join(found[0])).lstrip(".-") or MIXED
 
 
 def _rows(table: "pa.Table") -> Iterator[list[Any]]:
@@ -193,8 +215,9 @@ def _rows(table: "pa.Table") -> Iterator[list[Any]]:
 def _read(path: Path, names: list[str]) -> "pa.Table":
     """Read some of the columns.
 
-    A file of a megabyte can say a long text a million times: texts are read as
-    references to those that differ, and spelt out when it is known how long they are.
+    A file of a megabyte can repeat a long text a million times. So texts are
+    read as indices into the distinct ones, and expanded only after their total
+    length is known.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -209,14 +232,14 @@ def _read(path: Path, names: list[str]) -> "pa.Table":
         for batch in file.iter_batches(_ROWS, columns=names):
             total += sum(_length(batch.column(name)) for name in texts)
             if total > _MAX_BYTES:
-                raise ArtifactError(f"{path} holds more than {_MAX_BYTES:,} bytes of text")
+                raise CorruptError(f"{path} holds more than {_MAX_BYTES:,} bytes of text")
             columns = [batch.column(field.name).cast(field.type) for field in fields]
             batches.append(pa.RecordBatch.from_arrays(columns, schema=schema))
     return pa.Table.from_batches(batches, schema)
 
 
 def _length(column: Any) -> int:
-    """Bytes of a column's texts, each value counted."""
+    """Return the bytes of a column's texts, repetitions included."""
     import pyarrow.compute as pc
 
     lengths = pc.binary_length(column.dictionary).take(column.indices)
@@ -229,18 +252,18 @@ def _check_columns(schema: "pa.Schema", fields: Sequence["pa.Field"], path: Path
     for field in fields:
         at = schema.get_field_index(field.name)
         if at < 0 or schema.field(at).type not in (field.type, pa.large_string()):
-            raise ArtifactError(f"{path} has no column {field.name} of type {field.type}")
+            raise CorruptError(f"{path} has no column {field.name} of type {field.type}")
 
 
 def _check(table: "pa.Table", path: Path) -> None:
     for name in table.column_names:
         if table.column(name).null_count:
-            raise ArtifactError(f"{path}: column {name} has missing values")
+            raise CorruptError(f"{path}: column {name} has missing values")
     features = to_numpy(table.column("feature"))
     if len(features) == 0:
-        raise ArtifactError(f"{path} holds no explanation")
+        raise CorruptError(f"{path} holds no explanation")
     if np.any(features[1:] <= features[:-1]):
-        raise ArtifactError(f"{path}: features are not in rising order, each once")
+        raise CorruptError(f"{path}: features are not in ascending order, each once")
 
 
 def _first_line(error: Exception) -> str:

@@ -1,14 +1,14 @@
 """Names of the folders and files of the data tree.
 
-One folder a source, named by its Neuronpedia id; a further run of the same
-source, made with other settings, lies in ``runs/NAME`` below it. Nothing here
-touches the disk.
+Each source has one folder, named by its Neuronpedia id; a further run of the
+same source, made with other settings, is in ``runs/NAME`` below it. Nothing
+here touches the disk.
 """
 
-import os
 import re
-import shlex
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from sfal.errors import InvalidInputError
 
@@ -23,48 +23,75 @@ SCORES = "scores.parquet"
 RUNS = "runs"
 EXPORT = "export"
 
-_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@=-]*")
+_COMPONENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@=-]*")
+_PART_NAME = re.compile(r"part-(\d{6,})(?:-to-(\d+))?\.parquet")
+
+
+@dataclass(frozen=True)
+class PartName:
+    """File name of a part of a run: its number, and whether it is a checkpoint.
+
+    A checkpoint is an unfinished part, written early so that a stopped run
+    loses little; the name of its last state says where it stops. The finished
+    part of the same number has another name, so that the checkpoint stays
+    valid until the manifest names its successor.
+
+    Examples
+    --------
+    >>> str(PartName(3)), str(PartName(3, checkpoint_stop=512))
+    ('part-000003.parquet', 'part-000003-to-512.parquet')
+    >>> PartName.parse("part-000003-to-512.parquet")
+    PartName(number=3, checkpoint_stop=512)
+    """
+
+    number: int
+    """Number of the part, from 0."""
+    checkpoint_stop: int | None = None
+    """Ordinal after a checkpoint's last document; None for a finished part."""
+
+    def __str__(self) -> str:
+        checkpoint = "" if self.checkpoint_stop is None else f"-to-{self.checkpoint_stop}"
+        return f"part-{self.number:06d}{checkpoint}.parquet"
+
+    @classmethod
+    def parse(cls, file_name: str) -> Self | None:
+        """Read a file name; return None if it is not that of a part."""
+        match = _PART_NAME.fullmatch(file_name)
+        if match is None:
+            return None
+        return cls(int(match[1]), None if match[2] is None else int(match[2]))
 
 
 def check_name(name: str, what: str) -> str:
-    """Return `name` if it is a relative path of plain parts.
+    """Return `name` if it is a relative path of plain components.
 
     Parameters
     ----------
     name : str
-        A name with ``/`` between its parts, such as a source or a hub id.
+        A name with ``/`` between its components, such as a source or a hub id.
     what : str
         What the name is, for the message.
 
     Raises
     ------
     InvalidInputError
-        If a part is empty, starts with a dot or a dash, or holds anything
-        but letters, digits and ``. _ + @ = -``.
+        If a component is empty, starts with a dot or a dash, or contains
+        anything but letters, digits and ``. _ + @ = -``.
     """
-    if not all(_PART.fullmatch(part) for part in name.split("/")):
+    if not all(_COMPONENT.fullmatch(component) for component in name.split("/")):
         raise InvalidInputError(
-            f"{what} {name!r} is not usable as a folder name: "
-            "give letters, digits and . _ + @ = - only, with / between parts"
+            f"{what} {name!r} cannot be a folder name",
+            hint="use only letters, digits and . _ + @ = -, with / between components",
         )
     return name
 
 
-def data_dir_words(data_dir: Path) -> str:
-    """What a command that is shown needs behind it, to find the data folder.
-
-    Empty where it is found without: in ``$SFAL_DATA``, or at its usual place.
-    """
-    usual = Path(os.environ.get("SFAL_DATA") or DEFAULT_DATA_DIR)
-    return "" if data_dir == usual else f" --data-dir {shlex.quote(str(data_dir))}"
-
-
-def source_dir(data_dir: Path, source_name: str, run: str | None = None) -> Path:
-    """Folder of a source, or of one of its further runs.
+def source_dir(root: Path, source_name: str, run: str | None = None) -> Path:
+    """Return the folder of a source, or of one of its further runs.
 
     Parameters
     ----------
-    data_dir : Path
+    root : Path
         Root of the data tree.
     source_name : str
         Name of the source, such as ``gemma-2-2b/0-gemmascope-res-16k``.
@@ -76,16 +103,25 @@ def source_dir(data_dir: Path, source_name: str, run: str | None = None) -> Path
     InvalidInputError
         If a name would leave the data tree.
     """
-    folder = data_dir / check_name(source_name, "source")
-    if run is None:
-        return folder
+    folder = root / check_name(source_name, "source")
+    return folder if run is None else run_dir(folder, run)
+
+
+def run_dir(source_dir: Path, run: str) -> Path:
+    """Return the folder of a further run of a source.
+
+    Raises
+    ------
+    InvalidInputError
+        If the name would leave the source's folder.
+    """
     if "/" in run:
-        raise InvalidInputError(f"run {run!r}: the name of a run has no / in it")
-    return folder / RUNS / check_name(run, "run")
+        raise InvalidInputError(f"run {run!r}: the name of a run must not contain /")
+    return source_dir / RUNS / check_name(run, "run")
 
 
 def embeddings_path(source_dir: Path, embedder: str, stem: str) -> Path:
-    """File of one embedder's vectors, ``<embedder>/<stem>_embeddings.parquet``.
+    """Return the file of one embedder's vectors, ``<embedder>/<stem>_embeddings.parquet``.
 
     Parameters
     ----------
@@ -103,21 +139,21 @@ def embeddings_path(source_dir: Path, embedder: str, stem: str) -> Path:
 def histogram_name(
     corpus: str, model: str, sae_path: str, site: str, n_docs: int, window_size: int
 ) -> str:
-    """File name of a histogram, as the published ``run_cooc.py`` writes it.
+    """Return the file name of a histogram, as the published ``run_cooc.py`` writes it.
 
     Parameters
     ----------
     corpus : str
-        Hub id of the corpus (its owner is named) or path of a local one.
+        Hub id of the corpus (the file name has its owner), or path of a local one.
     model : str
         Hub id or path of the language model.
     sae_path : str
         Path of the SAE in its repository.
     site : str
-        ``res``, ``mlp``, ``att`` …; named for all but ``res``, since the
-        published names of the sites of one layer are the same.
+        ``res``, ``mlp``, ``att`` …; part of the name for all but ``res``,
+        because the published names of the sites of one layer are the same.
     n_docs : int
-        Number of documents asked for; whole thousands are shortened.
+        Number of documents requested; whole thousands are shortened.
     window_size : int
         Tokens per window.
 
@@ -135,7 +171,7 @@ def histogram_name(
 
 
 def _plain(name: str) -> str:
-    """Hub ids as they are; of a local path the last part, without its ending."""
+    """Keep a hub id as it is; reduce a local path to its last component without its ending."""
     path = Path(name)
     if path.is_absolute() or name.startswith(".") or path.suffix in _LOCAL_ENDINGS:
         return path.resolve().name.split(".")[0]

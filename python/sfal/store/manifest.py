@@ -5,28 +5,31 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from sfal.errors import ArtifactError, SettingsMismatchError
+from sfal.errors import ArtifactError, CorruptError, MissingError
 from sfal.io.atomic import read_json, write_json
-from sfal.store.layout import MANIFEST, OCCURRENCES
+from sfal.store.layout import MANIFEST, OCCURRENCES, PartName
+from sfal.store.records import HistogramRecord, SourceRecord
 
 FORMAT = 1
 """Version of the manifest's layout."""
 
+_DAMAGED = "it is damaged or was edited"
+
 
 @dataclass(frozen=True)
 class Counts:
-    """What a stretch of the corpus held."""
+    """Totals over a range of documents."""
 
     documents: int = 0
-    """Documents passed, empty ones included."""
+    """Documents read, including empty ones."""
     empty: int = 0
-    """Documents without a single token."""
+    """Documents without a token."""
     too_short: int = 0
     """Documents with tokens but without a window."""
     tokens: int = 0
-    """Tokens after cutting to the greatest length, special ones left out."""
+    """Tokens after truncation to the maximum length, without special tokens."""
     tokens_in_windows: int = 0
-    """Tokens that lie in a window."""
+    """Tokens inside a window."""
     windows: int = 0
     """Windows."""
     occurrences: int = 0
@@ -41,17 +44,23 @@ class Part:
     """A file of windows, and the documents that they come from."""
 
     file: str
-    """Name inside the folder of occurrences."""
+    """Name inside the folder of occurrences; see :class:`sfal.store.layout.PartName`."""
     sha256: str
     """Hash of the file's bytes."""
     first: int
     """Ordinal of the first document."""
     stop: int
-    """Ordinal behind the last document."""
+    """Ordinal after the last document."""
     counts: Counts
-    """What these documents held."""
+    """Totals over these documents."""
     documents_sha256: str
-    """Hash of all documents' text from the run's first one up to `stop`."""
+    """Hash of the text of all documents from the run's first one to `stop`; empty if merged."""
+
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether the part is unfinished, to be extended when the run continues."""
+        name = PartName.parse(self.file)
+        return name is not None and name.checkpoint_stop is not None
 
 
 @dataclass(frozen=True)
@@ -61,50 +70,54 @@ class Manifest:
     Everything but `volatile` depends only on the command and its inputs.
     """
 
-    source: Mapping[str, Any]
-    """Language model, SAE and site, as they were asked for."""
+    source: SourceRecord
+    """Language model, site and SAE, as they were requested."""
     n_features: int
     """Width of the SAE."""
     settings: Mapping[str, Any]
-    """Settings that decide the result; another run with others is another run."""
+    """Settings that decide the result, as the stage that counts defines them.
+
+    A run with other settings is another run. They are only stored and compared
+    here, so they stay a mapping; so do `fingerprints` and `sae`.
+    """
     n_docs: int
-    """Documents asked for, from the corpus's first one on."""
+    """Documents requested, from the first one of the corpus."""
     start: int = 0
     """Ordinal of the run's first document; not 0 in a shard."""
     stop: int | None = None
-    """Ordinal behind the run's last document; None: `n_docs`."""
+    """Ordinal after the run's last document; None: `n_docs`."""
     parts: tuple[Part, ...] = ()
-    """Files of windows, in the corpus's order."""
+    """Files of windows, in the order of the corpus."""
     corpus_ended_at: int | None = None
-    """Number of documents in the corpus, where it held fewer than asked for."""
+    """Number of documents in the corpus, if it had fewer than requested."""
     fingerprints: Mapping[str, Any] = field(default_factory=dict)
     """Hashes or commits of the model, the SAE and the corpus."""
     sae: Mapping[str, Any] = field(default_factory=dict)
     """What the SAE's loader found: gate, input scale, thresholds."""
-    histogram: Mapping[str, Any] | None = None
-    """Name, windows, size and hash of the histogram that was written last."""
+    histogram: HistogramRecord | None = None
+    """The histogram that was written last."""
     volatile: Mapping[str, Any] = field(default_factory=dict)
     """Versions, times and machine."""
 
     @property
     def counts(self) -> Counts:
-        """Totals over the parts."""
+        """Totals over all parts."""
         return sum((part.counts for part in self.parts), Counts())
 
     @property
     def n_windows(self) -> int:
-        """Windows in all parts."""
+        """Number of windows in all parts."""
         return sum(part.counts.windows for part in self.parts)
 
     @property
     def end(self) -> int:
-        """Ordinal behind the last document that there is to count."""
+        """Ordinal after the last document to count."""
         end = self.n_docs if self.stop is None else self.stop
         return end if self.corpus_ended_at is None else min(end, self.corpus_ended_at)
 
     @property
     def gaps(self) -> list[tuple[int, int]]:
-        """Stretches of documents, first and behind the last, that no part covers yet."""
+        """Ranges of documents, as (first, stop), that no part covers yet."""
         found, position = [], self.start
         for part in self.parts:
             if part.first > position:
@@ -116,22 +129,40 @@ class Manifest:
 
     @property
     def complete(self) -> bool:
-        """Whether every document asked for has been counted."""
+        """Whether every document requested has been counted."""
         return not self.gaps
 
     @property
     def coverage(self) -> float:
-        """Share of the tokens that lie in a window, from 0 to 1."""
+        """Share of the tokens that are inside a window, from 0 to 1."""
         counts = self.counts
         return counts.tokens_in_windows / counts.tokens if counts.tokens else 0.0
 
+    @property
+    def window_size(self) -> int | None:
+        """Tokens per window; None if the settings do not say."""
+        size = self.settings.get("window_size")
+        return size if isinstance(size, int) else None
+
+    def histogram_file(self, folder: Path) -> Path | None:
+        """Return the path to which the histogram was written last; None if there was none.
+
+        Parameters
+        ----------
+        folder : Path
+            The run's folder, where a histogram is written by default.
+        """
+        if self.histogram is None:
+            return None
+        return Path(self.volatile.get("histogram_folder", folder)) / self.histogram.file
+
     def with_part(self, part: Part) -> "Manifest":
-        """Copy in which a part stands in place of those that it overlaps."""
+        """Return a copy in which a part replaces those that it overlaps."""
         kept = [p for p in self.parts if p.stop <= part.first or p.first >= part.stop]
         return self.with_parts([*kept, part])
 
     def with_parts(self, parts: Iterable[Part]) -> "Manifest":
-        """Copy with other parts, put into the corpus's order."""
+        """Return a copy with other parts, sorted into the order of the corpus."""
         return replace(self, parts=tuple(sorted(parts, key=lambda part: part.first)))
 
     def save(self, folder: Path) -> None:
@@ -149,7 +180,9 @@ class Manifest:
             "complete": self.complete,
         }
         body = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "volatile"}
+        body["source"] = self.source.as_json()
         body["parts"] = [asdict(part) for part in self.parts]
+        body["histogram"] = None if self.histogram is None else asdict(self.histogram)
         volatile = {"volatile": dict(self.volatile)}
         write_json(folder / MANIFEST, {"format": FORMAT, **body, **totals, **volatile})
 
@@ -159,44 +192,50 @@ class Manifest:
 
         Raises
         ------
+        MissingError
+            If it does not exist.
+        CorruptError
+            If it is damaged.
         ArtifactError
-            If it is missing, damaged, or of another format.
+            If it has another format or cannot be read.
         """
         path = folder / MANIFEST
+        if not path.exists():
+            raise MissingError(f"{path} does not exist: no run has been started in this folder")
         value = read_json(path)
         try:
             if value["format"] != FORMAT:
                 raise ArtifactError(
-                    f"{path} has format {value['format']}, this SFAL reads format {FORMAT}; "
-                    "use the version that wrote it"
+                    f"{path} has format {value['format']}, this SFAL reads format {FORMAT}",
+                    hint="use the version of SFAL that wrote it",
                 )
             parts = tuple(
                 Part(**{**part, "counts": Counts(**part["counts"])}) for part in value["parts"]
             )
-            known = {f.name: value[f.name] for f in fields(cls) if f.name != "parts"}
-            manifest = cls(**known, parts=parts)
+            histogram = value["histogram"]
+            parsed = {
+                "source": SourceRecord.parse(value["source"]),
+                "parts": parts,
+                "histogram": None if histogram is None else HistogramRecord.parse(histogram),
+            }
+            manifest = cls(**{f.name: value[f.name] for f in fields(cls)} | parsed)
             manifest._check(path)
         except (KeyError, TypeError, AttributeError) as e:
-            raise ArtifactError(
-                f"{path} is no manifest of SFAL ({e!r}); it is damaged or edited"
-            ) from e
+            raise CorruptError(f"{path} is not a manifest of SFAL ({e!r}); {_DAMAGED}") from e
         return manifest
 
     def _types(self) -> Iterator[tuple[str, bool]]:
-        """Each value by name, and whether it is of its type."""
+        """Yield the name of each value, and whether the value has its type."""
         yield "n_features", _is_count(self.n_features) and 0 < self.n_features <= 1 << 32
         for name in ("n_docs", "start", "stop", "corpus_ended_at"):
             value = getattr(self, name)
             missing = value is None and name in ("stop", "corpus_ended_at")
             yield name, missing or _is_count(value)
-        for name in ("source", "settings", "fingerprints", "sae", "volatile"):
+        for name in ("settings", "fingerprints", "sae", "volatile"):
             yield name, isinstance(getattr(self, name), dict)
         folder = self.volatile.get("histogram_folder", "")
         yield "histogram_folder", isinstance(folder, str)
         texts = [(part.file, part.sha256, part.documents_sha256) for part in self.parts]
-        if self.histogram is not None:
-            yield "histogram", isinstance(self.histogram, dict)
-            texts.append((self.histogram["file"], self.histogram["sha256"], ""))
         yield "a name or hash", all(isinstance(text, str) for some in texts for text in some)
         numbers = [
             n for part in self.parts for n in (part.first, part.stop, *vars(part.counts).values())
@@ -204,21 +243,21 @@ class Manifest:
         yield "a count", all(map(_is_count, numbers))
 
     def _check(self, path: Path) -> None:
-        """Refuse values of another type, parts that overlap, names that leave the folder."""
+        """Refuse values of the wrong type, parts that overlap, names that leave the folder."""
         for name, good in self._types():
             if not good:
-                raise ArtifactError(f"{path}: {name} is of another type; it is damaged or edited")
+                raise CorruptError(f"{path}: {name} has the wrong type; {_DAMAGED}")
         names = [part.file for part in self.parts]
-        names += [] if self.histogram is None else [self.histogram["file"]]
+        names += [] if self.histogram is None else [self.histogram.file]
         for name in names:
             if Path(name).name != name or not name.endswith((".parquet", ".npz")) or "\0" in name:
-                raise ArtifactError(f"{path}: {name!r} is no plain file name")
+                raise CorruptError(f"{path}: {name!r} is not a plain file name; {_DAMAGED}")
         position = self.start
         for part in self.parts:
             if not position <= part.first < part.stop:
-                raise ArtifactError(
+                raise CorruptError(
                     f"{path}: part {part.file} covers documents {part.first} to {part.stop}, "
-                    f"but the one before it ends at {position}; it is damaged or edited"
+                    f"but the one before it ends at {position}; {_DAMAGED}"
                 )
             position = part.stop
 
@@ -228,59 +267,10 @@ def _is_count(value: object) -> bool:
 
 
 def has_manifest(folder: Path) -> bool:
-    """Whether a run has been started in a folder."""
+    """Return whether a run has been started in a folder."""
     return (folder / MANIFEST).exists()
 
 
 def occurrences_dir(folder: Path) -> Path:
-    """Folder of a run's parts."""
+    """Return the folder of a run's parts."""
     return folder / OCCURRENCES
-
-
-def require_same(
-    folder: Path, kind: str, old: Mapping[str, Any], new: Mapping[str, Any], hint: str
-) -> None:
-    """Refuse to go on with a run whose settings differ from those asked for.
-
-    Parameters
-    ----------
-    folder : Path
-        The run's folder, for the message.
-    kind : str
-        What is compared, such as ``settings``.
-    old, new : mapping
-        Values on disk and values asked for; mappings in them are compared key by key.
-    hint : str
-        What the user can do instead; see :func:`sfal.errors.worded`.
-
-    Raises
-    ------
-    SettingsMismatchError
-        If they differ; the message names each difference.
-    """
-    before, after = _flat(old), _flat(new)
-    differences = [
-        f"{name} was {_show(before.get(name))}, now {_show(after.get(name))}"
-        for name in sorted(before.keys() | after.keys())
-        if before.get(name) != after.get(name)
-    ]
-    if differences:
-        raise SettingsMismatchError(
-            f"{folder} holds a run with other {kind}: {'; '.join(differences)}", hint=hint
-        )
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            result.update(_flat(value, f"{prefix}{name}."))
-        else:
-            # As JSON gives it back, so that a tuple equals the list that it became.
-            result[prefix + name] = list(value) if isinstance(value, tuple) else value
-    return result
-
-
-def _show(value: object) -> str:
-    text = "not set" if value is None else str(value)
-    return text if len(text) <= 60 else f"{text[:28]}…{text[-28:]}"

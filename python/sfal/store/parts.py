@@ -1,31 +1,30 @@
-"""Occurrences on disk: Parquet parts of windows, and the features that fire in each."""
+"""Parts of a run on disk: Parquet files of windows and the features that fire in each."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sfal.errors import ArtifactError, InvalidInputError
+from sfal.errors import CorruptError, MissingError
 from sfal.io.arrow import to_numpy
 from sfal.io.atomic import atomic_path, sha256_file
-from sfal.store.manifest import Manifest, Part, has_manifest, occurrences_dir
-from sfal.store.source_folder import source_folders
+from sfal.store.manifest import Manifest, Part, occurrences_dir
 
-if TYPE_CHECKING:
-    from sfal._core import Occurrences
+REDO = "$do_redo counts its documents again"
+"""What to do about a damaged part."""
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Windows of text in the corpus's order, and the features that fire in each."""
+    """Windows of text in the order of the corpus, and the features that fire in each."""
 
     documents: NDArray[np.uint64]
     """Ordinal in the corpus of each window's document, of shape (n_windows,)."""
     ordinals: NDArray[np.uint32]
-    """Ordinal of each window in its document, of shape (n_windows,)."""
+    """Ordinal of each window within its document, of shape (n_windows,)."""
     indptr: NDArray[np.int64]
     """Boundaries of the windows in `indices`, of shape (n_windows + 1,)."""
     indices: NDArray[np.uint32]
@@ -38,7 +37,7 @@ class Windows:
 
     @classmethod
     def join(cls, pieces: Sequence["Windows"]) -> "Windows":
-        """One piece behind the other."""
+        """Concatenate pieces in order."""
         lengths = [np.diff(piece.indptr) for piece in pieces]
         indptr = np.zeros(sum(map(len, lengths)) + 1, np.int64)
         if pieces:
@@ -52,7 +51,7 @@ class Windows:
 
 
 def write_part(folder: Path, name: str, windows: Windows) -> str:
-    """Write windows to a part of a run, atomically; it counts once the manifest has it.
+    """Write windows to a part of a run, atomically; it counts once the manifest names it.
 
     Parameters
     ----------
@@ -102,12 +101,14 @@ def write_part(folder: Path, name: str, windows: Windows) -> str:
 
 
 def read_part(folder: Path, part: Part) -> Windows:
-    """Read one part, its hash and its layout checked.
+    """Read one part and check its hash and its layout.
 
     Raises
     ------
-    ArtifactError
-        If the file is missing, cut short, changed, or of another layout.
+    MissingError
+        If the file does not exist.
+    CorruptError
+        If it is cut short, changed, or has another layout.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -117,16 +118,19 @@ def read_part(folder: Path, part: Part) -> Windows:
         with pq.ParquetFile(path) as file:
             table = file.read()
         if not table.schema.equals(_schema()):
-            raise ArtifactError(
-                f"{path} is no part of a run: its columns are {_columns(table.schema)}, "
-                f"not {_columns(_schema())}"
+            raise CorruptError(
+                f"{path} is not a part of a run: its columns are {_columns(table.schema)}, "
+                f"not {_columns(_schema())}",
+                hint=REDO,
             )
     except (pa.ArrowException, OSError, UnicodeDecodeError) as e:
-        raise ArtifactError(f"{path} cannot be read as Parquet: {e}") from e
-    if table.num_rows != part.counts.windows or any(column.null_count for column in table.columns):
-        raise ArtifactError(
-            f"{path} holds {table.num_rows} windows, some of them empty fields or not "
-            f"the {part.counts.windows} of its manifest; {_REDO}"
+        raise CorruptError(f"{path} cannot be read as Parquet: {e}", hint=REDO) from e
+    if any(column.null_count for column in table.columns):
+        raise CorruptError(f"{path} has missing values", hint=REDO)
+    if table.num_rows != part.counts.windows:
+        raise CorruptError(
+            f"{path} holds {table.num_rows} windows, its manifest says {part.counts.windows}",
+            hint=REDO,
         )
     features = pa.concat_arrays(table["features"].chunks) if table.num_rows else None
     windows = Windows(
@@ -140,30 +144,32 @@ def read_part(folder: Path, part: Part) -> Windows:
 
 
 def check_part(folder: Path, part: Part) -> Path:
-    """Path of a part whose bytes have the manifest's hash.
+    """Return the path of a part after checking its hash against the manifest.
 
     Raises
     ------
-    ArtifactError
-        If it is missing or damaged; the message says how to redo it.
+    MissingError
+        If the file does not exist.
+    CorruptError
+        If its bytes have changed.
     """
     path = occurrences_dir(folder) / part.file
     if not path.is_file():
-        raise ArtifactError(f"{path} is missing; {_REDO}")
+        raise MissingError(f"{path} is missing", hint=REDO)
     if sha256_file(path) != part.sha256:
-        raise ArtifactError(f"{path} is damaged: its bytes are not those written; {_REDO}")
+        raise CorruptError(f"{path} is damaged: its bytes are not those written", hint=REDO)
     return path
 
 
 def iterate_parts(folder: Path, manifest: Manifest | None = None) -> Iterator[Windows]:
-    """Windows of a run, part by part, in the corpus's order.
+    """Read the windows of a run, part by part, in the order of the corpus.
 
     Parameters
     ----------
     folder : Path
         The run's folder.
     manifest : Manifest, optional
-        Its manifest, where it has been read already.
+        Its manifest, if it has been read already.
 
     Raises
     ------
@@ -172,70 +178,6 @@ def iterate_parts(folder: Path, manifest: Manifest | None = None) -> Iterator[Wi
     """
     for part in (manifest or Manifest.load(folder)).parts:
         yield read_part(folder, part)
-
-
-def read_occurrences(folder: str | Path, manifest: Manifest | None = None) -> "Occurrences":
-    """Occurrences of a run, bit-packed.
-
-    Only parts that the manifest names exist; a run that is still going on is
-    read as far as its manifest is.
-
-    Parameters
-    ----------
-    folder : str or Path
-        The run's folder: a source's, such as
-        ``sfal-data/gemma-2-2b/0-gemmascope-res-16k``, or one in its ``runs/``.
-    manifest : Manifest, optional
-        Its manifest, where it has been read already.
-
-    Returns
-    -------
-    occurrences : Occurrences
-        Windows in the corpus's order.
-
-    Raises
-    ------
-    ArtifactError
-        If the manifest or a part is missing or damaged.
-    """
-    folder = Path(folder)
-    if manifest is None and not has_manifest(folder):
-        _refuse_tree(folder)
-    read = manifest or Manifest.load(folder)
-    while True:
-        try:
-            return _read_occurrences(folder, read)
-        except ArtifactError:
-            # A run that goes on replaces its last part by a longer one: read what it has now.
-            latest = read if manifest else Manifest.load(folder)
-            if latest.parts == read.parts:
-                raise
-            read = latest
-
-
-def _refuse_tree(folder: Path) -> None:
-    """Name a source below, where a data tree was given for one."""
-    first = next(source_folders(folder), None)
-    if first is not None:
-        raise ArtifactError(
-            f"{folder} is a folder of sources, not a source's own; give one of these, such as {first}"
-        )
-
-
-def _read_occurrences(folder: Path, manifest: Manifest) -> "Occurrences":
-    from sfal._core import Occurrences
-
-    occurrences = Occurrences(manifest.n_features)
-    for part in manifest.parts:
-        windows = read_part(folder, part)
-        try:
-            occurrences.extend(windows.indptr, windows.indices)
-        except InvalidInputError as e:
-            raise ArtifactError(f"{occurrences_dir(folder) / part.file}: {e}") from e
-    return occurrences
-
-
-_REDO = "the same `sfal cooc` command with --resume redoes it"
 
 
 def _schema() -> Any:
@@ -257,14 +199,15 @@ def _indptr(features: Any) -> NDArray[np.int64]:
 
 
 def _check_documents(path: Path, part: Part, windows: Windows) -> None:
-    """Refuse documents that are out of order or outside what the manifest says."""
+    """Refuse documents that are out of order or outside the range in the manifest."""
     documents = windows.documents
     if not len(documents):
         return
     rising = bool((documents[1:] >= documents[:-1]).all())
     if not rising or documents[0] < part.first or documents[-1] >= part.stop:
-        raise ArtifactError(
-            f"{path}: its documents are not those from {part.first} to {part.stop} in order; {_REDO}"
+        raise CorruptError(
+            f"{path}: its documents are not those from {part.first} to {part.stop} in order",
+            hint=REDO,
         )
 
 

@@ -1,7 +1,6 @@
-"""Writing a run so that it can be killed at any instant and go on with the same bits."""
+"""Writer of a run that can be killed at any instant and continued with the same bits."""
 
 import logging
-import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,17 +9,16 @@ from pathlib import Path
 
 from sfal.errors import ArtifactError, InvalidInputError
 from sfal.io.atomic import remove_temporaries
+from sfal.store.layout import PartName
 from sfal.store.manifest import Counts, Manifest, Part, occurrences_dir
 from sfal.store.parts import Windows, check_part, read_part, write_part
 
 PART_WINDOWS = 8192
 """Windows after which a part is closed."""
 PART_OCCURRENCES = 1 << 24
-"""Occurrences after which it is closed too: 64 MiB in memory."""
+"""Occurrences after which it is closed as well: 64 MiB in memory."""
 CHECKPOINT_SECONDS = 60.0
-"""Time after which an unfinished part is written too, so that no more than that is lost."""
-
-_NAME = re.compile(r"part-(\d{6,})(?:-to-\d+)?\.parquet")
+"""Time after which an unfinished part is written as a checkpoint: the most that can be lost."""
 
 logger = logging.getLogger(__name__)
 
@@ -46,33 +44,35 @@ class _Open:
 
 
 def extended(folder: Path, manifest: Manifest, n_docs: int, stop: int | None) -> Manifest:
-    """Copy of a run's manifest that asks for other documents.
+    """Return a copy of a run's manifest that requests other documents.
 
     Raises
     ------
     InvalidInputError
-        If the run holds more documents already.
+        If the run already holds more documents.
     """
     manifest = replace(manifest, n_docs=n_docs, stop=stop)
     parts = manifest.parts
     if parts and parts[-1].stop > manifest.end:
         raise InvalidInputError(
             f"{folder} holds {parts[-1].stop - manifest.start} documents already, more "
-            f"than asked for; ask for as many with --n-docs, or name a new run with --run NAME "
-            "(one with --examples goes into another --data-dir)"
+            "than requested",
+            hint="request at least as many with $n_docs, or name a new run with $run_name(NAME) "
+            "(a run with $examples needs another $data_dir instead)",
         )
     return manifest
 
 
 class RunWriter:
-    """Takes a run's windows buffer by buffer, and keeps its parts and its manifest.
+    """Store for a run's windows that keeps its parts and its manifest consistent.
 
-    Where parts begin and end depends on the windows alone: a part closes at
-    the end of the buffer in which it becomes large enough. A part that is
-    not yet large enough is written all the same when time has passed or the
-    run ends; whoever goes on reads it back and makes it longer. A buffer cut
-    short by the end of the run is a part of its own, which a longer run
-    redoes. So files and bits are those of a run that was never stopped.
+    Where parts begin and end depends only on the windows: a part closes at the
+    end of the buffer in which it becomes large enough. A part that is not yet
+    large enough is still written when time has passed (a checkpoint) or when
+    the run ends; the process that continues the run reads it back and extends
+    it. A buffer cut short by the end of the run becomes a part of its own,
+    which a longer run counts again. So files and bits are those of a run that
+    was never stopped.
 
     The caller holds the folder's lock.
 
@@ -81,13 +81,13 @@ class RunWriter:
     folder : Path
         The run's folder.
     manifest : Manifest
-        What is there, or a new one; it is saved with the first part.
+        The one on disk, or a new one; it is saved with the first part.
     buffer_documents : int
         Documents in a buffer that is not cut short.
     part_windows : int
         Windows after which a part is closed.
     clock : callable
-        Seconds that never fall, for tests.
+        Monotonic seconds, for tests.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class RunWriter:
         remove_temporaries(occurrences_dir(folder))
 
     def drop_damaged(self) -> list[Part]:
-        """Forget parts whose files are missing or changed, so that they are redone."""
+        """Drop parts whose files are missing or changed, so that they are counted again."""
         damaged = []
         for part in self.manifest.parts:
             try:
@@ -124,12 +124,12 @@ class RunWriter:
         return damaged
 
     def extend(self, n_docs: int, stop: int | None) -> None:
-        """Ask for other documents than before; what is there already stays.
+        """Request other documents than before; what has been counted stays.
 
         Raises
         ------
         InvalidInputError
-            If the run holds more documents already.
+            If the run already holds more documents.
         """
         manifest = extended(self.folder, self.manifest, n_docs, stop)
         parts = manifest.parts
@@ -138,7 +138,7 @@ class RunWriter:
         self.manifest = manifest
 
     def wants(self, first: int, stop: int) -> bool:
-        """Whether documents from `first` up to `stop` are still to be counted."""
+        """Return whether any document from `first` up to `stop` is still to be counted."""
         return any(start < stop and first < end for start, end in self._gaps())
 
     @property
@@ -160,7 +160,7 @@ class RunWriter:
         if self._open is None:
             self._open = self._reopened(first, checkpoints_only=not self._aligned(stop))
         if self._open is not None and (first != self._open.stop or not self._aligned(stop)):
-            # Buffers of a gap further on, or the run's last one, cut short: a part of its own.
+            # A buffer of a later gap, or the run's last one, cut short, gets a part of its own.
             self._close()
         if self._open is None:
             self._open = _Open(first)
@@ -172,10 +172,10 @@ class RunWriter:
         ):
             self._close()
         elif self._clock() - self._saved_at >= CHECKPOINT_SECONDS:
-            self._write(self._open, f"{self._stem(self._open)}-to-{stop}.parquet")
+            self._write(self._open, checkpoint=True)
 
     def finish(self, corpus_ended_at: int | None = None) -> None:
-        """Write what is left, and note the end of the corpus where it has come."""
+        """Write what is left, and record the end of the corpus if it was reached."""
         if self._open is None and self.manifest.parts:
             self._open = self._reopened(self.manifest.parts[-1].stop, checkpoints_only=True)
         self._close()
@@ -190,13 +190,13 @@ class RunWriter:
         self._saved_at = self._clock()
 
     def discard(self) -> None:
-        """Forget what has not been written."""
+        """Drop what has not been written."""
         self._open = None
 
     def _gaps(self) -> list[tuple[int, int]]:
         if self._open is None:
             return self.manifest.gaps
-        # What is in memory counts as there, and so does what it replaces.
+        # What is in memory counts as written, and so does what it replaces.
         in_memory = Part("", "", self._open.first, self._open.stop, Counts(), "")
         return self.manifest.with_part(in_memory).gaps
 
@@ -207,48 +207,50 @@ class RunWriter:
         return (stop - self.manifest.start) % self._buffer == 0
 
     def _reopened(self, first: int, checkpoints_only: bool) -> "_Open | None":
-        """The part that ends at `first`, to be made longer, if it was not full yet."""
+        """Return the part that ends at `first`, to be extended, if it was not full yet."""
         part = next((p for p in self.manifest.parts if p.stop == first), None)
         if part is None or self._full(part.counts) or not self._aligned(part.stop):
             return None
-        if checkpoints_only and "-to-" not in part.file:
+        if checkpoints_only and not part.is_checkpoint:
             return None
         found = _Open(part.first)
         windows = read_part(self.folder, part)
         found.add(part.stop, windows, part.counts, part.documents_sha256)
-        stem = self._stem(found)
-        if part.file == f"{stem}.parquet":
-            # Its name is that of the longer part to come; free it while the manifest is whole.
-            self._write(found, f"{stem}-to-{part.stop}.parquet")
+        if part.file == str(PartName(self._number(found))):
+            # The extended part will need this name; free it while the manifest is consistent.
+            self._write(found, checkpoint=True)
         return found
 
     def _close(self) -> None:
         if self._open is not None:
-            self._write(self._open, f"{self._stem(self._open)}.parquet")
+            self._write(self._open, checkpoint=False)
             self._open = None
 
-    def _write(self, content: "_Open", name: str) -> None:
-        """Write an open part under a name, and make the manifest know it."""
-        windows = content.joined()
-        sha256 = write_part(self.folder, name, windows)
+    def _write(self, content: "_Open", *, checkpoint: bool) -> None:
+        """Write an open part, finished or as a checkpoint, and add it to the manifest."""
+        name = PartName(self._number(content), content.stop if checkpoint else None)
+        sha256 = write_part(self.folder, str(name), content.joined())
         part = Part(
-            name, sha256, content.first, content.stop, content.counts, content.documents_sha256
+            str(name),
+            sha256,
+            content.first,
+            content.stop,
+            content.counts,
+            content.documents_sha256,
         )
         self.save(self.manifest.with_part(part))
 
-    def _stem(self, content: "_Open") -> str:
-        """Name of an open part without its ending: the number behind the part before it."""
+    def _number(self, content: "_Open") -> int:
+        """Return the number of an open part: the one after the part before it."""
         before, after = [-1], set()
         for part in self.manifest.parts:
-            match = _NAME.fullmatch(part.file)
-            if match and part.stop <= content.first:
-                before.append(int(match[1]))
-            elif match and part.first >= content.stop:
-                after.add(int(match[1]))
+            name = PartName.parse(part.file)
+            if name is not None and part.stop <= content.first:
+                before.append(name.number)
+            elif name is not None and part.first >= content.stop:
+                after.add(name.number)
         number = max(before) + 1
-        if number in after:
-            number = max(after) + 1
-        return f"part-{number:06d}"
+        return max(after) + 1 if number in after else number
 
     def _remove_strays(self) -> None:
         """Remove parts that the manifest does not name: unfinished, damaged or replaced ones."""
@@ -257,6 +259,6 @@ class RunWriter:
             return
         known = {part.file for part in self.manifest.parts}
         for path in folder.iterdir():
-            if _NAME.fullmatch(path.name) and path.name not in known:
+            if PartName.parse(path.name) is not None and path.name not in known:
                 with suppress(OSError):
                     path.unlink()

@@ -1,74 +1,66 @@
-"""Checking runs on disk against their manifests."""
+"""Checks of runs on disk against their manifests."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from sfal.errors import ArtifactError, InvalidInputError, SfalError
+from sfal.errors import ArtifactError, CorruptError, InvalidInputError, MissingError, SfalError
 from sfal.io.atomic import sha256_file
 from sfal.store.embeddings import find_vectors, read_vectors
 from sfal.store.examples import iterate_examples
 from sfal.store.explanations import read_explanations
 from sfal.store.layout import EXAMPLES, EXPLANATIONS, MANIFEST, SCORES
-from sfal.store.manifest import Manifest
-from sfal.store.parts import read_part
+from sfal.store.manifest import Manifest, Part
+from sfal.store.parts import REDO, read_part
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What was found in the folder of one run."""
+    """Result of checking the folder of one run."""
 
     folder: Path
     """The folder."""
     n_files: int
     """Files checked."""
     complete: bool
-    """Whether all documents asked for have been counted."""
-    problems: tuple[str, ...]
-    """What is wrong, a file each."""
+    """Whether all documents requested have been counted."""
+    problems: tuple[SfalError, ...]
+    """What is wrong, one error per file."""
 
 
 def verify_tree(root: Path) -> Iterator[Checked]:
-    """Check every run in a folder and below it, read-only.
+    """Check every run in a folder and below it; nothing is changed.
 
     Raises
     ------
-    ArtifactError
-        If there is no run at all.
+    InvalidInputError
+        If there is no such folder.
+    MissingError
+        If it contains no run.
     """
     if not root.is_dir():
-        raise InvalidInputError(f"{root} is no folder")
+        raise InvalidInputError(f"{root} is not a folder")
     found = False
     for path in sorted(root.rglob(MANIFEST)):
         found = True
         yield verify_run(path.parent)
     if not found:
-        raise ArtifactError(f"no {MANIFEST} in {root} or below: nothing has been counted there")
+        raise MissingError(f"no {MANIFEST} in {root} or below: nothing has been counted there")
 
 
 def verify_run(folder: Path) -> Checked:
-    """Check one run: its manifest, its parts, its histogram; and what else lies in its folder.
+    """Check one run: its manifest, parts and histogram, and what else is in its folder.
 
     That is explanations, vectors, examples and scores.
     """
     try:
         manifest = Manifest.load(folder)
-    except ArtifactError as e:
-        return Checked(folder, 1, False, (str(e),))
-    problems = []
-    for part in manifest.parts:
-        try:
-            windows = read_part(folder, part)
-        except ArtifactError as e:
-            problems.append(f"{e} (documents {part.first} to {part.stop - 1})")
-            continue
-        if windows.indices.size and int(windows.indices.max()) >= manifest.n_features:
-            problems.append(
-                f"{part.file} names feature {int(windows.indices.max())}, "
-                f"but the SAE has {manifest.n_features}"
-            )
+    except SfalError as e:
+        return Checked(folder, 1, False, (e,))
+    problems: list[SfalError] = []
     checks: list[Callable[[], object]] = [
+        *(partial(_check_part, folder, part, manifest) for part in manifest.parts),
         *(partial(_check_histogram, path, manifest) for path in _histograms(folder, manifest)),
         *(partial(read_explanations, path.parent) for path in folder.glob(EXPLANATIONS)),
         *(partial(read_vectors, path) for path in find_vectors(folder).values()),
@@ -79,26 +71,36 @@ def verify_run(folder: Path) -> Checked:
         try:
             check()
         except SfalError as e:
-            problems.append(str(e))
-    n_files = 1 + len(manifest.parts) + len(checks)
-    return Checked(folder, n_files, manifest.complete, tuple(problems))
+            problems.append(e)
+    return Checked(folder, 1 + len(checks), manifest.complete, tuple(problems))
+
+
+def _check_part(folder: Path, part: Part, manifest: Manifest) -> None:
+    try:
+        windows = read_part(folder, part)
+    except ArtifactError as e:
+        documents = f"(documents {part.first} to {part.stop - 1})"
+        raise type(e)(f"{e.message} {documents}", hint=e.hint) from e
+    if windows.indices.size and int(windows.indices.max()) >= manifest.n_features:
+        raise CorruptError(
+            f"{part.file} names feature {int(windows.indices.max())}, "
+            f"but the SAE has {manifest.n_features}",
+            hint=REDO,
+        )
 
 
 def _histograms(folder: Path, manifest: Manifest) -> list[Path]:
-    """The run's histogram; none where it went elsewhere and is not there."""
-    if manifest.histogram is None:
+    """Return the run's histogram; none if it was written elsewhere and is not there."""
+    written = manifest.histogram_file(folder)
+    if written is None:
         return []
-    # The tree may have been moved since; then the file lies in it, or was taken elsewhere.
-    folders = (Path(manifest.volatile.get("histogram_folder", folder)), folder)
-    found = [place / manifest.histogram["file"] for place in folders]
-    return [path for path in found if path.is_file()][:1]
+    # The tree may have been moved since: then the file is in it, or was taken elsewhere.
+    return [path for path in (written, folder / written.name) if path.is_file()][:1]
 
 
 def _check_histogram(path: Path, manifest: Manifest) -> None:
-    if manifest.histogram is not None and sha256_file(path) != manifest.histogram["sha256"]:
-        raise ArtifactError(
-            f"{path} is damaged; the same `sfal cooc` command with --resume writes it anew"
-        )
+    if manifest.histogram is not None and sha256_file(path) != manifest.histogram.sha256:
+        raise CorruptError(f"{path} is damaged", hint="$do_redo writes it again")
 
 
 def _check_examples(path: Path) -> None:
@@ -116,6 +118,6 @@ def _check_scores(path: Path) -> None:
                 pass
     except (OSError, UnicodeDecodeError, pa.ArrowException) as e:
         line = (str(e).splitlines() or [type(e).__name__])[0][:200]
-        raise ArtifactError(
-            f"{path} cannot be read as Parquet ({line}); `sfal score` writes it anew"
+        raise CorruptError(
+            f"{path} cannot be read as Parquet ({line})", hint="$do_score writes it again"
         ) from e

@@ -1,1 +1,1 @@
-"""What the terminal shows: progress bars, units."""
+"""Progress bars and units for the terminal."""

@@ -1,4 +1,4 @@
-"""Progress bars: on a terminal, after a second; nowhere else."""
+"""Progress bars, which appear only on a terminal, and after one second."""
 
 import sys
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ from typing import Any, Protocol
 
 
 class Bar(Protocol):
-    """What a stage may tell about how far it is."""
+    """A display of progress."""
 
     def update(self, n: int) -> None:
         """Count `n` more units as done."""
 
     def note(self, **facts: object) -> None:
-        """Show figures behind the bar, such as ``windows=512``."""
+        """Show figures after the bar, such as ``batches=512``."""
 
 
 class _Silent:
@@ -42,16 +42,16 @@ def progress(total: int | None, desc: str, unit: str) -> Iterator[Bar]:
     Parameters
     ----------
     total : int or None
-        Units to be done, None if unknown.
+        Units to be done; None if unknown.
     desc : str
-        What is being done.
+        Name of the work.
     unit : str
-        One unit, singular.
+        Name of one unit, in the singular.
 
     Yields
     ------
     Bar
-        Silent when standard error is no terminal.
+        Bar that shows nothing if standard error is not a terminal.
     """
     if not sys.stderr.isatty():
         yield _Silent()

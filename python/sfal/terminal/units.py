@@ -1,11 +1,11 @@
-"""Amounts as people read them."""
+"""Amounts in words for people."""
 
 _SIZES = ("bytes", "kB", "MB", "GB", "TB")
 _TIMES = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def size_text(n_bytes: float) -> str:
-    """Bytes, in powers of 1,000 and to two or three digits.
+    """Return bytes in units of powers of 1,000, to two or three digits.
 
     Examples
     --------
@@ -20,7 +20,7 @@ def size_text(n_bytes: float) -> str:
 
 
 def time_text(seconds: float) -> str:
-    """A stretch of time in its two largest units.
+    """Return a duration in its two largest units.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def time_text(seconds: float) -> str:
 
 
 def about(n: float) -> str:
-    """A count to three digits.
+    """Return a count to three digits.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-//! The order of tiles, and lists whose guesses it deceives.
+//! The order of tiles, and values whose order makes sampled bounds wrong.
 
 use super::*;
 use crate::neighbours::topk::Single;
@@ -8,18 +8,18 @@ const SIDE: usize = 64;
 #[test]
 fn every_pair_and_every_number_comes_once() {
     for n in 1..70 {
-        let mut numbers: Vec<_> = (0..n).map(|k| spread(k, n)).collect();
+        let mut numbers: Vec<_> = (0..n).map(|k| golden_order(k, n)).collect();
         assert_eq!(numbers.last(), Some(&0));
         numbers.sort_unstable();
         assert_eq!(numbers, (0..n).collect::<Vec<_>>());
-        let mut pairs: Vec<_> = (0..n * (n + 1) / 2).map(|k| pair(k, n)).collect();
+        let mut pairs: Vec<_> = (0..n * (n + 1) / 2).map(|k| tile_pair(k, n)).collect();
         pairs.sort_unstable();
         let expected: Vec<_> = (0..n).flat_map(|a| (a..n).map(move |b| (a, b))).collect();
         assert_eq!(pairs, expected);
     }
 }
 
-/// Values that fall, or rise, in the order in which tiles come.
+/// Values that fall, or rise, in the order in which tiles are computed.
 struct Ordered {
     n_tiles: usize,
     place: Vec<usize>,
@@ -31,7 +31,7 @@ impl Ordered {
         let n_tiles = n.div_ceil(SIDE);
         let mut place = vec![0; n_tiles * n_tiles];
         for k in 0..n_tiles * (n_tiles + 1) / 2 {
-            let (a, b) = pair(k, n_tiles);
+            let (a, b) = tile_pair(k, n_tiles);
             place[a * n_tiles + b] = k / n_tiles;
             place[b * n_tiles + a] = k / n_tiles;
         }
@@ -65,15 +65,15 @@ impl Tiles<Single> for Ordered {
 }
 
 #[test]
-fn lists_are_the_best_even_where_the_first_tiles_deceive() {
+fn lists_hold_the_best_even_where_the_first_tiles_mislead() {
     let (n, width) = (SIDE * 24 + 5, 150);
     let all: Vec<u32> = (0..n as u32).collect();
-    let among = Among { rows: &all, candidates: &all, width };
+    let query = Query { rows: &all, candidates: &all, width };
     for sign in [-1.0, 1.0] {
         let tiles = Ordered::new(n, sign);
-        let job = Job::default();
-        let found = symmetric::<Single, _>(&tiles, 0.0, among, &job).unwrap();
-        assert_eq!(found, rectangular::<Single, _>(&tiles, 0.0, among, &job).unwrap());
+        let context = Context::default();
+        let found = symmetric::<Single, _>(&tiles, 0.0, query, &context).unwrap();
+        assert_eq!(found, rectangular::<Single, _>(&tiles, 0.0, query, &context).unwrap());
         for (i, list) in found.indices.chunks(width).enumerate().step_by(11) {
             let mut others: Vec<usize> = (0..n).filter(|&j| j != i).collect();
             others
@@ -84,11 +84,11 @@ fn lists_are_the_best_even_where_the_first_tiles_deceive() {
 }
 
 #[test]
-fn a_list_that_was_deceived_is_short() {
-    // As many as above, so that it is known to guess there.
+fn a_list_with_a_wrong_sampled_bound_is_incomplete() {
+    // The same sizes as above, so that this test shows that a sampled bound is used there.
     let (width, n) = (150, 64 * 24 + 4);
-    let mut room = vec![Single::FILLER; room_for(width)];
-    let mut list = TopN::guessing(width, n, &mut room);
+    let mut buffer = vec![Single::FILLER; capacity_for(width)];
+    let mut list = TopN::with_sampled_bound(width, n, &mut buffer);
     (0..n).for_each(|j| list.push(Single::new(-(j as f32), j as u32)));
-    assert!(list.short());
+    assert!(list.is_incomplete());
 }

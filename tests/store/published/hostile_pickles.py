@@ -1,4 +1,4 @@
-"""Pickles that would run code, exhaust memory or crash a reader; made, never stored."""
+"""Pickles that would run code, exhaust memory, or crash a reader; made here, never stored."""
 
 import gzip
 import os
@@ -85,7 +85,7 @@ def _other_ways_to_call():
     yield "call in a state", w.pickled(state), "os.system"
     number = w.integer(1) + w.integer(2) + b"\x93"
     yield "global of no names", w.pickled(number), "'?'"
-    yield "global with a long name", w.pickled(b"c" + b"o" * 5000), "no end"
+    yield "global with a long name", w.pickled(b"c" + b"o" * 5000), "does not end"
     yield "global with a line break", w.pickled(w.text("os\n") + w.text("system") + b"\x93"), "os"
 
 
@@ -116,7 +116,11 @@ def _inside_frames():
     yield "timestamps", pickle.dumps(pd.DataFrame({"t": pd.to_datetime(["2020"])})), "Datetime"
     yield "categories", pickle.dumps(pd.DataFrame({"t": pd.Categorical(["a"])})), "Categorical"
     yield "sets", pickle.dumps(pd.DataFrame({"t": [{1, 2}]})), "0x8f"
-    yield "a class of one's own", pickle.dumps(pd.DataFrame({"t": [Exception("x")]})), "Exception"
+    yield (
+        "a class of another module",
+        pickle.dumps(pd.DataFrame({"t": [Exception("x")]})),
+        "Exception",
+    )
 
 
 def _sizes():
@@ -128,17 +132,17 @@ def _sizes():
     yield "bytearray of 2^40", w.pickled(b"\x96" + huge), "declares"
     yield "bytes of 2^31", w.pickled(b"B" + struct.pack("<I", 1 << 31)), "declares"
     yield "frame of 2^62 bytes", w.pickled(b"\x95" + struct.pack("<Q", 1 << 62)), "frame"
-    yield "memo entry 2^31", w.pickled(b"Nr" + struct.pack("<I", 1 << 31)), "no pandas frame"
+    yield "memo entry 2^31", w.pickled(b"Nr" + struct.pack("<I", 1 << 31)), "not a pandas frame"
     yield "memo entry that is not there", w.pickled(b"j" + struct.pack("<I", 1 << 31)), "memo"
     yield "integer of 2^32 digits", w.pickled(b"\x8b" + struct.pack("<I", 1 << 31)), "0x8b"
     yield "integer of 255 bytes", w.pickled(b"\x8a\xff" + b"\xff" * 255), "64 bits"
     yield "a million marks", w.pickled(b"(" * 1_000_000), "nested"
-    yield "a million lists in each other", w.pickled(b"]" * 90_000 + b"a" * 89_999), "no pandas"
-    yield "lists in lists for ever", w.pickled(b"]" * 1_000_000), "stack"
+    yield "a million lists in each other", w.pickled(b"]" * 90_000 + b"a" * 89_999), "not a pandas"
+    yield "lists in lists without end", w.pickled(b"]" * 1_000_000), "stack"
     yield "nested tuples", w.pickled(b")" + b"\x85" * 1_000_000), "deep"
     key = b"}" + b")" + b"\x85" * 1_000_000 + b"Ns"
     yield "nested tuple as a key", w.pickled(key), "deep"
-    yield "a list in itself", w.pickled(b"]\x94h\x00a"), "no pandas frame"
+    yield "a list in itself", w.pickled(b"]\x94h\x00a"), "not a pandas frame"
     laughs = b"]\x94" + b"".join(
         b"](" + b"h" + bytes([i]) * 1 + b"h" + bytes([i]) + b"e\x94" for i in range(60)
     )
@@ -223,7 +227,7 @@ def _forged_text():
     yield "numbers as text", words(2, (w.NONE, good, content), alias="int64"), "not of text"
     yield "an alias of no type", words(2, (w.NONE, good, content), alias="evil"), "not of text"
     yield "one buffer", words(2, (good,)), "parts"
-    yield "text that is no UTF-8", words(2, (w.NONE, good, w.buffer(b"\xff\xfe"))), "UTF-8"
+    yield "text that is not UTF-8", words(2, (w.NONE, good, w.buffer(b"\xff\xfe"))), "UTF-8"
     bitmap = w.offsets(*range(1001))
     yield "short validity", words(1000, (w.buffer(b"\1"), bitmap, w.buffer(b"a" * 1000))), "shorter"
     address = w.call("pyarrow.lib.py_buffer", w.integer(0x7FFF0000))
@@ -296,16 +300,16 @@ def _broken():
         b"\x94",
     ):
         yield f"opcode {code[0]:#04x} without anything", w.pickled(code), "not there"
-    yield "append to a tuple", w.pickled(b")Na"), "no list"
+    yield "append to a tuple", w.pickled(b")Na"), "not a list"
     yield "append across a mark", w.pickled(b"](Na"), "not there"
-    yield "items of a list", w.pickled(b"](NNu"), "no dictionary"
-    yield "state of a list", w.pickled(b"]Nb"), "no object"
+    yield "items of a list", w.pickled(b"](NNu"), "not a dictionary"
+    yield "state of a list", w.pickled(b"]Nb"), "not an object"
     yield "a key without a value", w.pickled(b"}(Nu"), "without a value"
     yield "reduce a text", w.pickled(w.text("os.system") + b")R"), "call of something"
     yield "reduce without a tuple", w.pickled(w.name("pandas.DataFrame") + b"]R"), "tuple"
     yield "floats cut short", w.pickled(b"](" + w.floating(1.0) * 3)[:-6], "declares"
     yield "out-of-band buffer", w.pickled(b"\x97"), "0x97"
     yield "old text", w.pickled(b"U\x04abcd"), "0x55"
-    yield "None", w.pickled(b"N"), "no pandas frame"
-    yield "a list", w.pickled(b"]"), "no pandas frame"
+    yield "None", w.pickled(b"N"), "not a pandas frame"
+    yield "a list", w.pickled(b"]"), "not a pandas frame"
     yield "surrogates", w.pickled(b"X\x02\x00\x00\x00\xff\xff"), "UTF-8"

@@ -1,4 +1,4 @@
-"""Pickles written opcode by opcode, to say things that no pickler would."""
+"""Pickles written opcode by opcode, with contents that no pickler would write."""
 
 import struct
 

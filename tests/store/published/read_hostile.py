@@ -1,4 +1,4 @@
-"""Run by test_frames_hostile.py in a process of its own: read every pickle of a folder, report."""
+"""Run by test_frames_hostile.py in a separate process: read every pickle of a folder, and report."""
 
 import json
 import resource

@@ -49,7 +49,7 @@ def test_there_are_frames_of_the_oldest_and_the_newest_pandas():
 
 @pytest.mark.parametrize("width", [0, 1, 2, 7, 999, 1000, 1001, 1024, 2000, 8193])
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-def test_runs_of_floats_of_any_length_are_read_to_the_last(tmp_path, width, protocol):
+def test_runs_of_floats_of_any_length_are_read_completely(tmp_path, width, protocol):
     rng = np.random.default_rng(width)
     vectors = rng.standard_normal((9, width))
     path = tmp_path / "frame.pkl"
@@ -66,13 +66,13 @@ def test_whole_numbers_are_read_from_text_and_from_floats(tmp_path):
         frame.integers("c")
 
 
-def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path):
+def test_a_missing_column_is_named_with_the_existing_ones(tmp_path):
     path = tmp_path / "frame.pkl"
     pd.DataFrame({"a": [1]}).to_pickle(path)
     with pytest.raises(ArtifactError, match=r"frame\.pkl: column 'b': not there; .* are a"):
         read_frame(path).values("b")
 
 
-def test_a_file_that_is_missing_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ArtifactError, match=r"cannot read .*gone\.pkl"):
         read_frame(tmp_path / "gone.pkl")

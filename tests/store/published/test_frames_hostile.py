@@ -1,4 +1,4 @@
-"""Pickles that mean harm are refused by name, without side effects, in little memory."""
+"""Hostile pickles are refused by name, without side effects, in little memory."""
 
 import json
 import pickle
@@ -43,11 +43,11 @@ def report(tmp_path_factory):
     return names, json.loads(result.read_text())
 
 
-def test_there_are_enough_of_them(report):
+def test_there_are_at_least_200_hostile_pickles(report):
     assert len(report[0]) >= 200
 
 
-def test_each_is_refused_and_the_message_names_file_and_thing(report, tally):
+def test_each_is_refused_with_the_file_and_the_object_named(report, tally):
     names, found = report
     wrong = {}
     for file, (name, word) in names.items():
@@ -64,11 +64,11 @@ def test_none_imports_calls_or_writes_anything(report):
     assert not seen
 
 
-def test_reading_them_all_takes_little_memory(report):
+def test_reading_all_of_them_takes_little_memory(report):
     assert report[1]["peak"] < MEMORY
 
 
-def test_a_frame_written_by_hand_as_the_forged_ones_are_is_read(tmp_path):
+def test_an_honest_frame_from_the_same_writer_is_read(tmp_path):
     path = tmp_path / "frame.pkl"
     path.write_bytes(w.frame())
     frame = read_frame(path)
@@ -82,7 +82,7 @@ def test_a_frame_written_by_hand_as_the_forged_ones_are_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("code", [b"]a", b"Na", b")a", b"}a", b"(a", b"}NNsa", b"](Neq\x00a"])
-def test_what_a_small_file_describes_is_limited_whatever_it_is(tmp_path, monkeypatch, code):
+def test_what_a_small_file_describes_is_limited(tmp_path, monkeypatch, code):
     monkeypatch.setattr("sfal.store.published.pickle_state.MEMORY_LIMIT", 10 << 20)
     path = tmp_path / "frame.pkl"
     path.write_bytes(w.pickled(b"]" + code * 1_000_000))

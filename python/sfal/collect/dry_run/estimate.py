@@ -12,11 +12,11 @@ from sfal.collect.dry_run.trial import Trial, measure
 from sfal.collect.run import Run
 from sfal.collect.settings import CollectSettings
 from sfal.collect.shard import BUFFER_DOCUMENTS
-from sfal.errors import Note, SfalError
+from sfal.errors import SfalError
 from sfal.io.download_size import OUT_OF_REACH, Download, model_download, sae_download
 from sfal.sources.scopes import named_width
 from sfal.sources.source import Source
-from sfal.store.examples import how_to_divide
+from sfal.store.examples import hint_to_divide
 from sfal.store.layout import source_dir
 from sfal.store.manifest import Counts
 from sfal.store.published.histogram import histogram_bytes
@@ -26,7 +26,7 @@ from sfal.terminal.units import about, size_text, time_text
 
 def estimate(
     sources: Sequence[Source], settings: CollectSettings, data_dir: Path
-) -> tuple[list[Note], list[SfalError]]:
+) -> tuple[list[str], list[SfalError]]:
     """Estimate what :func:`sfal.collect.driver.collect` would do.
 
     The hub is asked for sizes and for the first documents of the corpus. If
@@ -44,8 +44,9 @@ def estimate(
 
     Returns
     -------
-    lines : list of Note
-        What would be downloaded, counted and stored, and how long it would take.
+    lines : list of str
+        What would be downloaded, counted and stored, and how long it would take,
+        with settings and actions as in hints; see :func:`sfal.errors.worded_hint`.
     errors : list of SfalError
         Why sources would be refused.
     """
@@ -140,15 +141,15 @@ class _Estimate:
             return counts, f"the first {counts.documents:,} documents"
         return None
 
-    def lines(self) -> Iterator[Note]:
+    def lines(self) -> Iterator[str]:
         """Yield all that is known, and what is not."""
         settings, source = self.settings, self.runs[0].source
         first, stop = self.documents
-        yield Note(f"model {source.model}, {settings.dtype}, on {settings.device}")
+        yield f"model {source.model}, {settings.dtype}, on {settings.device}"
         if source.model in self.downloads:
             yield _row("to download", str(self.downloads[source.model]))
         where = "" if stop == settings.documents[1] else ", where it ends"
-        yield Note(f"corpus {settings.corpus}, documents {first:,} to {stop - 1:,}{where}")
+        yield f"corpus {settings.corpus}, documents {first:,} to {stop - 1:,}{where}"
         yield self._corpus_bytes()
         yield _row("to compute", self._tokens(stop - first))
         if settings.examples:
@@ -157,12 +158,12 @@ class _Estimate:
             yield from self._source(run)
         if not self.left:
             return
-        yield Note("in all")
+        yield "in all"
         yield _row("to download", self._all_downloads())
         yield _row("to store", self._all_stored())
         yield self._time()
 
-    def _corpus_bytes(self) -> Note:
+    def _corpus_bytes(self) -> str:
         most = max(self.left.values(), default=0)
         text, hint = "nothing", ""
         if is_local(self.settings.corpus):
@@ -177,12 +178,12 @@ class _Estimate:
             )
         return _row("to download", text, hint)
 
-    def _examples(self, stop: int) -> Note:
+    def _examples(self, stop: int) -> str:
         examples = self.settings.examples
         if self.ended is not None:
             examples = min(examples, self.ended - stop)
             if not examples:
-                return _row("", "then none for examples", how_to_divide(self.ended))
+                return _row("", "then none for examples", hint_to_divide(self.ended))
         return _row(
             "", f"then {examples:,} documents after them for examples, not in the figures below"
         )
@@ -199,12 +200,12 @@ class _Estimate:
             f"about {about(tokens)} tokens in {about(windows)} windows, judging by {which}; {most}"
         )
 
-    def _source(self, run: Run) -> Iterator[Note]:
+    def _source(self, run: Run) -> Iterator[str]:
         source = run.source
         sae = f"{source.sae.repo_id} {source.sae.path}" if source.sae.repo_id else source.sae.path
-        yield Note(f"{source.name}: SAE {sae}, layer {source.layer}, {source.site}")
+        yield f"{source.name}: SAE {sae}, layer {source.layer}, {source.site}"
         if source.name in self.refused:
-            yield Note("  refused")
+            yield "  refused"
             return
         left = self.left[source.name]
         yield _row("to count", f"{left:,} documents" if left else "nothing, it is complete")
@@ -259,7 +260,7 @@ class _Estimate:
             return "not known" if not known else f"more than {size_text(sum(known))}"
         return f"about {size_text(sum(known))}"
 
-    def _time(self) -> Note:
+    def _time(self) -> str:
         left = max(self.left.values(), default=0)
         if not left:
             return _row("time", "none")
@@ -290,6 +291,7 @@ class _Estimate:
         return _row("time", f"about {needed} {at}")
 
 
-def _row(label: str, text: str, hint: str = "") -> Note:
+def _row(label: str, text: str, hint: str = "") -> str:
     """Return a line below a heading."""
-    return Note(f"  {label:<12} {text}", hint)
+    advice = f"; {hint}" if hint else ""
+    return f"  {label:<12} {text}{advice}"

@@ -8,10 +8,8 @@ from typing import Any
 from sfal.collect.run import Run, recorded
 from sfal.collect.settings import CollectSettings
 from sfal.collect.throughput import Speed, device_name
-from sfal.errors import SfalError
-from sfal.store.layout import RUNS
-from sfal.store.manifest import Counts, Manifest, has_manifest, occurrences_dir
-from sfal.store.source_folder import source_folders, subfolders
+from sfal.store.manifest import Counts, Manifest, occurrences_dir
+from sfal.store.source_folder import SourceFolder
 
 
 class History:
@@ -31,15 +29,13 @@ class History:
         self._settings = settings
         self._names = {run.source.name for run in runs}
         self._found: list[tuple[Path, Manifest]] = []
-        model = runs[0].identity()["model"]
-        for source in source_folders(data_dir):
-            for folder in (source, *subfolders(source / RUNS)):
-                with suppress(SfalError):
-                    if not has_manifest(folder):
-                        continue
-                    manifest = Manifest.load(folder)
-                    if manifest.source.get("model") == model:
-                        self._found.append((folder, manifest))
+        model = runs[0].identity().model
+        for folder in (
+            folder for source in SourceFolder.all(data_dir) for folder in source.all_runs
+        ):
+            manifest = folder.readable_manifest
+            if manifest is not None and manifest.source.model == model:
+                self._found.append((folder.path, manifest))
 
     def speed(self) -> "tuple[Speed, str] | None":
         """Return the speed and name of the most similar run; None if there is none."""
@@ -53,7 +49,7 @@ class History:
         if not found:
             return None
         manifest, speed = min(found, key=lambda one: self._difference(*one))
-        return speed, str(manifest.source["name"])
+        return speed, str(manifest.source.name)
 
     def counts(self) -> Counts | None:
         """Return totals over this corpus, truncated and cut alike; None if nothing was counted."""
@@ -64,8 +60,8 @@ class History:
     def bytes_per_window(self, run: Run) -> float | None:
         """Return the size on disk of a window of a source; None if none has been counted."""
         for folder, manifest in self._found:
-            same = manifest.settings.get("window_size") == self._settings.window_size
-            if same and manifest.source.get("name") == run.source.name and manifest.n_windows:
+            same = manifest.window_size == self._settings.window_size
+            if same and manifest.source.name == run.source.name and manifest.n_windows:
                 with suppress(OSError):
                     files = [occurrences_dir(folder) / part.file for part in manifest.parts]
                     return sum(file.stat().st_size for file in files) / manifest.n_windows
@@ -73,12 +69,12 @@ class History:
 
     def n_features(self, run: Run) -> int | None:
         """Return the width of a source's SAE; None if the source has not been counted."""
-        widths = [m.n_features for _, m in self._found if m.source.get("name") == run.source.name]
+        widths = [m.n_features for _, m in self._found if m.source.name == run.source.name]
         return widths[0] if widths else None
 
     def _difference(self, manifest: Manifest, speed: Speed) -> tuple[bool, int, int]:
         """Rank runs by how little they differ from the new one."""
-        other = manifest.source.get("name") not in self._names
+        other = manifest.source.name not in self._names
         return other, abs(speed.sources - len(self._names)), -speed.tokens
 
 

@@ -17,7 +17,7 @@ from sfal.collect.run import Run
 from sfal.collect.settings import CollectSettings
 from sfal.collect.shard import BUFFER_DOCUMENTS
 from sfal.errors import ArtifactError, InvalidInputError, SfalError
-from sfal.store.examples import how_to_divide, read_examples_metadata
+from sfal.store.examples import hint_to_divide, read_examples_metadata
 from sfal.terminal.progress import progress
 
 _SAVING = 0.02
@@ -119,6 +119,6 @@ def _documents(runs: Sequence[Run], corpus: Corpus, n_docs: int, start: int) -> 
         raise InvalidInputError(
             f"all {counted} documents of corpus {corpus.name} are counted, so none is left for "
             "examples; the counts are kept",
-            hint=f"to have both, {how_to_divide(counted)}",
+            hint=f"to have both, {hint_to_divide(counted)}",
         )
     return chain([first], documents)

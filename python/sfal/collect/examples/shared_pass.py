@@ -42,7 +42,7 @@ def decided_by(run: Run, settings: CollectSettings) -> dict[str, Any]:
     manifest = run.manifest
     return {
         "format": _FORMAT,
-        "source": run.identity(),
+        "source": run.identity().as_json(),
         "settings": recorded(settings),
         "fingerprints": None if manifest is None else dict(manifest.fingerprints),
         "first": settings.n_docs,

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sfal._core import available_memory
 from sfal.errors import ArtifactError, CorruptError, MemoryLimitError, MissingError
 from sfal.io.atomic import read_json
-from sfal.store.published.npz_header import available_memory
+from sfal.io.npy import read_npy_header
 
 _DAMAGED = (ValueError, EOFError, SyntaxError, TokenError, zlib.error, zipfile.BadZipFile)
 """What a damaged header or array raises."""
@@ -57,7 +58,7 @@ def _read_member(path: Path, archive: zipfile.ZipFile, key: str) -> Tensor:
     name = f"{key}.npy"
     try:
         with archive.open(name) as member:
-            shape, fortran, dtype = _header(member)
+            _length, shape, fortran, dtype = read_npy_header(member)
             if dtype.kind != "f":
                 raise ArtifactError(f"{path}: array {key!r} is of type {dtype}, not of floats")
             count = int(np.prod(shape, dtype=object)) if shape else 1
@@ -82,13 +83,6 @@ def _read_member(path: Path, archive: zipfile.ZipFile, key: str) -> Tensor:
     shaped = array.reshape(shape, order="F" if fortran else "C")
     native = shaped.astype(dtype.newbyteorder("="), copy=False)
     return torch.from_numpy(np.ascontiguousarray(native))
-
-
-def _header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = np.lib.format.read_magic(member)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(member)
-    return np.lib.format.read_array_header_2_0(member)
 
 
 def _fill(member: IO[bytes], into: memoryview) -> None:

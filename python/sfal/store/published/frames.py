@@ -1,7 +1,7 @@
-"""Pickled pandas frames, read as data: no pandas, nothing imported, nothing called.
+"""Pickled pandas frames, read as data: pandas is not used, nothing is imported or called.
 
-Frames of numbers and text as pandas 1.5 to 3.1 pickle them, protocols 2 to 5,
-text kept by Python or by pyarrow. Whatever else a file holds is refused by name.
+Frames of numbers and text are read as pandas 1.5 to 3.1 pickle them, in protocols 2
+to 5, with text kept by Python or by pyarrow. Anything else in a file is refused by name.
 """
 
 import mmap
@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sfal.errors import ArtifactError
+from sfal.errors import ArtifactError, CorruptError, MissingError
+from sfal.store.published import frame_texts as ft
 from sfal.store.published import frame_values as fv
 from sfal.store.published.pickle_machine import Machine
-from sfal.store.published.pickle_records import Built, Dict, List, Name, Refused, Tuple
+from sfal.store.published.pickle_records import Built, CutShort, Dict, List, Refused, Tuple
 
 _FRAME = ("pandas.DataFrame", "pandas.core.frame.DataFrame")
 _MANAGER = ("pandas.core.internals.managers.BlockManager",)
@@ -32,16 +33,18 @@ _INDEX = (
 )
 _SLICE = ("builtins.slice", "__builtin__.slice")
 
-NAMES = fv.NAMES | frozenset((*_FRAME, *_MANAGER, *_BLOCK, *_NEW_INDEX, *_INDEX, *_SLICE))
+NAMES = (
+    fv.NAMES | ft.NAMES | frozenset((*_FRAME, *_MANAGER, *_BLOCK, *_NEW_INDEX, *_INDEX, *_SLICE))
+)
 """Every global that a frame may refer to."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Columns of a pickled frame, each read when asked for."""
+    """The columns of a pickled frame, each read on request."""
 
     path: Path
-    """File, for messages."""
+    """The file, for messages."""
     n_rows: int
     """Rows of every column."""
     _columns: dict[str, Any]
@@ -49,7 +52,7 @@ class Frame:
 
     @property
     def names(self) -> list[str]:
-        """Names of the columns, in order."""
+        """Return the names of the columns, in order."""
         return list(self._columns)
 
     def values(self, name: str) -> list[Any]:
@@ -66,7 +69,7 @@ class Frame:
             column = self._column(name)
             if isinstance(column, np.ndarray):
                 return [fv.scalar(v) for v in column.tolist()]
-            return [_plain(v) for v in column]
+            return [fv.plain(v) for v in column]
 
     def integers(self, name: str) -> npt.NDArray[np.int64]:
         """Read a column of whole numbers, given as numbers or as text.
@@ -74,7 +77,7 @@ class Frame:
         Raises
         ------
         ArtifactError
-            If there is no such column, or a cell is no whole number below 2^53.
+            If there is no such column, or a cell is not a whole number below 2^53.
         """
         with _named(self.path, f"column {name!r}"):
             column = self._column(name)
@@ -86,7 +89,7 @@ class Frame:
             return np.array([_whole(fv.scalar(v)) for v in values], dtype=np.int64)
 
     def vectors(
-        self, name: str, rows: npt.NDArray[np.int64] | None = None, n_rows: int | None = None
+        self, name: str, rows: npt.NDArray[np.int64] | None = None
     ) -> npt.NDArray[np.float32]:
         """Read a column of vectors, lists of floats or arrays, as one matrix.
 
@@ -95,30 +98,28 @@ class Frame:
         name : str
             Name of the column.
         rows : ndarray of shape (self.n_rows,), int64, optional
-            Row of the matrix for each vector; the order of the frame by default.
-        n_rows : int, optional
-            Rows of the matrix; those without a vector are zero.
+            Row of the matrix for each vector, a permutation; default: the order of the frame.
 
         Returns
         -------
-        ndarray of shape (n_rows, dimension), float32
+        matrix : ndarray of shape (self.n_rows, dimension), float32
 
         Raises
         ------
         ArtifactError
-            If a cell is no vector, or they differ in length.
+            If a cell is not a vector, or their lengths differ.
         """
         with _named(self.path, f"column {name!r}"):
             column = self._column(name)
             if isinstance(column, np.ndarray):
-                raise Refused("numbers where vectors belong")
+                raise Refused("numbers instead of vectors")
             if self.n_rows == 0:
                 return np.zeros((0, 0), dtype=np.float32)
-            width = sum(len(piece) for piece in _pieces(column[0]))
-            # A few shared objects must not multiply into more than the file can hold.
+            width = sum(len(piece) for piece in fv.vector_pieces(column[0]))
+            # A few shared objects must not multiply beyond what the file can hold.
             if self.n_rows * width * 4 > max(1 << 26, 4 * self._size):
                 raise Refused(f"{self.n_rows:,} vectors of {width:,} in {self._size:,} bytes")
-            matrix = np.zeros((self.n_rows if n_rows is None else n_rows, width), np.float32)
+            matrix = np.empty((self.n_rows, width), np.float32)
             targets = range(self.n_rows) if rows is None else rows.tolist()
             with np.errstate(over="ignore"):  # beyond float32: infinite, which scoring refuses
                 for i, (target, cell) in enumerate(zip(targets, column, strict=True)):
@@ -132,24 +133,30 @@ class Frame:
 
 
 def read_frame(path: Path) -> Frame:
-    """Read a pickled pandas frame without running anything it holds.
+    """Read a pickled pandas frame without running anything in it.
 
     Parameters
     ----------
     path : Path
-        A ``.pkl`` file as ``DataFrame.to_pickle`` writes it, not compressed.
+        A ``.pkl`` file as ``DataFrame.to_pickle`` writes it, uncompressed.
 
     Raises
     ------
     ArtifactError
         If the file cannot be read, or holds anything but a frame of numbers
-        and text; the message names file and thing.
+        and text; the message names the file and the object.
+    MissingError
+        If there is no such file.
+    CorruptError
+        If the file is empty or cut short.
     """
     try:
         with path.open("rb") as file:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except ValueError as e:
-        raise ArtifactError(f"{path} is empty") from e
+        raise CorruptError(f"{path} is empty") from e
+    except FileNotFoundError as e:
+        raise MissingError(f"cannot read {path}: {e.strerror}") from e
     except OSError as e:
         raise ArtifactError(f"cannot read {path}: {e.strerror}") from e
     with _named(path):
@@ -157,7 +164,7 @@ def read_frame(path: Path) -> Frame:
 
 
 class _named:  # noqa: N801 - a context manager, used like a function
-    """Turn what is refused inside the block into an error that names the file."""
+    """Turn a refusal inside the block into an error that names the file."""
 
     def __init__(self, path: Path, what: str = "") -> None:
         self._prefix = f"{path}: {what}: " if what else f"{path}: "
@@ -166,6 +173,8 @@ class _named:  # noqa: N801 - a context manager, used like a function
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, CutShort):
+            raise CorruptError(f"{self._prefix}{error}; the file is cut short") from error
         if isinstance(error, Refused):
             raise ArtifactError(
                 f"{self._prefix}{error}; only pickled pandas frames of numbers and text are read"
@@ -174,7 +183,7 @@ class _named:  # noqa: N801 - a context manager, used like a function
 
 def _frame(path: Path, value: Any, size: int) -> Frame:
     if type(value) is not Built or value.callee not in _FRAME or type(value.state) is not Dict:
-        raise Refused("it holds no pandas frame")
+        raise Refused("it is not a pandas frame")
     manager = value.state.get("_mgr")
     if type(manager) is not Built or manager.callee not in _MANAGER or len(manager.args) < 2:
         raise Refused("a frame without its blocks")
@@ -201,11 +210,11 @@ def _frame(path: Path, value: Any, size: int) -> Frame:
 
 def _labels(value: Any) -> list[str]:
     if type(value) is not Built or value.callee not in _NEW_INDEX or len(value.args) != 2:
-        raise Refused("something else where column names belong")
+        raise Refused("expected column names")
     data: Any = value.args[1].get("data") if type(value.args[1]) is Dict else None
     found: list[Any]
-    if fv.is_text_array(data):
-        found = list(fv.texts(data))
+    if ft.is_text_array(data):
+        found = list(ft.texts(data))
     else:
         content = fv.array(data)
         if not isinstance(content, fv.Objects):
@@ -213,20 +222,20 @@ def _labels(value: Any) -> list[str]:
         found = content.values
     names = [name for name in found if type(name) is str]
     if len(names) != len(found) or len(set(names)) != len(names):
-        raise Refused("column names that are no text, or not all different")
+        raise Refused("column names that are not text, or not all different")
     return names
 
 
 def _block_columns(block: Any, n_columns: int) -> list[tuple[int, Any]]:
-    """Columns of one block, each with its position in the frame."""
+    """Return the columns of one block, each with its position in the frame."""
     if type(block) is not Built or block.callee not in _BLOCK or len(block.args) != 3:
-        raise Refused("something else where a block of columns belongs")
+        raise Refused("expected a block of columns")
     values, placement, _ndim = block.args
     places = _places(placement, n_columns)
-    if fv.is_text_array(values):
+    if ft.is_text_array(values):
         if len(places) != 1:
             raise Refused("an array of text in several columns")
-        return [(places[0], fv.texts(values))]
+        return [(places[0], ft.texts(values))]
     content = fv.array(values)
     if len(content.shape) != 2 or content.shape[0] != len(places):
         raise Refused(f"a block of shape {content.shape} for {len(places)} columns")
@@ -242,25 +251,15 @@ def _places(value: Any, n_columns: int) -> list[int]:
     if type(value) is Built and value.callee in _SLICE and len(value.args) == 3:
         parts = value.args
         if not all(part is None or type(part) is int for part in parts) or parts[2] == 0:
-            raise Refused("columns placed by a slice of no integers")
+            raise Refused("columns placed by a slice of something other than integers")
         return list(range(n_columns))[slice(*parts)]
     content = fv.array(value)
     if isinstance(content, fv.Objects) or content.ndim != 1 or content.dtype.kind not in "iu":
-        raise Refused("columns placed by no integers")
+        raise Refused("columns placed by something other than integers")
     places: list[int] = content.tolist()
     if any(not 0 <= place < n_columns for place in places):
         raise Refused("a column placed outside the frame")
     return places
-
-
-def _plain(value: Any) -> Any:
-    if type(value) is List:
-        return [fv.scalar(v) for v in fv.flat_values(value)]
-    if type(value) is Built and value.callee in (*fv.RECONSTRUCT, *fv.FROM_BUFFER):
-        content = fv.array(value)
-        return [fv.scalar(v) for v in (content.values if isinstance(content, fv.Objects) else
-                                       content.ravel().tolist())]  # fmt: skip
-    return fv.scalar(value)
 
 
 def _whole(value: Any) -> int:
@@ -272,31 +271,12 @@ def _whole(value: Any) -> int:
         return int(value)
     if type(value) is int and abs(value) <= 1 << 53:
         return value
-    raise Refused(f"{str(value)[:20]!r} where a whole number belongs")
-
-
-def _pieces(cell: Any) -> list[npt.NDArray[Any]]:
-    """Runs of numbers of which a vector consists."""
-    if type(cell) is List:
-        if all(type(v) is np.ndarray for v in cell.values):
-            return cell.values
-        numbers = [fv.scalar(v) for v in fv.flat_values(cell)]
-        # A missing number becomes NaN, which scoring refuses with its position.
-        if any(type(v) in (str, bool) for v in numbers):
-            raise Refused("a vector that holds text")
-        return [np.array(numbers, dtype=np.float64)]
-    if type(cell) is Built:
-        content = fv.array(cell)
-        if isinstance(content, np.ndarray) and content.ndim == 1 and content.dtype.kind in "fiu":
-            return [content]
-    if type(cell) is Name or cell is None or type(cell) is float:
-        raise Refused("a row without a vector")
-    raise Refused("something else where a vector belongs")
+    raise Refused(f"{str(value)[:20]!r} instead of a whole number")
 
 
 def _fill(row: npt.NDArray[np.float32], cell: Any, i: int) -> None:
     start = 0
-    for piece in _pieces(cell):
+    for piece in fv.vector_pieces(cell):
         stop = start + len(piece)
         if stop > len(row):
             break

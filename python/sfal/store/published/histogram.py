@@ -1,9 +1,10 @@
 """Histograms in ``.npz`` files, as the published scripts write and read them.
 
-Two members: ``histogram``, the F×F co-occurrence counts, and ``n_chunks``, the
-number of windows. An uncompressed histogram of 16k features is 1 GiB, so it is
-mapped, not read, where the file allows it; a compressed one is inflated into
-one array, never twice in memory. Sizes are checked before anything is inflated.
+There are two members: ``histogram``, the F×F co-occurrence counts, and
+``n_chunks``, the number of windows. An uncompressed histogram of 16k features
+is 1 GiB, so it is mapped instead of read where the file allows it; a compressed
+one is inflated into one array and is never twice in memory. Sizes are checked
+before anything is inflated.
 """
 
 import io
@@ -11,7 +12,6 @@ import mmap
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sfal.errors import ArtifactError, InvalidInputError
+from sfal.errors import ArtifactError, CorruptError, MissingError, SfalError
 from sfal.io.atomic import atomic_path
+from sfal.io.npy import read_npy_header
 from sfal.store.published.npz_header import (
     HISTOGRAM,
     N_WINDOWS,
-    check_shape,
+    check_histogram,
     data_start,
-    first_bytes,
     member,
-    npy_header,
     read_n_windows,
 )
 
@@ -48,8 +47,6 @@ _DAMAGED = (
     KeyError,
     NotImplementedError,
     RuntimeError,
-    SyntaxError,
-    TypeError,
     ValueError,
 )
 
@@ -68,9 +65,9 @@ class HistogramFile:
     """Whether it must be inflated."""
     _dtype: np.dtype[Any]
     _start: int
-    _stored: int
+    """Position of the member in the file."""
     _header: int
-    _checksum: int
+    """Bytes of the member before the counts."""
 
     def load(self) -> Counts:
         """Map the counts where they lie in the file, or read them into memory.
@@ -83,16 +80,18 @@ class HistogramFile:
 
         Raises
         ------
+        CorruptError
+            If the file is damaged.
         ArtifactError
-            If the file is damaged, or a count is negative or beyond 32 bits.
+            If a count is negative or beyond 32 bits.
         """
         plain = self._dtype.itemsize == 4 and self._dtype.isnative
         try:
             if plain and not self.compressed:
                 return self._map()
-            return self._stream(plain)
+            return self._read(plain)
         except (OSError, *_DAMAGED) as e:
-            raise _damaged(self.path, e) from e
+            raise _unreadable(self.path, e) from e
 
     def _map(self) -> Counts:
         with self.path.open("rb") as file:
@@ -103,55 +102,27 @@ class HistogramFile:
         # What np.savez writes lies across word boundaries, which the core can read too.
         return np.ndarray((n, n), self._dtype, whole, offset=first)
 
-    def _stream(self, plain: bool) -> Counts:
-        n = self.n_features
+    def _read(self, plain: bool) -> Counts:
+        n, size = self.n_features, self._dtype.itemsize
         counts: Counts = np.empty((n, n), self._dtype if plain else np.uint32)
         flat: npt.NDArray[Any] = counts.reshape(-1)
-        target = flat.view(np.uint8)
-        done, rest, skip = 0, b"", self._header
-        for chunk in self._chunks():
-            content = rest + chunk[skip:] if rest or skip else chunk
-            skip = max(0, skip - len(chunk))
-            if plain:
-                target[done : done + len(content)] = np.frombuffer(content, np.uint8)
-                done += len(content)
-                continue
-            whole = len(content) // self._dtype.itemsize * self._dtype.itemsize
-            values = np.frombuffer(content, self._dtype, whole // self._dtype.itemsize)
-            if values.size and not 0 <= int(values.min()) <= int(values.max()) < 1 << 32:
-                raise ArtifactError(
-                    f"{self.path}: the histogram holds counts below 0 or beyond 32 bits"
-                )
-            flat[done : done + len(values)] = values
-            done, rest = done + len(values), content[whole:]
+        step = max(1, _CHUNK // size)
+        with zipfile.ZipFile(self.path) as archive, archive.open(HISTOGRAM) as file:
+            file.read(self._header)
+            for first in range(0, len(flat), step):
+                n_items = min(step, len(flat) - first)
+                content = file.read(n_items * size)
+                if len(content) < n_items * size:
+                    raise EOFError("the histogram is cut short")
+                values = np.frombuffer(content, self._dtype)
+                if not plain and not 0 <= int(values.min()) <= int(values.max()) < 1 << 32:
+                    raise ArtifactError(
+                        f"{self.path}: the histogram holds counts below 0 or beyond 32 bits"
+                    )
+                flat[first : first + n_items] = values
+            if file.read(1):  # reading to the end also verifies the checksum
+                raise EOFError("the histogram is longer than its shape")
         return counts
-
-    def _chunks(self) -> Iterator[bytes]:
-        """Bytes of the member, inflated, exactly as many as it declares, and its checksum held."""
-        expected = self._header + self.n_features**2 * self._dtype.itemsize
-        left, checksum = self._stored, 0
-        inflate = zlib.decompressobj(-zlib.MAX_WBITS) if self.compressed else None
-        with self.path.open("rb") as file:
-            file.seek(self._start)
-            while left and expected:
-                raw = file.read(min(_CHUNK, left))
-                if not raw:
-                    break
-                left -= len(raw)
-                while raw and expected:
-                    limit = min(_CHUNK, expected)
-                    chunk = inflate.decompress(raw, limit) if inflate else raw[:limit]
-                    raw = inflate.unconsumed_tail if inflate else b""
-                    expected -= len(chunk)
-                    if chunk:
-                        checksum = zlib.crc32(chunk, checksum)
-                        yield chunk
-                    elif inflate and inflate.eof:
-                        break
-        if expected:
-            raise EOFError("the histogram is cut short")
-        if checksum != self._checksum:
-            raise zipfile.BadZipFile("the checksum of the histogram is another")
 
 
 def inspect_histogram(path: Path, n_windows: int | None = None) -> HistogramFile:
@@ -162,71 +133,49 @@ def inspect_histogram(path: Path, n_windows: int | None = None) -> HistogramFile
     path : Path
         The file.
     n_windows : int, optional
-        Number of windows, for a file that does not say.
+        Number of windows, for a file that does not state it.
 
     Raises
     ------
+    MissingError
+        If there is no such file.
     ArtifactError
-        If it is no such file, or declares sizes that do not agree.
+        If it is not a histogram.
+    CorruptError
+        If it is damaged, or declares sizes that do not agree.
     InvalidInputError
-        If the number of windows is given nowhere, or differently in both places.
+        If the number of windows is stated nowhere, or differently in both places.
     MemoryLimitError
-        If the counts would not fit into the memory that is free.
+        If the counts would not fit into the memory that is available.
     """
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        with path.open("rb") as raw, zipfile.ZipFile(raw) as archive:
             info = member(archive, HISTOGRAM, path)
-            start = data_start(file, info)
-            header, shape, item = npy_header(first_bytes(file, start, info))
-            n = check_shape(path, info, header, shape, item)
-            windows = read_n_windows(archive, path, n_windows)
-    except ArtifactError:
-        raise
-    except InvalidInputError:
+            start = data_start(raw, info)
+            with archive.open(info) as file:
+                header = read_npy_header(file)
+            n_features = check_histogram(path, info, header)
+            n_windows = read_n_windows(archive, path, n_windows)
+    except SfalError:
         raise
     except (OSError, *_DAMAGED) as e:
-        raise _damaged(path, e) from e
+        raise _unreadable(path, e) from e
     compressed = info.compress_type == zipfile.ZIP_DEFLATED
     return HistogramFile(
-        path, n, windows, compressed, np.dtype(item), start, info.compress_size, header, info.CRC
+        path, n_features, n_windows, compressed, header.dtype, start, header.length
     )
-
-
-def open_histogram(path: Path, n_windows: int | None = None) -> tuple[Counts, int]:
-    """Read a histogram and its number of windows.
-
-    Parameters
-    ----------
-    path : Path
-        The ``.npz`` file.
-    n_windows : int, optional
-        Number of windows, for a file that does not say.
-
-    Returns
-    -------
-    counts : ndarray of shape (F, F), uint32 or int32
-        Mapped from the file where it is stored uncompressed and aligned.
-    n_windows : int
-
-    Raises
-    ------
-    ArtifactError, InvalidInputError, MemoryLimitError
-        As :func:`inspect_histogram` and :meth:`HistogramFile.load`.
-    """
-    file = inspect_histogram(path, n_windows)
-    return file.load(), file.n_windows
 
 
 def write_histogram(path: Path, counts: npt.NDArray[np.uint32], n_windows: int) -> None:
     """Write a histogram as the published scripts do: int32, and ``n_chunks``.
 
-    Uncompressed, and placed in the file so that it can be mapped. The same
-    counts give the same bytes.
+    The file is not compressed, and the counts are aligned so that they can be
+    mapped. The same counts give the same bytes.
 
     Parameters
     ----------
     path : Path
-        The ``.npz`` file; replaced if it is there.
+        The ``.npz`` file; replaced if it exists.
     counts : ndarray of shape (F, F), uint32
     n_windows : int
 
@@ -238,8 +187,9 @@ def write_histogram(path: Path, counts: npt.NDArray[np.uint32], n_windows: int) 
     """
     if counts.size and int(counts.max()) > np.iinfo(np.int32).max:
         raise ArtifactError(
-            f"{path}: a count of {int(counts.max())} is beyond int32, which the published layout "
-            "holds; use --histogram none, scoring needs only the occurrences"
+            f"{path}: a count of {int(counts.max())} is beyond int32, the item type of the "
+            "published layout",
+            hint="use $histogram(none); scoring needs only the occurrences",
         )
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", allowZip64=True) as out:
         _write_member(out, HISTOGRAM, np.ascontiguousarray(counts).view(np.int32))
@@ -247,15 +197,15 @@ def write_histogram(path: Path, counts: npt.NDArray[np.uint32], n_windows: int) 
 
 
 def histogram_bytes(n_features: int) -> int:
-    """Size of the file that :func:`write_histogram` makes for an SAE of this width.
+    """Return the size of the file that :func:`write_histogram` makes for an SAE of this width.
 
     Examples
     --------
     >>> histogram_bytes(16_384) - 4 * 16_384**2
     790
     """
-    # Headers are padded: they are as long as those of a small histogram that ends as far from
-    # a boundary as this one.
+    # Headers are padded, and are as long as those of a small histogram that ends as far from a
+    # boundary as this one.
     small = n_features % 8 + 8
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", allowZip64=True) as out:
@@ -280,7 +230,9 @@ def _write_member(archive: zipfile.ZipFile, name: str, array: npt.NDArray[Any]) 
             out.write(rows[first : first + _CHUNK].view(np.uint8).data)
 
 
-def _damaged(path: Path, error: Exception) -> ArtifactError:
+def _unreadable(path: Path, error: Exception) -> ArtifactError:
+    if isinstance(error, FileNotFoundError):
+        return MissingError(f"cannot read {path}: {error.strerror}")
     if isinstance(error, OSError):
         return ArtifactError(f"cannot read {path}: {error.strerror or error}")
-    return ArtifactError(f"{path} is no readable .npz file ({error}); it is damaged or cut short")
+    return CorruptError(f"{path} is not a readable .npz file ({error}); it is damaged or cut short")

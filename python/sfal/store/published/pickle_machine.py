@@ -1,8 +1,8 @@
-"""A pickle machine that builds descriptions of objects, and never an object.
+"""A pickle machine that builds descriptions of objects, never the objects.
 
 The published embeddings are pickled pandas frames. Unpickling runs whatever a
 file names, and a list of allowed names does not help: the constructors that a
-frame needs can be made to read wild pointers or to allocate gigabytes. This
+frame needs can be made to read invalid pointers or to allocate gigabytes. This
 machine knows the opcodes that occur in such frames, imports nothing and calls
 nothing. A call in the pickle becomes a record of the names and arguments, which
 :mod:`sfal.store.published.frames` then interprets.
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from sfal.store.published.pickle_records import Built, Dict, List, Name, Refused, Tuple
+from sfal.store.published.pickle_records import Built, CutShort, Dict, List, Name, Refused, Tuple
 from sfal.store.published.pickle_state import APPENDS, BINFLOAT, FRAME, State
 
 _STACK_LIMIT = 100_000
@@ -23,14 +23,14 @@ _STOP = b"."[0]
 
 
 class Machine(State):
-    """Runs one pickle and gives the description of what it holds.
+    """Runs one pickle and returns a description of what it holds.
 
     Parameters
     ----------
     data : bytes-like with slicing to bytes (bytes, mmap)
         The pickle, of protocol 2 to 5.
     names : frozenset of str
-        The globals that may be referred to, as ``module.name``.
+        The globals that the pickle may refer to, as ``module.name``.
     """
 
     def __init__(self, data: Any, names: frozenset[str]) -> None:
@@ -44,40 +44,41 @@ class Machine(State):
         Raises
         ------
         Refused
-            At the first thing that is not known, with its name and position.
+            At the first object that is not known, with its name and position.
         """
         if self._size < 2 or self._data[0] != 0x80 or not 2 <= self._data[1] <= 5:
-            raise Refused("it does not start as a pickle of protocol 2 to 5 does")
+            raise Refused("it does not start like a pickle of protocol 2 to 5")
         self._position = 2
         stack = self._stack
         while True:
             start = self._position
             if start >= self._size:
-                raise Refused(f"it ends at byte {start}, before its end mark")
+                raise CutShort(f"it ends at byte {start}, before its end mark")
             code = self._data[start]
             self._position = start + 1
             if code == _STOP:
                 break
             step = _STEPS.get(code)
             if step is None:
-                raise Refused(f"opcode {code:#04x} at byte {start} occurs in no such frame")
+                raise Refused(f"opcode {code:#04x} at byte {start} does not occur in such a frame")
             try:
                 step(self)
             except Refused as e:
-                raise Refused(f"{e} (byte {start})") from e
+                e.args = (f"{e} (byte {start})",)
+                raise
             if len(stack) > _STACK_LIMIT:
-                raise Refused(f"more than {_STACK_LIMIT:,} objects wait on the stack")
+                raise Refused(f"more than {_STACK_LIMIT:,} objects are on the stack")
         if len(stack) != 1 or self._marks:
             raise Refused("it ends with objects left over or with none at all")
         return stack[0]
 
-    # One method an opcode, or a few alike; _STEPS below says which is which.
+    # One method per opcode or group of similar opcodes; _STEPS below assigns them.
 
     def _frame(self) -> None:
         self._charge(8)
         n = self._length(8)
         if n > self._size - self._position:
-            raise Refused(f"a frame of {n:,} bytes goes beyond the end of the file")
+            raise CutShort(f"a frame of {n:,} bytes goes beyond the end of the file")
 
     def _mark(self) -> None:
         self._charge(32)
@@ -121,12 +122,12 @@ class Machine(State):
         try:
             self._stack.append(self._take(n).decode("utf-8", "surrogatepass"))
         except UnicodeDecodeError as e:
-            raise Refused("a text that is no UTF-8") from e
+            raise Refused("a text that is not UTF-8") from e
 
     def _bytes(self, size_bytes: int) -> None:
         n = self._length(size_bytes)
         if n > self._size - self._position:
-            raise Refused(f"it declares {n:,} bytes where fewer are left")
+            raise CutShort(f"it declares {n:,} bytes where fewer are left")
         self._charge(64 + n)
         self._stack.append(self._take(n))
 
@@ -137,12 +138,12 @@ class Machine(State):
     def _append(self) -> None:
         value = self._pop()
         self._charge(40)
-        self._top(List, "list").values.append(value)
+        self._top(List, "a list").values.append(value)
 
     def _appends(self) -> None:
         values = self._pop_mark()
         self._charge(40 * len(values))
-        self._top(List, "list").values.extend(values)
+        self._top(List, "a list").values.extend(values)
 
     def _push_tuple(self, values: list[Any]) -> None:
         self._charge(120 + 40 * len(values))
@@ -175,14 +176,14 @@ class Machine(State):
     def _set_item(self) -> None:
         value, key = self._pop(), self._pop()
         self._charge(100)
-        self._top(Dict, "dictionary").pairs.append((key, value))
+        self._top(Dict, "a dictionary").pairs.append((key, value))
 
     def _set_items(self) -> None:
         values = self._pop_mark()
         if len(values) % 2:
             raise Refused("a dictionary key without a value")
         self._charge(60 * len(values))
-        self._top(Dict, "dictionary").pairs.extend(zip(values[::2], values[1::2], strict=True))
+        self._top(Dict, "a dictionary").pairs.extend(zip(values[::2], values[1::2], strict=True))
 
     def _put_at(self, size_bytes: int) -> None:
         self._put(self._length(size_bytes))
@@ -206,7 +207,9 @@ class Machine(State):
         self._charge(160)
         path = f"{module}.{name}" if type(module) is str and type(name) is str else "?"
         if path not in self._names:
-            raise Refused(f"it names {path[:120]!r}, which no frame of numbers and text needs")
+            raise Refused(
+                f"it names {path[:120]!r}, which a frame of numbers and text does not need"
+            )
         self._stack.append(Name(path))
 
     def _global(self) -> None:
@@ -215,7 +218,7 @@ class Machine(State):
             window = self._data[self._position : self._position + 256]
             line, newline, _rest = window.partition(b"\n")
             if not newline:
-                raise Refused("a global whose name has no end")
+                raise Refused("a global whose name does not end")
             self._position += len(line) + 1
             words.append(line.decode("utf-8", "replace"))
         self._push_name(*words)
@@ -227,14 +230,14 @@ class Machine(State):
     def _call(self) -> None:
         args, callee = self._pop(), self._pop()
         if type(callee) is not Name or type(args) is not Tuple:
-            raise Refused("a call of something that is no name, or without a tuple of arguments")
+            raise Refused("a call of something that is not a name, or without a tuple of arguments")
         self._charge(200)
         self._stack.append(Built(callee, args))
 
     def _build(self) -> None:
         state = self._pop()
         self._charge(40)
-        target = self._top(Built, "object")
+        target = self._top(Built, "an object")
         if target.state is not None:
             raise Refused("the state of an object is set twice")
         target.state = state
@@ -258,7 +261,7 @@ _STEPS: dict[int, Callable[[Machine], None]] = {
     ord("C"): partial(Machine._bytes, size_bytes=1),
     ord("B"): partial(Machine._bytes, size_bytes=4),
     0x8E: partial(Machine._bytes, size_bytes=8),
-    # A bytearray; told apart from bytes by nothing that matters here.
+    # A bytearray, which is treated like bytes here.
     0x96: partial(Machine._bytes, size_bytes=8),
     ord("]"): Machine._empty_list,
     ord("a"): Machine._append,
@@ -278,6 +281,6 @@ _STEPS: dict[int, Callable[[Machine], None]] = {
     ord("c"): Machine._global,
     0x93: Machine._stack_global,
     ord("R"): Machine._call,
-    0x81: Machine._call,  # NEWOBJ: cls.__new__(*args), described alike
+    0x81: Machine._call,  # NEWOBJ: cls.__new__(*args), described in the same way
     ord("b"): Machine._build,
 }

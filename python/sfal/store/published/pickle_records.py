@@ -1,10 +1,14 @@
-"""Inert records of what a pickle describes; no object of it is ever made."""
+"""Inert records of what a pickle describes; its objects are never made."""
 
 from typing import Any
 
 
 class Refused(Exception):  # noqa: N818 - the readers turn it into an ArtifactError
-    """Something in a pickle that no frame of numbers and text holds."""
+    """Something in a pickle that a frame of numbers and text does not hold."""
+
+
+class CutShort(Refused):
+    """A pickle that ends before what it declares."""
 
 
 class Name:
@@ -17,7 +21,7 @@ class Name:
 
 
 class Built:
-    """A call in the pickle, not made: the callee, its arguments, the state set after."""
+    """A call in the pickle, never made: the callee, its arguments, and the state set afterwards."""
 
     __slots__ = ("args", "callee", "state")
 
@@ -28,7 +32,7 @@ class Built:
 
 
 class Tuple:
-    """A tuple, with its depth so that nesting can be limited."""
+    """A tuple, with its depth, so that nesting can be limited."""
 
     __slots__ = ("depth", "values")
 
@@ -47,7 +51,7 @@ class List:
 
 
 class Dict:
-    """A dictionary as the pairs set, in order; keys are never hashed."""
+    """A dictionary as the pairs that were set, in order; keys are never hashed."""
 
     __slots__ = ("pairs",)
 

@@ -1,7 +1,7 @@
-"""What a pickle machine works on: the bytes of a file, a stack and its marks, within limits.
+"""What a pickle machine works on: the bytes of a file, a stack, and its marks, within limits.
 
-Long lists of floats, nearly all of a file, are not walked one opcode at a
-time: a run of BINFLOAT opcodes (nine bytes each) becomes a strided view.
+Long lists of floats make up nearly all of a file. They are not walked one opcode
+at a time: a run of BINFLOAT opcodes (nine bytes each) becomes a strided view.
 """
 
 from typing import Any
@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sfal.store.published.pickle_records import List, Refused
+from sfal.store.published.pickle_records import CutShort, List, Refused
 
 MEMORY_LIMIT = 1 << 30
-"""Bytes that the objects described by a file may take, by a generous estimate."""
+"""Most bytes that the objects described by a file may take, by a generous estimate."""
 
 APPENDS, BINFLOAT, FRAME = b"e"[0], b"G"[0], 0x95
 
@@ -46,7 +46,7 @@ class State:
     def _take(self, n: int) -> bytes:
         start = self._position
         if n > self._size - start:
-            raise Refused(f"it declares {n:,} bytes where {self._size - start:,} are left")
+            raise CutShort(f"it declares {n:,} bytes where {self._size - start:,} are left")
         self._position = start + n
         piece: bytes = self._data[start : start + n]
         return piece
@@ -55,7 +55,7 @@ class State:
         return int.from_bytes(self._take(n), "little")
 
     def _is_empty(self) -> bool:
-        """Whether nothing lies on the stack above the last mark."""
+        """Return whether nothing is on the stack above the last mark."""
         return len(self._stack) <= (self._marks[-1] if self._marks else 0)
 
     def _peek(self) -> Any:
@@ -70,7 +70,7 @@ class State:
     def _top(self, kind: type[Any], what: str) -> Any:
         top = self._peek()
         if type(top) is not kind:
-            raise Refused(f"something is put into what is no {what}")
+            raise Refused(f"something is put into what is not {what}")
         return top
 
     def _pop_mark(self) -> list[Any]:
@@ -82,7 +82,7 @@ class State:
         return values
 
     def _float_run(self) -> bool:
-        """Put a batch of nothing but floats into the list on the stack, or do nothing."""
+        """Append a batch that consists of floats alone to the list on the stack, or do nothing."""
         stack = self._stack
         if self._is_empty() or type(stack[-1]) is not List:
             return False
@@ -109,7 +109,7 @@ class State:
         return False
 
     def _run_length(self, position: int) -> int:
-        """Count the BINFLOAT opcodes, whole ones, that follow each other from `position`."""
+        """Count the complete BINFLOAT opcodes that follow each other from `position`."""
         whole = (self._size - position) // _RUN_STRIDE
         n = 0
         while n < whole:

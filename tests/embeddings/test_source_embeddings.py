@@ -1,4 +1,4 @@
-"""Explanations embedded: what is written, skipped, redone, refused."""
+"""Embeddings of one source: what is written, skipped, repeated and refused."""
 
 from dataclasses import replace
 
@@ -6,23 +6,24 @@ import numpy as np
 import pytest
 
 import tiny_embedders as models
-from embeddings.fixtures import HUB, QUICK, SOURCE, embed, folder, never, texts
+from embeddings.fixtures import HUB, embed, never
+from explanations.fixtures import QUICK, folder, source, texts
 from servers import exports
-from sfal.embeddings.driver import embed_explanations
 from sfal.embeddings.embedders import NEURONPEDIA, EmbedderRef, resolve_embedder
+from sfal.embeddings.source_embeddings import embed_source
 from sfal.errors import ArtifactError, InvalidInputError, LockedError, SettingsMismatchError
-from sfal.explanations.driver import choose_explanations, explanations_of
+from sfal.explanations.source_explanations import choose_explanations, explanations_of
 from sfal.io.lock import folder_lock
 from sfal.store.embeddings import find_vectors, read_vectors
 
 
-def test_vectors_are_of_their_explanations(tmp_path, bucket):
+def test_each_vector_belongs_to_its_explanation(tmp_path, bucket):
     bucket.objects.update(
         exports.export(
             [[exports.record(i, "the same" if i % 2 else f"{'x' * i} text") for i in range(9)], []]
         )
     )
-    choose_explanations(SOURCE, tmp_path, QUICK)
+    choose_explanations(source(tmp_path), QUICK)
     counting = models.Counting()
     summary = embed(tmp_path, counting)
     assert summary.n_vectors == 9
@@ -40,21 +41,21 @@ def test_vectors_are_of_their_explanations(tmp_path, bucket):
     assert {p.name for p in summary.path.parent.iterdir()} == {summary.path.name}
 
 
-def test_what_is_embedded_is_skipped_until_the_explanations_change(tmp_path, bucket):
-    choose_explanations(SOURCE, tmp_path, QUICK)
+def test_embedded_explanations_are_skipped_until_they_change(tmp_path, bucket):
+    choose_explanations(source(tmp_path), QUICK)
     path = embed(tmp_path, models.Counting()).path
     assert path.name == "mixed_embeddings.parquet"
-    table = explanations_of(SOURCE, tmp_path)
-    assert embed_explanations(SOURCE, tmp_path, table, HUB, never).skipped
+    table = explanations_of(source(tmp_path))
+    assert embed_source(source(tmp_path), table, HUB, never).skipped
     bucket.objects.update(exports.export([[exports.record(0, "new words")]]))
-    choose_explanations(SOURCE, tmp_path, QUICK)
+    choose_explanations(source(tmp_path), QUICK)
     counting = models.Counting()
     assert not embed(tmp_path, counting).skipped
     assert "new words" in counting.seen
 
 
 def test_a_damaged_file_is_made_again(tmp_path, bucket):
-    choose_explanations(SOURCE, tmp_path, QUICK)
+    choose_explanations(source(tmp_path), QUICK)
     path = embed(tmp_path, models.Counting()).path
     whole = path.read_bytes()
     path.write_bytes(whole[:100])
@@ -62,9 +63,9 @@ def test_a_damaged_file_is_made_again(tmp_path, bucket):
     assert path.read_bytes() == whole
 
 
-def test_a_run_that_was_stopped_ends_in_the_same_bytes(tmp_path, bucket):
+def test_an_interrupted_run_ends_with_the_same_bytes(tmp_path, bucket):
     bucket.objects.update(exports.export([[exports.record(i) for i in range(1300)]]))
-    choose_explanations(SOURCE, tmp_path, QUICK)
+    choose_explanations(source(tmp_path), QUICK)
     path = embed(tmp_path, models.Counting()).path
     whole = path.read_bytes()
     path.unlink()
@@ -77,19 +78,19 @@ def test_a_run_that_was_stopped_ends_in_the_same_bytes(tmp_path, bucket):
     assert path.read_bytes() == whole
 
 
-def test_pieces_that_outlived_their_file_are_swept_away(tmp_path, bucket):
-    choose_explanations(SOURCE, tmp_path, QUICK)
-    table, ref = explanations_of(SOURCE, tmp_path), EmbedderRef("a/b")
-    path = embed_explanations(SOURCE, tmp_path, table, ref, models.Counting).path
+def test_pieces_left_beside_a_complete_file_are_removed(tmp_path, bucket):
+    choose_explanations(source(tmp_path), QUICK)
+    table, ref = explanations_of(source(tmp_path)), EmbedderRef("a/b")
+    path = embed_source(source(tmp_path), table, ref, models.Counting).path
     left = path.parent / ".pieces-0123" / "000000.npy"
     left.parent.mkdir()
     left.touch()
-    assert embed_explanations(SOURCE, tmp_path, table, ref, models.Counting).skipped
+    assert embed_source(source(tmp_path), table, ref, models.Counting).skipped
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
-def test_a_local_model_exchanged_in_place_is_noticed(tmp_path, bucket):
-    choose_explanations(SOURCE, tmp_path, QUICK)
+def test_a_local_model_that_was_replaced_in_place_is_noticed(tmp_path, bucket):
+    choose_explanations(source(tmp_path), QUICK)
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "config.json").write_text("{}")
     ref = resolve_embedder(str(tmp_path / "m"))
@@ -97,21 +98,21 @@ def test_a_local_model_exchanged_in_place_is_noticed(tmp_path, bucket):
     assert embed(tmp_path, models.Counting(), ref).skipped
     (tmp_path / "m" / "config.json").write_text('{"other": 1}')
     exchanged = resolve_embedder(str(tmp_path / "m"))
-    with pytest.raises(SettingsMismatchError, match="--embedding-name"):
+    with pytest.raises(SettingsMismatchError, match="embedding_name"):
         embed(tmp_path, models.Counting(exchanged.fingerprint), exchanged)
     renamed = resolve_embedder(str(tmp_path / "m"), "local/m2")
     assert not embed(tmp_path, models.Counting(renamed.fingerprint), renamed).skipped
 
 
 def test_another_revision_under_the_same_name_is_refused(tmp_path, bucket):
-    choose_explanations(SOURCE, tmp_path, QUICK)
+    choose_explanations(source(tmp_path), QUICK)
     embed(tmp_path, models.Counting())
     with pytest.raises(SettingsMismatchError, match="revision"):
         embed(tmp_path, models.Counting(), replace(HUB, revision="abc"))
 
 
 def test_a_model_that_gives_no_numbers_is_refused_and_nothing_is_written(tmp_path, bucket):
-    choose_explanations(SOURCE, tmp_path, QUICK)
+    choose_explanations(source(tmp_path), QUICK)
 
     class Broken(models.Counting):
         def encode(self, given):
@@ -123,15 +124,15 @@ def test_a_model_that_gives_no_numbers_is_refused_and_nothing_is_written(tmp_pat
 
 
 def test_two_processes_do_not_write_at_once(tmp_path, bucket):
-    choose_explanations(SOURCE, tmp_path, QUICK)
+    choose_explanations(source(tmp_path), QUICK)
     with folder_lock(folder(tmp_path) / "export"), pytest.raises(LockedError, match="process"):
-        choose_explanations(SOURCE, tmp_path, QUICK)
+        choose_explanations(source(tmp_path), QUICK)
     with folder_lock(folder(tmp_path) / "someone" / "model"), pytest.raises(LockedError):
         embed(tmp_path, models.Counting())
 
 
 def test_the_exports_own_vectors_need_no_model(tmp_path, bucket):
-    choose_explanations(SOURCE, tmp_path, QUICK)
+    choose_explanations(source(tmp_path), QUICK)
     bucket.requests.clear()
     summary = embed(tmp_path, None, EmbedderRef(NEURONPEDIA))
     found = read_vectors(summary.path)
@@ -167,18 +168,18 @@ def test_explanations_without_a_usable_vector_are_counted(tmp_path, bucket):
     odd = exports.record(len(bad), embedding=[1.0] * 255)
     good = [exports.record(len(bad) + n) for n in (1, 2)]
     bucket.objects.update(exports.export([[odd, *bad, *good], []]))
-    choose_explanations(SOURCE, tmp_path, QUICK)
+    choose_explanations(source(tmp_path), QUICK)
     summary = embed(tmp_path, None, EmbedderRef(NEURONPEDIA))
     assert (summary.n_vectors, summary.n_missing) == (2, len(bad) + 1)
     bucket.objects.update(exports.export([bad, []]))
-    choose_explanations(SOURCE, tmp_path, QUICK)
-    with pytest.raises(ArtifactError, match="carries no vectors"):
+    choose_explanations(source(tmp_path), QUICK)
+    with pytest.raises(ArtifactError, match="has no vectors"):
         embed(tmp_path, None, EmbedderRef(NEURONPEDIA))
 
 
 def test_the_exports_vectors_need_the_export(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("feature,explanation\n4,four\n")
-    choose_explanations(SOURCE, tmp_path, replace(QUICK, file=path))
-    with pytest.raises(ArtifactError, match="sfal embeddings download"):
+    choose_explanations(source(tmp_path), replace(QUICK, explanations_file=path))
+    with pytest.raises(ArtifactError, match=r"sfal\.download_explanations"):
         embed(tmp_path, None, EmbedderRef(NEURONPEDIA))

@@ -1,0 +1,64 @@
+"""Settings of the embedding of explanations."""
+
+from dataclasses import dataclass
+
+from sfal.embeddings.embedders import DEFAULT_EMBEDDER, EmbedderRef, resolve_embedder
+from sfal.errors import InvalidInputError
+from sfal.explanations.chooser import Preferences, names_of
+
+
+@dataclass(frozen=True)
+class EmbedSettings:
+    """Which embedders embed which explanations, and how."""
+
+    embedding_models: str | tuple[str, ...] = (DEFAULT_EMBEDDER,)
+    """Hub ids, folders with a sentence-transformers model, or ``neuronpedia`` for the vectors of
+    Neuronpedia's export."""
+    embedding_name: str | None = None
+    """Name of the one model, a folder, instead of ``local/FOLDER``."""
+    revision: str | None = None
+    """Commit, branch or tag of hub models."""
+    trust_remote_code: bool = False
+    """Whether Python code in a model's repository may run."""
+    batch_size: int = 32
+    """Texts per batch."""
+    device: str = "auto"
+    """``auto``, ``cpu`` or ``cuda``."""
+    explainers: str | tuple[str, ...] | None = None
+    """Only explanations by these models, in order of preference; None: those that were chosen."""
+    types: str | tuple[str, ...] | None = None
+    """Only explanations of these types, in order of preference; None: those that were chosen."""
+
+    def __post_init__(self) -> None:
+        n_models = len(self._models)
+        if self.embedding_name is not None and n_models != 1:
+            raise InvalidInputError(
+                f"the name {self.embedding_name} is for one model, but {n_models} are given",
+                hint="give one $embedding_models",
+            )
+        if self.batch_size < 1:
+            raise InvalidInputError(f"batch_size is {self.batch_size}, but must be at least 1")
+
+    @property
+    def _models(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(names_of(self.embedding_models) or ()))
+
+    @property
+    def preferences(self) -> Preferences:
+        """Which of a feature's explanations is embedded."""
+        return Preferences(names_of(self.explainers), names_of(self.types))
+
+    def embedders(self) -> list[EmbedderRef]:
+        """Return the embedders, each once, not loaded.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is none, or one of them is a folder without a model.
+        """
+        if not self._models:
+            raise InvalidInputError("no embedder is given", hint="name one as $embedding_models")
+        return [
+            resolve_embedder(model, self.embedding_name, self.revision, self.trust_remote_code)
+            for model in self._models
+        ]

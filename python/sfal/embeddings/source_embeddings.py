@@ -1,0 +1,178 @@
+"""Embeddings of one source's explanations, made unless they exist."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfal.embeddings.checkpointed import encode_texts, remove_pieces
+from sfal.embeddings.embedders import NEURONPEDIA, Embedder, EmbedderRef
+from sfal.embeddings.export_vectors import read_export_vectors
+from sfal.errors import ArtifactError, MissingError, SettingsMismatchError
+from sfal.explanations.neuronpedia import cached_export
+from sfal.explanations.source_explanations import record_reader
+from sfal.io.arrow import to_numpy
+from sfal.io.atomic import remove_temporaries
+from sfal.io.lock import folder_lock
+from sfal.store.embeddings import SUFFIX, read_vectors_metadata, write_vector_pieces, write_vectors
+from sfal.store.explanations import MIXED, embeddings_stem, explanations_sha256, kinds
+from sfal.store.layout import embeddings_path
+from sfal.store.source_folder import SourceFolder
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class EmbeddedSummary:
+    """What was embedded of a source by one embedder."""
+
+    source: str
+    """Name of the source."""
+    embedder: str
+    """Name of the embedder."""
+    path: Path
+    """File with the vectors."""
+    n_vectors: int
+    """Number of features that got a vector; 0 if nothing was done."""
+    n_missing: int
+    """Number of explained features without a vector."""
+    skipped: bool
+    """Whether the file existed, made of the same explanations by the same embedder."""
+
+
+def embed_source(
+    source: SourceFolder,
+    table: "pa.Table",
+    ref: EmbedderRef,
+    load: Callable[[], Embedder],
+    batch_size: int = 32,
+) -> EmbeddedSummary:
+    """Embed a source's explanations, unless that has been done.
+
+    Parameters
+    ----------
+    source : SourceFolder
+        The source.
+    table : Table
+        Its explanations, as :func:`sfal.store.explanations.read_explanations` returns them.
+    ref : EmbedderRef
+        The embedder.
+    load : callable
+        Returns the loaded embedder; called only if there is something to embed.
+    batch_size : int
+        Texts per batch.
+
+    Returns
+    -------
+    EmbeddedSummary
+        The file and the number of vectors in it.
+
+    Raises
+    ------
+    SettingsMismatchError
+        If other files under this embedder's name were made by another model.
+    MissingError
+        If the vectors of Neuronpedia's export are requested and it is not on disk.
+    LockedError
+        If another process is writing this embedder's files.
+    """
+    path = embeddings_path(source.path, ref.name, embeddings_stem(table))
+    with folder_lock(path.parent, source.root):
+        remove_temporaries(path.parent)
+        requested = _requested(source, table, ref)
+        _check_same_model(path.parent, ref, requested["fingerprint"])
+        if _is_current(path, requested):
+            remove_pieces(path.parent)  # an earlier run may have stopped before it did
+            return EmbeddedSummary(source.name, ref.name, path, 0, 0, skipped=True)
+        if ref.name == NEURONPEDIA and ref.path is None:
+            return _from_export(source, table, path, requested)
+        embedder = load()
+        vectors = encode_texts(
+            table.column("explanation").to_pylist(),
+            embedder,
+            path.parent,
+            f"embedding {source.name}",
+            batch_size,
+        )
+        made_by = {"fingerprint": embedder.fingerprint, "batch_size": batch_size}
+        write_vectors(path, _features(table), vectors, {**requested, **made_by, **embedder.facts})
+        remove_pieces(path.parent)
+        return EmbeddedSummary(source.name, ref.name, path, len(vectors), 0, skipped=False)
+
+
+def _from_export(
+    source: SourceFolder,
+    table: "pa.Table",
+    path: Path,
+    requested: Mapping[str, Any],
+) -> EmbeddedSummary:
+    export = cached_export(source.path)
+    if export is None:
+        raise MissingError(
+            f"{source.name}: Neuronpedia's export is not on disk",
+            hint=f"fetch it with $do_download({source.name})",
+        )
+    metadata = {**requested, "export_sha256": export.sha256}
+    reader = record_reader(source, export)
+    with read_export_vectors(export, reader, table, path.parent) as found:
+        write_vector_pieces(path, found.width, found.pieces(), metadata)
+    n_vectors = len(found.features)
+    return EmbeddedSummary(
+        source.name, NEURONPEDIA, path, n_vectors, found.n_missing, skipped=False
+    )
+
+
+def _requested(source: SourceFolder, table: "pa.Table", ref: EmbedderRef) -> dict[str, Any]:
+    """Return the metadata that an existing file must have to be the requested one."""
+    found = kinds(table)
+    type_, explainer = next(iter(found)) if len(found) == 1 else (MIXED, MIXED)
+    return {
+        "source": source.name,
+        "embedder": ref.name,
+        "revision": ref.revision,
+        "fingerprint": ref.fingerprint,
+        "type": type_,
+        "explainer": explainer,
+        "explanations_sha256": explanations_sha256(table),
+    }
+
+
+def _check_same_model(folder: Path, ref: EmbedderRef, fingerprint: str | None) -> None:
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        metadata = _metadata(path)
+        if ref.path is not None and metadata.get("fingerprint") not in (None, fingerprint):
+            raise SettingsMismatchError(
+                f"{path} was made by another model than the one that is now in {ref.path}",
+                hint=f"give this one another $embedding_name, or remove {folder}",
+            )
+        if ref.path is None and metadata and metadata.get("revision") != ref.revision:
+            raise SettingsMismatchError(
+                f"{path} was made by revision {metadata.get('revision') or '(the latest)'} of "
+                f"{ref.name}, not {ref.revision or '(the latest)'}",
+                hint=f"remove {folder} to change it",
+            )
+
+
+def _is_current(path: Path, requested: Mapping[str, Any]) -> bool:
+    metadata = _metadata(path) if path.exists() else {}
+    # A hub model's commit is known only once it is loaded; its revision is compared instead.
+    by_name = requested["fingerprint"] is None or requested["revision"] is not None
+    keys = [key for key in requested if not (by_name and key == "fingerprint")]
+    return bool(metadata) and all(metadata.get(key) == requested[key] for key in keys)
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    """Return an embeddings file's metadata; empty if it is damaged and must be made again."""
+    try:
+        return read_vectors_metadata(path)
+    except ArtifactError:
+        return {}
+
+
+def _features(table: "pa.Table") -> NDArray[np.uint32]:
+    features: NDArray[np.uint32] = to_numpy(table.column("feature"))
+    return features

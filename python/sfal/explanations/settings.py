@@ -1,0 +1,33 @@
+"""Settings of the download and the choice of explanations."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sfal.explanations.chooser import Preferences, names_of
+from sfal.io.gzip_lines import ExpansionLimits
+from sfal.io.http import Patience
+
+
+@dataclass(frozen=True)
+class DownloadSettings:
+    """Where explanations come from, and which one of each feature is chosen."""
+
+    explainers: str | tuple[str, ...] | None = None
+    """Only explanations by these models, in order of preference. None: ``gpt-4o-mini``, then any
+    other."""
+    types: str | tuple[str, ...] | None = None
+    """Only explanations of these types, in order of preference. None: ``oai_token-act-pair``, then
+    any other."""
+    explanations_file: Path | None = None
+    """Local file to read them from instead of Neuronpedia; for one source only."""
+    keep_own: bool = False
+    """Keep explanations on disk that come from a file or from examples, and download none."""
+    patience: Patience = field(default_factory=Patience)
+    """Time limits of the network."""
+    limits: ExpansionLimits = field(default_factory=ExpansionLimits)
+    """Largest size to which a batch may expand."""
+
+    @property
+    def preferences(self) -> Preferences:
+        """Which of a feature's explanations is chosen."""
+        return Preferences(names_of(self.explainers), names_of(self.types))

@@ -1,0 +1,1 @@
+"""All stages, one after the other, for some sources."""

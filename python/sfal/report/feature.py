@@ -1,0 +1,111 @@
+"""One feature as text for the terminal, with both of its neighbourhoods."""
+
+import math
+from collections.abc import Sequence
+
+from sfal.scoring.feature import FeatureView, Neighbour
+from sfal.terminal.table import Column, one_line, render_table, side_by_side
+
+_NARROWEST = 34
+"""Narrowest list that still shows a few words of an explanation."""
+
+_FIRES_WITH, _MEANS_THE_SAME = "fires with it (phi)", "means the same (cosine)"
+
+_MATCH = 50
+"""Places of the other list that count as a match."""
+
+_COLUMNS = (
+    Column(),
+    Column(align="right"),
+    Column(align="right"),
+    Column(align="right"),
+    Column(shrinks=True),
+)
+
+
+def feature_text(view: FeatureView, width: int) -> list[str]:
+    """Lay out a feature in lines.
+
+    Parameters
+    ----------
+    view : FeatureView
+        As :func:`sfal.scoring.feature.view_feature` computes it.
+    width : int
+        Columns of the terminal; the lists take at least 71.
+
+    Returns
+    -------
+    lines : list of str
+    """
+    share = view.windows / view.n_windows if view.n_windows else 0.0
+    lines = [
+        f"{view.source}, feature {view.feature}",
+        f"  explanation  {one_line(view.explanation) or '(none)'}",
+        f"               {view.kind} by {view.explainer}, embedded by {view.embedder}",
+        f"  fires in     {view.windows:,} of {view.n_windows:,} windows ({share:.1%})",
+    ]
+    if math.isnan(view.ndcg):
+        lines.append(f"  score        none: the feature is {view.status.replace('_', ' ')}")
+    else:
+        lines.append(
+            f"  score        sfal {view.sfal:.3f}  (ndcg {view.ndcg:.3f}, chance {view.chance:.3f})"
+        )
+    if view.url:
+        lines.append(f"  page         {view.url}")
+    return [*lines, "", *(_both_lists(view, width) or _separate_lists(view, width))]
+
+
+def _both_lists(view: FeatureView, width: int) -> list[str]:
+    """Return the lists side by side with their matches; nothing if one of them is empty."""
+    if not view.functional or not view.semantic:
+        return []
+    side = max(_NARROWEST, (width - 3) // 2)
+    return [
+        *side_by_side([_FIRES_WITH], [_MEANS_THE_SAME], side),
+        f"{'-' * side}-+-{'-' * side}",
+        *side_by_side(_list(view.functional, side), _list(view.semantic, side), side),
+        "",
+        f"#N: place in the other list; *: among the first {_MATCH} there.",
+    ]
+
+
+def _separate_lists(view: FeatureView, width: int) -> list[str]:
+    """Return one list after the other, or why it is empty; without matches there are no marks."""
+    lines: list[str] = []
+    for title, neighbours, why in (
+        (_FIRES_WITH, view.functional, _why_nothing_fires_with(view)),
+        (_MEANS_THE_SAME, view.semantic, _why_nothing_means_the_same(view)),
+    ):
+        if lines:
+            lines.append("")
+        lines += [title, "-" * len(title), *(_list(neighbours, max(_NARROWEST, width)) or [why])]
+    return lines
+
+
+def _list(neighbours: Sequence[Neighbour], width: int) -> list[str]:
+    return render_table(_COLUMNS, map(_row, neighbours), width=width, separator=" ")
+
+
+def _row(neighbour: Neighbour) -> tuple[str, ...]:
+    rank = neighbour.other_rank
+    return (
+        "*" if rank is not None and rank < _MATCH else "",
+        f"{neighbour.similarity:.3f}",
+        str(neighbour.feature),
+        "" if rank is None else f"#{rank + 1}",
+        neighbour.explanation or "(no explanation)",
+    )
+
+
+def _why_nothing_fires_with(view: FeatureView) -> str:
+    if view.windows == 0:
+        return "Nothing: it fires in no window."
+    if view.windows == view.n_windows:
+        return "Nothing in particular: it fires in every window."
+    return "Nothing: every other feature fires in no window or in every window."
+
+
+def _why_nothing_means_the_same(view: FeatureView) -> str:
+    if not view.explained:
+        return "Unknown: it has no explanation."
+    return f"Nothing: none of the {view.n_unexplained:,} nearest features has an explanation."

@@ -1,0 +1,74 @@
+"""What scores amount to: a few figures for each layer and set of embeddings."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfal.scoring.score import EmbeddingScores, SourceScores
+from sfal.scoring.status import SCORED, is_live
+from sfal.store.explanations import TOP_TOKENS
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Figures of one source by one set of embeddings."""
+
+    source: str
+    """Name of the source."""
+    layer: int | None
+    """Layer, if known."""
+    embedder: str
+    """Hub id of the embedder, or ``local/NAME``."""
+    explainer: str
+    """Who explained."""
+    top_tokens: bool
+    """Whether the explanations are the source's own top tokens."""
+    n_scored: int
+    """Features with a score."""
+    sfal: float
+    """Median over the scored features; NaN if there is none."""
+    ndcg: float
+    """Median over the scored features; NaN if there is none."""
+    chance: float
+    """Expected ndcg of a random order."""
+    coverage: float
+    """Share of the features that fire, but not always, that are explained; NaN if none fires so."""
+
+
+def summarise(scores: SourceScores) -> Iterator[Summary]:
+    """Summarise each set of embeddings of a source.
+
+    Parameters
+    ----------
+    scores : SourceScores
+
+    Yields
+    ------
+    Summary
+    """
+    n_live = int(is_live(scores.windows, scores.n_windows).sum())
+    for one in scores.embeddings:
+        n_scored = int((one.status == SCORED).sum())
+        yield Summary(
+            source=scores.source.name,
+            layer=scores.source.layer,
+            embedder=one.embedder,
+            explainer=one.explainer,
+            top_tokens=_is_top_tokens(one),
+            n_scored=n_scored,
+            sfal=_median(one.sfal),
+            ndcg=_median(one.ndcg),
+            chance=scores.chance,
+            coverage=n_scored / n_live if n_live else np.nan,
+        )
+
+
+def _is_top_tokens(scores: EmbeddingScores) -> bool:
+    return scores.stem.startswith(f"{TOP_TOKENS}_")
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    present = values[~np.isnan(values)]
+    return float(np.median(present)) if len(present) else np.nan
