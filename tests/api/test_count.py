@@ -115,7 +115,7 @@ class Module(torch.nn.Module):
 
 
 @pytest.mark.parametrize("as_input", [np.float32, torch.tensor, "read-only"])
-def test_a_torch_module_is_given_tensors_of_its_own_kind(as_input):
+def test_a_torch_module_gets_tensors_of_its_own_dtype_and_device(as_input):
     acts = np.array([[1, 0, -1], [0, 0, 2], [3, 0, 0], [0, 0, 0]], np.float32)
     if as_input == "read-only":
         acts.flags.writeable = False
@@ -167,7 +167,7 @@ def test_repeated_entries_of_a_sparse_matrix_add_up_and_stay_as_they_are():
         (np.zeros((4, 0)), "n_features"),
     ],
 )
-def test_what_is_no_matrix_of_numbers_is_refused(acts, message):
+def test_input_that_is_not_a_matrix_of_numbers_is_refused(acts, message):
     with pytest.raises(InvalidInputError, match=message):
         count_features(acts)
 
@@ -193,10 +193,10 @@ def test_activations_that_are_not_finite_are_refused_before_they_are_encoded(val
 @pytest.mark.parametrize(
     ("lengths", "message"),
     [
-        ([3, 2], "add up to 5 tokens, but there are activations of 4"),
+        ([3, 2], "sum to 5 tokens, but there are activations of 4"),
         ([5, -1], "document 1 has -1 tokens"),
-        ([2.0, 2.0], "one integer a document"),
-        ([[4]], "one integer a document"),
+        ([2.0, 2.0], "one integer per document"),
+        ([[4]], "one integer per document"),
     ],
 )
 def test_lengths_that_do_not_fit_are_refused(lengths, message):
@@ -206,7 +206,7 @@ def test_lengths_that_do_not_fit_are_refused(lengths, message):
 
 @pytest.mark.parametrize(("size", "tail"), [(0, "drop"), (-1, "keep"), (2, "cut")])
 def test_sizes_and_tails_that_cannot_be_are_refused(size, tail):
-    with pytest.raises(InvalidInputError, match=r"window size|tail"):
+    with pytest.raises(InvalidInputError, match=r"window_size|tail"):
         count_features(np.ones((4, 2)), size, tail=tail)
 
 
@@ -221,9 +221,9 @@ class Strange:
 @pytest.mark.parametrize(
     ("outputs", "message"),
     [
-        ([(np.ones((2, 3)), "indices")], "what encode.. gave: tuple"),
-        ([np.ones((1, 3))], r"gave shape \(1, 3\) for 2 tokens, not \(2, 3\)"),
-        ([np.ones((2, 3)), np.ones((2, 4))], r"gave shape \(2, 4\) for 2 tokens, not \(2, 3\)"),
+        ([(np.ones((2, 3)), "indices")], "the result of encode..: tuple"),
+        ([np.ones((1, 3))], r"returned shape \(1, 3\) for 2 tokens, not \(2, 3\)"),
+        ([np.ones((2, 3)), np.ones((2, 4))], r"returned shape \(2, 4\) for 2 tokens, not \(2, 3\)"),
         ([np.full((2, 3), np.nan)], "feature 0 on token 0 is NaN"),
     ],
 )

@@ -15,7 +15,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture
 def copy(world, tmp_path):
-    """A world of one's own, to exchange things in."""
+    """A copy of the world, in which inputs can be replaced."""
     root = tmp_path / "world"
     shutil.copytree(world[0], root)
     return root

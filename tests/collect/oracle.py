@@ -40,7 +40,7 @@ def llama_scope_margin(folder, scale, top_k=None):
         before = np.array([(scale * row) @ weights.T + bias for row in x])
         if top_k is None:
             return np.minimum(before - settings["jump_relu_threshold"] * own, before)
-        # The k-th greatest fires and the one behind it does not: the edge lies between them.
+        # The k-th largest fires and the next one does not: the threshold lies between them.
         ordered = np.sort(before, axis=1)[:, ::-1]
         edge = (ordered[:, top_k - 1] + ordered[:, top_k]) / 2
         return np.minimum(before - edge[:, None], before)

@@ -1,15 +1,11 @@
-"""Buffers, batches and shards: always the same ones."""
-
-from itertools import pairwise
+"""Buffers and batches: always the same ones."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sfal.collect.batching import BufferWindows, Plan, batch_by_length, buffers, plan_buffer
-from sfal.collect.settings import BUFFER_DOCUMENTS, CollectSettings, Shard
-from sfal.errors import InvalidInputError
+from sfal.collect.settings import WindowConfig
 from sfal.store.manifest import Counts
 
 
@@ -42,12 +38,12 @@ def test_every_document_with_tokens_is_in_one_batch_within_the_limit(lengths, ba
 
 
 def test_counts_of_a_buffer():
-    settings = CollectSettings("c", window_size=3, max_length=8)
-    plan = plan_buffer(["", "ab", "abc", "abcdefghij"], Letters(), settings, None)
+    config = WindowConfig(window_size=3, max_length=8)
+    plan = plan_buffer(["", "ab", "abc", "abcdefghij"], Letters(), config, 8192, None)
     assert plan.counts == Counts(
         documents=4, empty=1, too_short=1, tokens=2 + 3 + 7, tokens_in_windows=3 + 6, windows=3
     )
-    # Behind the last window nothing is needed.
+    # Nothing is needed after the last window.
     assert [len(ids) for ids in plan.ids] == [0, 0, 4, 7]
 
 
@@ -67,44 +63,3 @@ def test_windows_come_back_in_the_order_of_documents(n_windows, random):
     assert windows.ordinals.tolist() == [w for _, w in rows]
     assert windows.indices.tolist() == [f for row in rows.values() for f in row]
     assert windows.indptr.tolist() == [2 * i for i in range(len(rows) + 1)]
-
-
-@given(n_docs=st.integers(1, 5000), of=st.integers(1, 20))
-def test_shards_are_disjoint_contiguous_and_complete(n_docs, of):
-    shares = [Shard(i + 1, of).documents(n_docs) for i in range(of)]
-    assert shares[0][0] == 0
-    assert shares[-1][1] == n_docs
-    assert all(a[1] == b[0] for a, b in pairwise(shares))
-    assert all(first <= stop for first, stop in shares)
-    if n_docs >= of * BUFFER_DOCUMENTS:
-        assert all(first % BUFFER_DOCUMENTS == 0 < stop - first for first, stop in shares)
-
-
-@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/0", "-1/2", "1/2/3", ""])
-def test_what_is_no_shard_is_refused(text):
-    with pytest.raises(InvalidInputError, match="shard"):
-        Shard.parse(text)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"n_docs": 0},
-        {"window_size": 0},
-        {"window_size": 2000},
-        {"max_length": 1},
-        {"tail": "cut"},
-        {"batch_tokens": 0},
-        {"part_windows": 0},
-        {"top_k": 0},
-        {"dtype": "int8"},
-        {"sae_dtype": "auto"},
-        {"input_scale": 0.0},
-        {"input_scale": float("nan")},
-        {"histogram": "csv"},
-        {"histogram": "npz", "shard": Shard(1, 2)},
-    ],
-)
-def test_settings_that_make_no_sense_are_refused(wrong):
-    with pytest.raises(InvalidInputError):
-        CollectSettings("c", **wrong)

@@ -1,4 +1,4 @@
-"""What the SAEs compute stays where their weights are: seen without a GPU, by its tensors' shadows."""
+"""What SAEs compute stays on the device of their weights: checked without a GPU, by fake tensors."""
 
 from types import SimpleNamespace
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from sfal.collect.examples.top_activations import Strongest, strongest_tokens
+from sfal.collect.examples.top_activations import TopActivations, max_activations
 from sfal.collect.firing import _fired
 from sfal.collect.sae.gates import EncodeGate, GatedGate, ThresholdGate, TopKGate
 from sfal.collect.sae.sae import Sae
@@ -49,7 +49,7 @@ def sae(request):
 
 
 @pytest.mark.parametrize("per_chunk", [1, 2 * TOKENS, 1000])
-def test_windows_are_looked_at_where_the_weights_are(sae, per_chunk):
+def test_windows_are_encoded_where_the_weights_are(sae, per_chunk):
     # Two documents of two sizes of windows, in as many pieces as memory asks for.
     windows = [np.arange(i * TOKENS, (i + 1) * TOKENS - i % 2) for i in range(WINDOWS)]
     tokens = torch.empty(WINDOWS * TOKENS, D_IN, dtype=torch.bfloat16, device=DEVICE)
@@ -64,9 +64,9 @@ def test_a_tensor_left_on_the_cpu_would_be_seen():
             gate.fires(torch.empty(TOKENS, D_IN, device=DEVICE))
 
 
-def test_the_strongest_tokens_are_gathered_where_the_weights_are(sae):
+def test_max_activating_tokens_are_gathered_where_the_weights_are(sae):
     x = torch.empty(TOKENS, D_IN, dtype=torch.bfloat16, device=DEVICE)
-    values, rows = strongest_tokens(x, sae, 5 * FEATURES)
+    values, rows = max_activations(x, sae, 5 * FEATURES)
     assert {values.device, rows.device, sae.fires(x).device} == {DEVICE}
-    strongest = Strongest(FEATURES, DEVICE)
+    strongest = TopActivations(FEATURES, DEVICE)
     assert {strongest.values.device, strongest.documents.device} == {DEVICE}

@@ -12,7 +12,7 @@ import tiny
 from collect import oracle
 from collect.fixtures import D, F, rows_of, settings, source
 from sfal.collect.driver import collect
-from sfal.collect.settings import Shard
+from sfal.collect.shard import Shard
 from sfal.errors import ArtifactError, InvalidInputError, LockedError, UnknownSaeError
 from sfal.io.lock import folder_lock
 from sfal.sources import SaeRef
@@ -119,7 +119,7 @@ def test_a_folder_that_another_process_writes_is_refused(world, tmp_path):
 
 def test_two_sources_of_one_name_are_refused(world, tmp_path):
     root, sources, _ = world
-    with pytest.raises(InvalidInputError, match="--source NAME"):
+    with pytest.raises(InvalidInputError, match="source_name=NAME"):
         collect([sources[0], sources[0]], settings(root), tmp_path)
 
 
@@ -136,12 +136,12 @@ def test_an_empty_corpus_is_refused(world, tmp_path, name):
         pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / name)
     else:
         (tmp_path / name).write_text("")
-    with pytest.raises(InvalidInputError, match="holds no documents"):
+    with pytest.raises(InvalidInputError, match="has no documents"):
         collect(sources[:1], settings(root, corpus=str(tmp_path / name)), tmp_path / "d")
     assert not list((tmp_path / "d").rglob("*"))
 
 
-def test_documents_without_a_window_are_counted_and_said(world, tmp_path):
+def test_documents_without_a_window_are_counted_and_reported(world, tmp_path):
     root, sources, _ = world
     oracle.write_jsonl(tmp_path / "short.jsonl", ["", "a", "", "b c"])
     [result] = collect(sources[:1], settings(root, corpus=str(tmp_path / "short.jsonl")), tmp_path)
@@ -166,14 +166,12 @@ def test_a_document_of_ten_megabytes_is_cut_like_any_other(world, tmp_path):
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
-def test_activations_that_are_no_numbers_give_the_source_up_and_the_others_go_on(
-    copy, tmp_path, tally, value
-):
+def test_a_source_with_nan_activations_fails_and_the_others_continue(copy, tmp_path, tally, value):
     from safetensors.torch import load_file, save_file
 
     path = copy / "lm" / "model.safetensors"
     tensors = load_file(path)
-    # Only the last layer's MLP breaks, so a source before it goes on.
+    # Only the last layer's MLP breaks, so a source before it continues.
     name = next(n for n in tensors if "layers.2.post_feedforward_layernorm" in n)
     tensors[name][:] = float(value)
     save_file(tensors, path, metadata={"format": "pt"})
@@ -217,7 +215,7 @@ def test_a_histogram_beyond_the_memory_is_left_out_unless_asked_for(world, tmp_p
     [result] = collect(sources[:1], settings(root, n_docs=20), tmp_path)
     assert result.error is None
     assert result.histogram is None
-    assert "no histogram: 24 × 24 counts" in result.note
+    assert "no histogram: 24 × 24 counts" in str(result.note)
     [asked] = collect(sources[:1], settings(root, n_docs=20, histogram="npz"), tmp_path)
     assert isinstance(asked.error, MemoryLimitError)
 

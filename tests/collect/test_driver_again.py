@@ -1,4 +1,4 @@
-"""The driver on a folder that has a run: it goes on, leaves alone, or refuses what differs."""
+"""The driver on a folder that has a run: it continues, skips, or refuses what differs."""
 
 import pytest
 
@@ -10,11 +10,11 @@ from sfal.errors import SettingsMismatchError
 from sfal.sources import SaeRef
 
 
-def test_what_is_complete_is_not_loaded_again(world, tmp_path, monkeypatch):
+def test_a_complete_run_is_not_loaded_again(world, tmp_path, monkeypatch):
     root, sources, _ = world
     [first] = collect(sources[:1], settings(root), tmp_path)
     before = snapshot(first.folder)
-    monkeypatch.setattr("sfal.collect.driver.load_corpus", None)
+    monkeypatch.setattr("sfal.collect.driver.open_corpus", None)
     monkeypatch.setattr("sfal.collect.model.load.load_language_model", None)
     [again] = collect(sources[:1], settings(root), tmp_path)
     assert again.counted == 0
@@ -27,7 +27,7 @@ def test_a_lost_histogram_is_written_again_without_loading_anything(world, tmp_p
     [first] = collect(sources[:1], settings(root), tmp_path)
     before = first.histogram.read_bytes()
     first.histogram.unlink()
-    monkeypatch.setattr("sfal.collect.driver.load_corpus", None)
+    monkeypatch.setattr("sfal.collect.driver.open_corpus", None)
     collect(sources[:1], settings(root), tmp_path)
     assert first.histogram.read_bytes() == before
 
@@ -54,7 +54,7 @@ def test_a_source_added_later_leaves_the_others_alone(world, tmp_path):
     assert rows_of(results[1].folder) == rows[sources[1].name]
 
 
-def test_sources_at_different_positions_each_go_on_from_their_own(world, tmp_path):
+def test_sources_at_different_positions_each_continue_from_their_own(world, tmp_path):
     root, sources, _ = world
     collect(sources[:1], settings(root, n_docs=128), tmp_path / "a")
     collect(sources[1:2], settings(root, n_docs=256), tmp_path / "a")
@@ -98,7 +98,7 @@ def test_other_settings_are_refused_with_the_difference_and_the_way_out(
     [result] = collect(sources[:1], settings(root, n_docs=20, **other), tmp_path)
     assert isinstance(result.error, SettingsMismatchError)
     assert named in str(result.error)
-    assert "--run NAME" in str(result.error)
+    assert "run=NAME" in str(result.error)
     assert snapshot(tmp_path / sources[0].name) == before
 
 
@@ -144,7 +144,7 @@ def exchange_corpus(root):
     [(exchange_sae, "sae"), (exchange_model, "model"), (exchange_corpus, "corpus")],
 )
 @pytest.mark.parametrize("n_docs", [128, 300])
-def test_an_input_exchanged_in_place_is_noticed(copy, tmp_path, tally, exchange, named, n_docs):
+def test_an_input_replaced_in_place_is_noticed(copy, tmp_path, tally, exchange, named, n_docs):
     source_ = source(copy, 0, "res")
     collect([source_], settings(copy, n_docs=128), tmp_path)
     exchange(copy)
@@ -152,7 +152,7 @@ def test_an_input_exchanged_in_place_is_noticed(copy, tmp_path, tally, exchange,
     [result] = collect([source_], settings(copy, n_docs=n_docs), tmp_path)
     assert isinstance(result.error, SettingsMismatchError)
     assert f"{named}." in str(result.error)
-    assert "exchanged" in str(result.error)
+    assert "replaced" in str(result.error)
     tally(f"faults: {named} exchanged in place")
 
 

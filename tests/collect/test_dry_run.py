@@ -59,7 +59,7 @@ def size(folder, *names):
     return sum(path.stat().st_size for name in names for path in folder.glob(name))
 
 
-def test_on_a_new_machine_sizes_come_from_the_hub_and_no_speed_is_made_up(world, tmp_path):
+def test_on_a_new_machine_sizes_come_from_the_hub_and_the_speed_is_unknown(world, tmp_path):
     hub, root = world
     with launcher(tmp_path / "launched", **hub.environment(tmp_path / "hf-home")) as one:
         found = said(one.run(*WORDS, "--n-docs", 200, "--dry-run", cwd=tmp_path))
@@ -82,7 +82,7 @@ def test_on_a_new_machine_sizes_come_from_the_hub_and_no_speed_is_made_up(world,
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_a_run_that_goes_on_is_judged_by_what_it_has_done(world, machine, tmp_path):
+def test_a_continued_run_is_estimated_from_what_it_has_counted(world, machine, tmp_path):
     assert machine(*WORDS, "--n-docs", 130).returncode == 0
     found = said(machine(*WORDS, "--n-docs", 200, "--dry-run"))
     folder = tmp_path / "sfal-data" / NAME
@@ -122,7 +122,7 @@ def test_a_run_that_goes_on_is_judged_by_what_it_has_done(world, machine, tmp_pa
     assert "holds 130 documents already" in fewer.stderr
 
 
-def test_the_histogram_is_of_the_size_that_was_said(machine, tmp_path):
+def test_the_histogram_has_the_estimated_size(machine, tmp_path):
     said_before = said(machine(*WORDS, "--n-docs", 20, "--dry-run", "--histogram", "none"))
     assert "histogram" not in said_before[NAME]["to store"]
     assert machine(*WORDS, "--n-docs", 20).returncode == 0
@@ -130,7 +130,7 @@ def test_the_histogram_is_of_the_size_that_was_said(machine, tmp_path):
     assert path.stat().st_size == histogram_bytes(hub_content.N_FEATURES)
 
 
-def test_what_lies_on_this_machine_is_tried_for_some_seconds(world, machine, tmp_path):
+def test_local_models_and_saes_are_tried_for_some_seconds(world, machine, tmp_path):
     _, root = world
     oracle.write_jsonl(tmp_path / "corpus.jsonl", DOCUMENTS)
     sae = root / "Llama3_1-8B-Base-LXR-8x/Llama3_1-8B-Base-L0R-8x"
@@ -156,7 +156,7 @@ def test_what_lies_on_this_machine_is_tried_for_some_seconds(world, machine, tmp
     assert int(tokens[1].replace(",", "")) == pytest.approx(counts.tokens, rel=0.2)
 
 
-def test_a_corpus_that_ends_early_is_judged_by_its_true_length(world, machine, tmp_path):
+def test_a_corpus_that_ends_early_is_estimated_by_its_true_length(world, machine, tmp_path):
     _, root = world
     oracle.write_jsonl(tmp_path / "short.jsonl", DOCUMENTS[:20])
     sae = root / "Llama3_1-8B-Base-LXR-8x/Llama3_1-8B-Base-L0R-8x"
@@ -170,10 +170,10 @@ def test_a_corpus_that_ends_early_is_judged_by_its_true_length(world, machine, t
     assert "corpus short.jsonl, documents 0 to 19, where it ends" in done.stdout
     assert found["mine/0"]["to count"] == "20 documents"
     assert found["corpus"]["to compute"].endswith("; at most 1,280 tokens")
-    assert "none for examples: count again into another --data-dir with --n-docs 14" in done.stdout
+    assert "none for examples; count again into another --data-dir with --n-docs 14" in done.stdout
     some = machine(*words, "--n-docs", 15)
     assert "documents 0 to 14\n" in some.stdout
-    assert "then 5 documents behind them for examples" in some.stdout
+    assert "then 5 documents after them for examples" in some.stdout
     assert said(some)["mine/0"]["to count"] == "15 documents"
 
 
@@ -192,7 +192,7 @@ def test_offline_the_cache_decides_whether_the_run_would_fail(world, home, machi
     assert not_here["in"]["to download"].endswith("in the local cache: the run would fail")
 
 
-def test_a_hub_that_cannot_be_reached_is_said_and_the_rest_is_told(world, tmp_path):
+def test_an_unreachable_hub_is_reported_and_the_rest_estimated(world, tmp_path):
     environment = world[0].environment(tmp_path / "hf-home")
     environment["HF_ENDPOINT"] = "http://127.0.0.1:9"
     with launcher(tmp_path / "launched", **environment) as one:
@@ -204,7 +204,7 @@ def test_a_hub_that_cannot_be_reached_is_said_and_the_rest_is_told(world, tmp_pa
     assert found["corpus"]["to compute"] == "at most 640,000 tokens"
 
 
-def test_a_run_that_leaves_most_of_the_text_out_says_so(machine):
+def test_a_run_that_leaves_out_most_of_the_text_says_so(machine):
     done = machine(*WORDS[:4], "--max-length", 128, "--k", 66, "--n-docs", 60)
     assert done.returncode == 0, done.stderr
     assert re.search(r"only \d+% of the tokens lie in a window.*smaller --k", done.stderr)

@@ -1,4 +1,4 @@
-"""Examples: the strongest tokens in documents behind those counted, as plain loops find them."""
+"""Examples: the max-activating tokens in documents after those counted, as plain loops find them."""
 
 import re
 from dataclasses import replace
@@ -13,9 +13,10 @@ from collect import oracle
 from sfal.cli.main import sfal
 from sfal.collect import driver
 from sfal.collect.driver import collect
-from sfal.collect.examples.snippets import context
-from sfal.collect.examples.top_activations import Strongest
-from sfal.collect.settings import CollectSettings, Shard
+from sfal.collect.examples.snippets import snippet
+from sfal.collect.examples.top_activations import TopActivations
+from sfal.collect.settings import CollectSettings
+from sfal.collect.shard import Shard
 from sfal.errors import ArtifactError, InvalidInputError
 from sfal.sources import SaeRef, Source
 from sfal.store.examples import (
@@ -64,7 +65,7 @@ def settings(root, **other):
 
 
 def expected(root, documents, place):
-    """(activation, doc, position) of each feature's strongest token in each document."""
+    """Return (activation, doc, position) of each feature's greatest activation in each document."""
     arrays = {
         k: v.astype(np.float64)
         for k, v in np.load(root / f"sae-{place[0]}-{place[1]}" / "params.npz").items()
@@ -83,7 +84,7 @@ def expected(root, documents, place):
     return {f: sorted(rows, key=lambda row: -row[0]) for f, rows in best.items() if rows}
 
 
-def test_examples_equal_plain_loops_over_the_documents_behind_those_counted(world, tmp_path):
+def test_examples_equal_plain_loops_over_the_documents_after_those_counted(world, tmp_path):
     root, sources, texts, documents = world
     for result, place in zip(collect(sources, settings(root), tmp_path), PLACES, strict=True):
         assert result.error is None
@@ -146,7 +147,7 @@ def test_a_pass_that_was_stopped_leaves_no_examples_and_is_done_alone_the_next_t
 ):
     root, sources, _, _ = world
     with monkeypatch.context() as patched:
-        patched.setattr(Strongest, "add", interrupted)
+        patched.setattr(TopActivations, "add", interrupted)
         with pytest.raises(KeyboardInterrupt):
             collect(sources[:1], settings(root), tmp_path)
     assert not (tmp_path / sources[0].name / EXAMPLES).exists()
@@ -162,7 +163,7 @@ def interrupted(*arguments):
     raise KeyboardInterrupt
 
 
-def test_other_settings_gather_anew(world, tmp_path):
+def test_other_settings_gather_again(world, tmp_path):
     root, sources, _, _ = world
     [result] = collect(sources[:1], settings(root), tmp_path)
     before = (result.folder / EXAMPLES).read_bytes()
@@ -172,7 +173,7 @@ def test_other_settings_gather_anew(world, tmp_path):
     assert (result.folder / EXAMPLES).read_bytes() == before
 
 
-def test_a_run_made_longer_has_its_examples_behind_its_new_end(world, tmp_path):
+def test_an_extended_run_has_its_examples_after_its_new_end(world, tmp_path):
     root, sources, _, _ = world
     collect(sources[:1], settings(root, examples=20), tmp_path)
     [result] = collect(sources[:1], settings(root, n_docs=COUNTED + 30, examples=20), tmp_path)
@@ -187,10 +188,10 @@ def test_a_corpus_without_further_documents_is_refused_and_the_counts_are_kept(w
         [result] = collect(sources[:1], made, tmp_path / str(n_docs))
         assert isinstance(result.error, InvalidInputError)
         assert f"all {COUNTED} documents of corpus" in str(result.error)
-        assert "none is left for --examples" in str(result.error)
-        assert "another --data-dir with --n-docs 28 --examples 12" in str(result.error)
+        assert "none is left for examples" in str(result.error)
+        assert "another data_dir with n_docs=28 examples=12" in str(result.error)
         assert "merge" not in str(result.error)
-        assert "--run" not in str(result.error)
+        assert "run=" not in str(result.error)
         assert result.manifest.complete
         assert result.histogram.exists()
 
@@ -207,31 +208,29 @@ def test_a_corpus_that_ends_early_gives_what_it_has_and_says_so(world, tmp_path,
     ("other", "instead", "unsaid"),
     [
         ({"shard": Shard(1, 2)}, "merge the shards first", "--run"),
-        ({"run": "k64"}, "another --data-dir in place of --run", "shard"),
+        ({"run": "k64"}, "another data_dir in place of run", "shard"),
     ],
 )
-def test_shards_and_further_runs_gather_no_examples(world, other, instead, unsaid):
+def test_shards_and_further_runs_have_no_examples(world, other, instead, unsaid):
     root, _, _, _ = world
-    with pytest.raises(InvalidInputError, match=f"source's own run.*{instead}") as refused:
+    with pytest.raises(InvalidInputError, match=f"source's main run.*{instead}") as refused:
         settings(root, **other)
     assert unsaid not in str(refused.value)
 
 
-def test_the_advice_for_a_short_corpus_works_as_it_stands(world, tmp_path):
+def test_the_advice_for_a_short_corpus_works_verbatim(world, tmp_path):
     root, sources, texts, _ = world
     oracle.write_jsonl(tmp_path / "short.jsonl", texts[:20])
     made = settings(root, corpus=str(tmp_path / "short.jsonl"), n_docs=100)
     [result] = collect(sources[:1], made, tmp_path / "one")
-    n_docs, examples = map(
-        int, re.findall(r"--n-docs (\d+) --examples (\d+)", str(result.error))[0]
-    )
+    n_docs, examples = map(int, re.findall(r"n_docs=(\d+) examples=(\d+)", str(result.error))[0])
     made = replace(made, n_docs=n_docs, examples=examples)
     [result] = collect(sources[:1], made, tmp_path / "two")
     assert result.error is None
     assert read_examples_metadata(result.folder)["documents"] == [n_docs, 20]
 
 
-def test_without_bos_the_tokens_are_still_where_they_are_said_to_be(world, tmp_path):
+def test_without_bos_the_positions_of_tokens_are_still_right(world, tmp_path):
     root, sources, texts, _ = world
     [result] = collect([replace(sources[0], prepend_bos=False)], settings(root), tmp_path)
     assert result.error is None
@@ -244,11 +243,11 @@ def test_without_bos_the_tokens_are_still_where_they_are_said_to_be(world, tmp_p
         assert piece in rows[0].token
 
 
-def test_strongest_equals_sorting_everything_and_ties_go_by_the_corpus():
+def test_top_activations_equal_sorting_everything_with_ties_in_corpus_order():
     generator = torch.Generator().manual_seed(0)
     values = torch.randint(-2, 6, (90, 7), generator=generator).float()
     positions = torch.randint(0, 50, (90, 7), generator=generator, dtype=torch.int32)
-    kept = Strongest(7, torch.device("cpu"), top=5)
+    kept = TopActivations(7, torch.device("cpu"), top=5)
     for start in range(0, 90, 11):
         kept.add(100 + start, values[start : start + 11], positions[start : start + 11])
     for feature in range(7):
@@ -260,7 +259,7 @@ def test_strongest_equals_sorting_everything_and_ties_go_by_the_corpus():
 
 
 def test_a_feature_with_few_documents_has_few_examples():
-    kept = Strongest(2, torch.device("cpu"), top=3)
+    kept = TopActivations(2, torch.device("cpu"), top=3)
     kept.add(5, torch.tensor([[0.0, -1.0], [2.0, 0.0]]), torch.zeros((2, 2), dtype=torch.int32))
     assert kept.values.tolist() == [[2.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
     assert kept.referenced().tolist() == [6]
@@ -279,13 +278,13 @@ def test_a_feature_with_few_documents_has_few_examples():
         ("a b c d e f g h i X j k l m n o p q r", "X", "X", "b c d e f g h i", "j k l m n o p q"),
     ],
 )
-def test_contexts_show_whole_words(text, piece, token, before, after):
+def test_snippets_show_whole_words(text, piece, token, before, after):
     start = text.index(piece)
-    assert context(text, start, start + len(piece)) == (token, before, after)
+    assert snippet(text, start, start + len(piece)) == (token, before, after)
 
 
-def test_a_word_without_end_is_cut():
-    found = context("x" * 10_000, 5000, 5002)
+def test_an_endless_word_is_cut():
+    found = snippet("x" * 10_000, 5000, 5002)
     assert len(found.token) < 100
     assert len(found.before) <= 80
 
@@ -304,10 +303,10 @@ def test_examples_survive_the_disk(tmp_path):
     assert list(iterate_examples(tmp_path)) == []
 
 
-def test_missing_and_damaged_examples_name_the_command(tmp_path):
-    with pytest.raises(ArtifactError, match="--examples"):
+def test_missing_and_damaged_examples_say_how_to_gather_them(tmp_path):
+    with pytest.raises(ArtifactError, match="examples=2000"):
         read_examples_metadata(tmp_path)
-    with pytest.raises(ArtifactError, match="--examples"):
+    with pytest.raises(ArtifactError, match="examples=2000"):
         list(iterate_examples(tmp_path))
     (tmp_path / EXAMPLES).write_text("no parquet")
     with pytest.raises(ArtifactError, match="cannot be read"):

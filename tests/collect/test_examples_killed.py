@@ -1,4 +1,4 @@
-"""A pass for examples that is stopped at any moment goes on, and gives the same bytes."""
+"""A pass for examples that is stopped at any moment continues, and gives the same bytes."""
 
 import random
 import signal
@@ -11,8 +11,9 @@ import tiny
 from collect import oracle
 from servers.launcher import launcher
 from sfal.collect.driver import collect
-from sfal.collect.examples.top_activations import Strongest
-from sfal.collect.settings import BUFFER_DOCUMENTS, CollectSettings
+from sfal.collect.examples.top_activations import TopActivations
+from sfal.collect.settings import CollectSettings
+from sfal.collect.shard import BUFFER_DOCUMENTS
 from sfal.sources import SaeRef, Source
 from sfal.store.examples_checkpoint import (
     DocumentText,
@@ -74,7 +75,7 @@ def examples(data):
 
 def stopping_at(call, monkeypatch):
     """Let the gathering be interrupted at a call; returns the first document of each call."""
-    kept, calls = Strongest.add, []
+    kept, calls = TopActivations.add, []
 
     def add(self, first, *arguments):
         if len(calls) == call:
@@ -82,7 +83,7 @@ def stopping_at(call, monkeypatch):
         calls.append(first)
         kept(self, first, *arguments)
 
-    monkeypatch.setattr(Strongest, "add", add)
+    monkeypatch.setattr(TopActivations, "add", add)
     return calls
 
 
@@ -92,7 +93,7 @@ def saving_always(monkeypatch):
 
 
 @pytest.mark.usefixtures("saving_always")
-def test_a_pass_goes_on_after_the_last_buffer_that_was_saved(world, whole, tmp_path, monkeypatch):
+def test_a_pass_continues_after_the_last_buffer_that_was_saved(world, whole, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         stopping_at(4, patched)
         with pytest.raises(KeyboardInterrupt):

@@ -93,7 +93,7 @@ def test_gemma_at_several_layers_and_sites_equals_plain_loops(gemma, tmp_path):
         expected = oracle.windows(found, (layer, site), margin, window_size=int(K))
         assert_equal(folder / name, expected)
         manifest = Manifest.load(folder)
-        assert manifest.source["neuronpedia_id"] == f"gemma-2-2b/{layer}-gemmascope-{site}-16k"
+        assert manifest.source.neuronpedia_id == f"gemma-2-2b/{layer}-gemmascope-{site}-16k"
         assert manifest.fingerprints["corpus"]["revision"] == hub.commit(
             "datasets", "monology/pile-uncopyrighted"
         )
@@ -145,7 +145,7 @@ def test_llama_by_the_published_rule_equals_plain_loops(gemma, sfal, tmp_path):
     assert_equal(path, oracle.windows(found, (8, "res"), margin, window_size=int(K)))
 
 
-def test_a_streamed_run_goes_on_at_the_exact_document(sfal, tmp_path):
+def test_a_streamed_run_continues_at_the_exact_document(sfal, tmp_path):
     words = ["cooc", "gemma", "--layers", 0, "--k", K]
     for n_docs in (25, 60):
         done = sfal(*words, "--n-docs", n_docs, "--data-dir", "a")
@@ -175,7 +175,7 @@ def test_shards_of_a_streamed_corpus_are_its_documents(sfal, gemma, tmp_path):
     assert documents.tolist() == [document for document, _, _ in expected]
 
 
-def test_what_is_complete_is_not_fetched_again(sfal, gemma):
+def test_a_complete_run_is_not_fetched_again(sfal, gemma):
     hub, _, _ = gemma
     words = ["cooc", "gemma", "--layers", 0, "--k", K, "--n-docs", 12]
     assert sfal(*words).returncode == 0
@@ -242,7 +242,7 @@ def test_a_damaged_file_of_the_corpus_is_named(sfal, gemma, tmp_path):
     assert_one_line_error(done, "corpus who/broken cannot be read")
 
 
-def test_a_hub_out_of_order_for_a_moment_is_waited_for_in_silence(sfal, gemma):
+def test_a_hub_that_fails_for_a_moment_is_retried_silently(sfal, gemma):
     hub, _, _ = gemma
     hub.fault("GET monology/pile-uncopyrighted/train/01.jsonl.zst", faults.status(500), times=1)
     done = sfal("cooc", "gemma", "--layers", 0, "--n-docs", 60, "--k", K)
@@ -251,7 +251,7 @@ def test_a_hub_out_of_order_for_a_moment_is_waited_for_in_silence(sfal, gemma):
     assert "60 documents" in done.stdout
 
 
-def test_a_corpus_cut_short_on_the_hub_is_an_error_that_says_where(sfal, gemma, tmp_path):
+def test_a_truncated_corpus_on_the_hub_is_an_error_that_says_where(sfal, gemma, tmp_path):
     hub, _, _ = gemma
     lines = [json.dumps({"text": text}) + "\n" for text in DOCUMENTS]
     folder = tmp_path / "cut"
@@ -272,17 +272,17 @@ def test_without_a_network_and_without_a_cache_one_line_says_so(gemma, tmp_path)
     assert not list(tmp_path.rglob("*.npz"))
 
 
-def test_an_sae_exchanged_on_the_hub_is_noticed(sfal, gemma, tally):
+def test_an_sae_replaced_on_the_hub_is_noticed(sfal, gemma, tally):
     _, root, _ = gemma
     words = ["cooc", "gemma", "--layers", 5, "--sae-type", "att", "--k", K]
     assert sfal(*words, "--n-docs", 12).returncode == 0
     hub_content.change_one_weight(root / "gemma-scope-2b-pt-att/layer_5/width_16k/average_l0_135")
     done = sfal(*words, "--n-docs", 24)
-    assert_one_line_error(done, "sae.revision was", "exchanged")
+    assert_one_line_error(done, "sae.revision was", "replaced")
     tally("faults: sae exchanged on the hub")
 
 
-def test_a_model_exchanged_on_the_hub_is_noticed(sfal, gemma, tally):
+def test_a_model_replaced_on_the_hub_is_noticed(sfal, gemma, tally):
     hub, root, _ = gemma
     words = ["cooc", "gemma", "--layers", 0, "--k", K]
     assert sfal(*words, "--n-docs", 12).returncode == 0
@@ -294,11 +294,11 @@ def test_a_model_exchanged_on_the_hub_is_noticed(sfal, gemma, tally):
     tally("faults: model exchanged on the hub")
 
 
-def test_a_corpus_exchanged_on_the_hub_is_noticed(sfal, gemma, tally):
+def test_a_corpus_replaced_on_the_hub_is_noticed(sfal, gemma, tally):
     hub, root, _ = gemma
     words = ["cooc", "gemma", "--layers", 0, "--k", K]
     assert sfal(*words, "--n-docs", 12).returncode == 0
     hub_content.pile(hub, root, [*DOCUMENTS[:-1], "another end"])
     done = sfal(*words, "--n-docs", 24)
-    assert_one_line_error(done, "corpus.revision was", "exchanged")
+    assert_one_line_error(done, "corpus.revision was", "replaced")
     tally("faults: corpus exchanged on the hub")

@@ -12,7 +12,8 @@ from collect import oracle
 from sfal.cli.main import sfal
 from sfal.collect.driver import collect
 from sfal.collect.merge import find_runs, merge_runs
-from sfal.collect.settings import CollectSettings, Shard
+from sfal.collect.settings import CollectSettings
+from sfal.collect.shard import Shard
 from sfal.errors import ArtifactError, InvalidInputError, SettingsMismatchError
 from sfal.sources import SaeRef, Source
 from sfal.store.manifest import Manifest
@@ -67,7 +68,7 @@ def test_merged_shards_equal_one_run_whatever_their_order(counted, tmp_path, ord
     assert manifest.fingerprints == whole.fingerprints
 
 
-def test_a_merged_run_goes_on_like_any_other(counted, tmp_path):
+def test_a_merged_run_can_be_extended_like_any_other(counted, tmp_path):
     merge_runs(NAME, shards(counted, 1, 2, 3), tmp_path)
     whole = Manifest.load(counted / "whole" / NAME)
     source = Source(NAME, str(counted / "lm"), "res", 0, SaeRef("local", path=str(counted / "sae")))
@@ -131,7 +132,7 @@ def test_a_damaged_part_is_named_and_no_run_appears(counted, tmp_path):
 def test_a_folder_with_another_run_is_left_alone(counted, tmp_path):
     folder = copy_of(shards(counted, 1)[0], tmp_path / NAME)
     before = (folder / "manifest.json").read_bytes()
-    with pytest.raises(ArtifactError, match="holds a run already"):
+    with pytest.raises(ArtifactError, match="already holds a different run"):
         merge_runs(NAME, shards(counted, 1, 2, 3), tmp_path)
     assert (folder / "manifest.json").read_bytes() == before
 

@@ -152,7 +152,7 @@ def in_pieces(lines, flush=zstandard.COMPRESSOBJ_FLUSH_BLOCK):
 def test_a_file_truncated_after_a_line_does_not_end_the_corpus(hub, reader):
     corpus = add_corpus(hub, data=in_pieces(LINES[:100]))
     answer = reader.ask("corpus", corpus)
-    assert answer["error"].startswith(f"ArtifactError: corpus {corpus} cannot be read at document ")
+    assert answer["error"].startswith(f"CorruptError: corpus {corpus} cannot be read at document ")
     whole = add_corpus(hub, data=in_pieces(LINES[:200], zstandard.COMPRESSOBJ_FLUSH_FINISH))
     assert reader.ask("corpus", whole)["got"] == TEXTS
 
@@ -176,5 +176,5 @@ def test_all_frames_of_a_file_are_read(hub, reader):
 def test_a_damaged_file_is_one_error(hub, reader, ending, data):
     corpus = add_corpus(hub, ending, data)
     answer = reader.ask("corpus", corpus)
-    assert answer.get("error", "").startswith(("ArtifactError: ", "InvalidInputError: ")), answer
+    assert answer.get("error", "").startswith(("CorruptError: ", "InvalidInputError: ")), answer
     assert corpus in answer["error"]

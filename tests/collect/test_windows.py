@@ -8,9 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfal.collect.firing import fired_windows, plan_windows
+from sfal.collect.firing import fired_windows
 from sfal.collect.sae.gates import ThresholdGate, TopKGate
 from sfal.collect.sae.sae import Sae
+from sfal.collect.windows import plan_windows
 from sfal.errors import InvalidInputError, MemoryLimitError
 
 SPECIAL = frozenset({0, 1, 2})
@@ -134,7 +135,7 @@ def test_a_batch_without_a_window_gives_an_empty_result():
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
-def test_an_activation_that_is_no_number_is_refused_by_hook_and_document(bad):
+def test_a_nan_activation_is_refused_by_hook_and_document(bad):
     acts = torch.ones(3, 6, 5)
     acts[1, 4, 2] = bad
     plans = [plan_windows([9] * 6, SPECIAL, 3)] * 3
@@ -182,12 +183,12 @@ def test_no_more_products_are_held_than_the_limit_allows():
     assert sum(held) == 3 * 64 * 11
 
 
-def test_memory_that_runs_out_is_said_with_the_flag_that_helps():
+def test_running_out_of_memory_names_the_setting_that_helps():
     sae = integer_sae(5, 11, 0)
 
     def full(x, out=None):
         raise torch.OutOfMemoryError
 
     sae.gate.fires_in = full
-    with pytest.raises(MemoryLimitError, match=r"11 features of 1 windows.*--batch-tokens"):
+    with pytest.raises(MemoryLimitError, match=r"11 features of 1 windows.*smaller batch_tokens"):
         fired_windows(torch.ones(1, 4, 5), [plan_windows([9] * 4, SPECIAL, 4)], sae, 99)

@@ -1,4 +1,4 @@
-"""Occurrences from activations of one's own: arrays in memory, or anything with ``encode()``."""
+"""Occurrences from the caller's activations: arrays in memory, or anything with ``encode()``."""
 
 import sys
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from sfal._core import Occurrences
 
 _ELEMENTS = 1 << 24
-"""Products of tokens and features of a dense array looked at at once."""
+"""Elements of a dense array that are processed at once."""
 
 
 class Encoder(Protocol):
     """Anything that turns activations into features, such as an SAE of SAELens."""
 
     def encode(self, x: Any, /) -> Any:
-        """Feature activations of shape (tokens, n_features) for `x` of shape (tokens, d_model)."""
+        """Return feature activations (tokens, n_features) for `x` of shape (tokens, d_model)."""
 
 
 def count_features(
@@ -33,42 +33,42 @@ def count_features(
     document_lengths: Sequence[int] | NDArray[np.integer[Any]] | None = None,
     tail: Tail = "drop",
 ) -> "Occurrences":
-    """Note which features occur in which window, from feature activations token by token.
+    """Find which features occur in which window, from the feature activations of each token.
 
     A feature fires on a token where its activation is above 0, and occurs in a
-    window if it fires on at least one of its tokens [1]_. Windows are runs of
-    `window_size` tokens of one document.
+    window if it fires on at least one of its tokens [1]_. A window is
+    `window_size` consecutive tokens of one document.
 
     Parameters
     ----------
     activations : array of shape (n_tokens, n_features)
         A numpy array or dense torch tensor of bool or numbers, or any
-        ``scipy.sparse`` matrix. Tokens in their order, document after document.
+        ``scipy.sparse`` matrix. Tokens in order, document after document.
     window_size : int
-        Tokens a window. 1: every row is a window already.
+        Tokens per window. With 1, every row is a window.
     document_lengths : sequence of int, optional
-        Tokens of each document, so that no window crosses a border. By default
-        all tokens are one document.
+        Tokens of each document, so that no window spans two documents. By
+        default all tokens are one document.
     tail : {"drop", "keep"}
         Whether the tokens after a document's last whole window are dropped, or
-        kept as a shorter window when they are at least half a window.
+        kept as a shorter window if they are at least half a window.
 
     Returns
     -------
     occurrences : Occurrences
-        May be joined with others of the same SAE by ``merge``, so that a large
+        Can be joined with others of the same SAE by ``merge``, so that a large
         corpus can be counted in pieces of whole documents.
 
     Raises
     ------
     InvalidInputError
-        For another shape or dtype, lengths that do not add up to the tokens,
-        or NaN in a window; the message names the token and the feature.
+        For another shape or dtype, lengths that do not sum to the tokens, or NaN
+        in a window; the message names the token and the feature.
 
     Notes
     -----
-    Beside the input there are the bits of the occurrences, and some tens of
-    MB. A sparse matrix is never made dense.
+    Memory besides the input: the bits of the occurrences, and some tens of MB.
+    A sparse matrix is never made dense.
 
     References
     ----------
@@ -92,7 +92,7 @@ def count_features(
     n_tokens, n_features = rows.shape
     bounds = document_windows(n_tokens, document_lengths, window_size, tail)
     occurrences = Occurrences(n_features)
-    # What a sparse matrix costs is what it holds, not its width.
+    # The cost of a sparse matrix depends on its entries, not on its width.
     width = 1 if _is_sparse(rows) else n_features
     for batch in window_batches(bounds, _ELEMENTS // width):
         tokens = positions(batch)
@@ -109,25 +109,25 @@ def count_encoded(
     tail: Tail = "drop",
     batch_tokens: int = 4096,
 ) -> "Occurrences":
-    """Note which features occur in which window, encoding a model's activations batch by batch.
+    """Find which features occur in which window, encoding a model's activations in batches.
 
-    As :func:`count_features` of ``sae.encode(activations)``, without the
-    feature activations ever being there as a whole.
+    The result is that of :func:`count_features` on ``sae.encode(activations)``,
+    but the feature activations of all tokens are never in memory at once.
 
     Parameters
     ----------
     sae : object with ``encode``
-        Takes (tokens, d_model), gives feature activations of shape
+        Takes (tokens, d_model) and returns feature activations of shape
         (tokens, n_features) as :func:`count_features` takes them: SAEs of
-        SAELens and dictionary_learning, or a class of one's own.
+        SAELens and dictionary_learning, or your own class.
     activations : array of shape (n_tokens, d_model)
-        What the SAE encodes, a numpy array or torch tensor; BOS, EOS and
-        padding left out. A torch module is given tensors of its own dtype on
-        its own device, without gradients; anything else what is here.
+        Input of the SAE, a numpy array or torch tensor, without BOS, EOS and
+        padding. A torch module gets tensors of its own dtype on its own device,
+        without gradients; anything else gets the rows as they are.
     window_size, document_lengths, tail
         As in :func:`count_features`.
     batch_tokens : int
-        Tokens encoded at once, in whole windows, one at least.
+        Tokens encoded at once, in whole windows, at least one.
 
     Returns
     -------
@@ -136,10 +136,9 @@ def count_encoded(
     Raises
     ------
     InvalidInputError
-        As :func:`count_features`; for NaN or infinity in a window's
-        activations; if there is no whole window, since only a first batch
-        tells the number of features; if ``encode`` gives something else than
-        promised.
+        As for :func:`count_features`; for NaN or infinity in a window's
+        activations; if there is no window, since only the first batch shows
+        the number of features; if ``encode`` returns another shape.
 
     Examples
     --------
@@ -155,28 +154,31 @@ def count_encoded(
     from sfal._core import Occurrences
 
     if batch_tokens < 1:
-        raise InvalidInputError(f"batch_tokens is {batch_tokens}; give at least 1")
+        raise InvalidInputError(f"batch_tokens is {batch_tokens}, but must be at least 1")
     inputs = _as_rows(activations, "activations")
     if _is_sparse(inputs):
-        raise InvalidInputError("activations: a sparse matrix; give what the SAE encodes")
+        raise InvalidInputError(
+            "activations: a sparse matrix, but the input of an SAE is dense",
+            hint="give the activations that the SAE encodes",
+        )
     bounds = document_windows(inputs.shape[0], document_lengths, window_size, tail)
     if not len(bounds):
         raise InvalidInputError(
-            f"no document has a window of {window_size} tokens; "
-            "give a smaller window_size, or longer documents"
+            f"no document has a window of {window_size} tokens",
+            hint="use a smaller $window_size, or longer documents",
         )
     counted: list[Occurrences] = []
     with _no_gradients(), progress(len(bounds), "encoding", "window") as bar:
         for batch in window_batches(bounds, batch_tokens):
             tokens = positions(batch)
-            encoded = _as_rows(sae.encode(_input(sae, inputs, tokens)), "what encode() gave")
+            encoded = _as_rows(sae.encode(_input(sae, inputs, tokens)), "the result of encode()")
             if not counted:
                 counted.append(Occurrences(encoded.shape[1]))
-            promised = (len(tokens), counted[0].n_features)
-            if encoded.shape != promised:
+            expected = (len(tokens), counted[0].n_features)
+            if encoded.shape != expected:
                 raise InvalidInputError(
-                    f"encode() gave shape {tuple(encoded.shape)} for {len(tokens)} tokens, "
-                    f"not {promised}"
+                    f"encode() returned shape {tuple(encoded.shape)} for {len(tokens)} tokens, "
+                    f"not {expected}"
                 )
             counted[0].extend(*_occurring(encoded, batch, tokens))
             bar.update(len(batch))
@@ -186,7 +188,7 @@ def count_encoded(
 def _occurring(
     rows: Any, bounds: NDArray[np.int64], tokens: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
-    """Features of each window, of which `rows` has the tokens one after the other."""
+    """Return the features of each window; `rows` holds the windows' tokens consecutively."""
     lengths = bounds[:, 1] - bounds[:, 0]
     if _is_sparse(rows):
         windows, features = _sparse_pairs(rows, lengths, tokens)
@@ -203,7 +205,7 @@ def _occurring(
 def _sparse_pairs(
     rows: Any, lengths: NDArray[np.int64], tokens: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Window and feature of each occurrence, by window, then by feature."""
+    """Return window and feature of each occurrence, sorted by window, then by feature."""
     row = np.repeat(np.arange(len(tokens)), np.diff(rows.indptr))
     missing = rows.data != rows.data
     if missing.any():
@@ -221,7 +223,7 @@ def _refuse_nan(tokens: NDArray[np.int64], row: np.integer[Any], feature: np.int
 
 
 def _as_rows(values: Any, what: str) -> Any:
-    """A numpy array, a dense torch tensor or a CSR matrix of two dimensions, of numbers."""
+    """Return numbers as a two-dimensional numpy array, dense torch tensor or CSR matrix."""
     rows: Any = None
     if _is_sparse(values):
         rows = values.tocsr() if values.ndim == 2 else None
@@ -250,7 +252,7 @@ def _is_sparse(values: Any) -> bool:
 
 
 def _is_tensor(values: Any) -> bool:
-    # Who has a tensor has torch; nobody else should have to import it.
+    # A caller with a tensor has imported torch; nobody else should have to.
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(values, torch.Tensor)
 
@@ -266,14 +268,14 @@ def _no_gradients() -> AbstractContextManager[Any]:
 
 
 def _take(rows: Any, tokens: NDArray[np.int64]) -> Any:
-    """Rows of some tokens, without a copy where they lie side by side."""
+    """Return the rows of some tokens, without a copy if they are adjacent."""
     if tokens[-1] - tokens[0] == len(tokens) - 1:
         return rows[int(tokens[0]) : int(tokens[-1]) + 1]
     return rows[tokens]
 
 
 def _input(sae: object, inputs: Any, tokens: NDArray[np.int64]) -> Any:
-    """Activations of some tokens as the SAE takes them."""
+    """Return the activations of some tokens as the SAE takes them."""
     batch = _take(inputs, tokens)
     torch = sys.modules.get("torch")
     finite = np.isfinite(batch) if torch is None or not _is_tensor(batch) else torch.isfinite(batch)

@@ -239,7 +239,8 @@ def show_collected(result: "CollectResult", settings: "CollectSettings", data_di
 
 def collect_settings(common: Common, options: dict[str, Any]) -> "CollectSettings":
     """Return the settings that the options of stage 1 stand for."""
-    from sfal.collect.settings import CollectSettings, Shard
+    from sfal.collect.settings import CollectSettings
+    from sfal.collect.shard import Shard
 
     shard = options.pop("shard")
     histogram = options.pop("histogram")

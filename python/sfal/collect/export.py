@@ -1,11 +1,11 @@
-"""The histogram of a run, in a file as it is published."""
+"""The histogram of a run, in a file of the published layout."""
 
 import logging
 from dataclasses import replace
 from pathlib import Path
 
 from sfal.collect.settings import CollectSettings
-from sfal.errors import MemoryLimitError
+from sfal.errors import MemoryLimitError, Note
 from sfal.io.atomic import sha256_file
 from sfal.sources.source import Source
 from sfal.store.layout import histogram_name
@@ -18,31 +18,31 @@ logger = logging.getLogger(__name__)
 
 def export_histogram(
     writer: RunWriter, source: Source, settings: CollectSettings
-) -> tuple[Path | None, str | None]:
-    """Write the histogram of a complete run, unless it is there already.
+) -> tuple[Path | None, Note | None]:
+    """Write the histogram of a complete run, unless it exists already.
 
     Parameters
     ----------
     writer : RunWriter
         The run.
     source : Source
-        What was counted.
+        The source.
     settings : CollectSettings
-        Says whether to write it, and where.
+        Whether to write it, and where.
 
     Returns
     -------
     path : Path or None
-        The file, None where none was written.
-    note : str or None
+        The file; None if none was written.
+    note : Note or None
         Why not.
 
     Raises
     ------
     MemoryLimitError
-        If it does not fit the memory but was asked for.
+        If it does not fit into memory but was requested.
     ArtifactError
-        If a count is beyond int32, a part is damaged, or the disk is full.
+        If a count exceeds int32, a part is damaged, or the disk is full.
     """
     if settings.histogram == "none" or settings.shard is not None:
         return None, None
@@ -68,9 +68,9 @@ def export_histogram(
             raise
         logger.info("%s", e)
         side = manifest.n_features
-        return None, (
+        return None, Note(
             f"no histogram: {side:,} × {side:,} counts ({4 * side * side / 2**30:.1f} GiB) do not "
-            "fit the memory; scoring reads the occurrences and needs none"
+            "fit into memory; scoring reads the occurrences and needs none"
         )
     facts = HistogramRecord(
         file=path.name,
@@ -80,9 +80,9 @@ def export_histogram(
     )
     volatile = {**manifest.volatile, "histogram_folder": str(path.resolve().parent)}
     writer.save(replace(manifest, histogram=facts, volatile=volatile))
-    here = before is not None and before.parent.resolve() == path.resolve().parent
-    if before is not None and here and before.name != path.name:
-        # Two histograms of one run in one folder would be an ambiguity for every reader.
+    same_folder = before is not None and before.parent.resolve() == path.resolve().parent
+    if before is not None and same_folder and before.name != path.name:
+        # Two histograms of one run in one folder would be ambiguous to every reader.
         before.unlink(missing_ok=True)
     return path, None
 
@@ -90,8 +90,8 @@ def export_histogram(
 def _is_current(
     path: Path, written: HistogramRecord, n_windows: int, settings: CollectSettings
 ) -> bool:
-    known = (written.n_windows, written.bytes)
-    if not path.is_file() or known != (n_windows, path.stat().st_size):
+    recorded = (written.n_windows, written.bytes)
+    if not path.is_file() or recorded != (n_windows, path.stat().st_size):
         return False
     return not settings.redo_damaged or sha256_file(path) == written.sha256
 

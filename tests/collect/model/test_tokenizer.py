@@ -1,4 +1,4 @@
-"""BOS stands in front exactly when the rule says so, and documents are cut."""
+"""BOS comes first exactly when the rule says so, and documents are truncated."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def without(tmp_path_factory):
 
 
 @pytest.mark.parametrize("prepend_bos", [None, True])
-def test_one_bos_stands_in_front_whether_the_tokenizer_adds_it_or_not(adds, adds_none, prepend_bos):
+def test_one_bos_comes_first_whether_the_tokenizer_adds_it_or_not(adds, adds_none, prepend_bos):
     one = adds.tokenize(["A river", ""], 50, prepend_bos)
     assert one == adds_none.tokenize(["A river", ""], 50, prepend_bos)
     assert one[0][0] == 2
@@ -38,7 +38,7 @@ def test_one_bos_stands_in_front_whether_the_tokenizer_adds_it_or_not(adds, adds
     assert one[1] == [2]
 
 
-def test_no_bos_stands_in_front_when_the_sae_was_trained_without(adds, adds_none):
+def test_no_bos_comes_first_if_the_sae_was_trained_without_one(adds, adds_none):
     one = adds.tokenize(["A river", ""], 50, prepend_bos=False)
     assert one == adds_none.tokenize(["A river", ""], 50, prepend_bos=False)
     assert 2 not in one[0]
@@ -59,7 +59,7 @@ def test_special_ids_are_those_the_tokenizer_has(adds, adds_none, without):
     assert without.special_ids == {0, 1}
 
 
-def test_a_text_that_spells_bos_keeps_it_behind_the_one_in_front(adds, adds_none):
+def test_a_text_that_spells_bos_keeps_it_after_the_first_one(adds, adds_none):
     text = f"{tiny.BOS}A{tiny.EOS}b"
     for tokenizer in (adds, adds_none):
         ids = tokenizer.tokenize([text], 50)[0]
@@ -95,7 +95,8 @@ def test_a_length_of_nothing_is_refused(adds):
 
 
 def test_a_length_beyond_the_models_positions_is_refused(tmp_path):
-    from sfal.collect.model.load import HookPoint, load_language_model
+    from sfal.collect.model.hook_points import HookPoint
+    from sfal.collect.model.load import load_language_model
 
     model = load_language_model(str(tiny.gpt2(tmp_path)), [HookPoint(0, "res")])
     with pytest.raises(InvalidInputError, match=r"2049.*at most 2048"):

@@ -12,6 +12,7 @@ import torch
 import tiny
 from sfal.collect.sae.files import read_npz
 from sfal.collect.sae.sae import load_sae
+from sfal.collect.settings import SaeConfig
 from sfal.errors import ArtifactError, DownloadError, MemoryLimitError, UnknownSaeError
 from sfal.io import fingerprints
 from sfal.sources.source import SaeRef
@@ -60,7 +61,7 @@ def test_the_decoder_need_not_be_there_unless_its_norms_are_asked_for(tmp_path):
     del arrays["W_dec"], arrays["b_dec"]
     load_sae(npz(tmp_path, arrays))
     with pytest.raises(ArtifactError, match="lacks 'W_dec'"):
-        load_sae(npz(tmp_path, arrays), decoder_norm_gate=True)
+        load_sae(npz(tmp_path, arrays), SaeConfig(decoder_norm_gate=True))
 
 
 @pytest.mark.parametrize(
@@ -142,13 +143,11 @@ def test_an_array_that_lies_about_its_length_is_refused_before_it_is_allocated(t
         load_sae(with_member(tmp_path, data))
 
 
-def test_an_array_beyond_the_memory_there_is_is_refused_before_it_is_inflated(
-    tmp_path, monkeypatch
-):
+def test_an_array_beyond_free_memory_is_refused_before_it_is_decompressed(tmp_path, monkeypatch):
     monkeypatch.setattr("sfal.collect.sae.files.available_memory", lambda: 1 << 20)
     arrays = good_arrays() | {"W_enc": np.zeros((D_IN, 1 << 16), np.float32)}
     np.savez_compressed(tmp_path / "params.npz", **arrays)
-    with pytest.raises(MemoryLimitError, match=r"params\.npz: array 'W_enc' takes 2,097,152 bytes"):
+    with pytest.raises(MemoryLimitError, match=r"params\.npz: array 'W_enc' needs 2,097,152 bytes"):
         load_sae(local(tmp_path))
 
 
@@ -163,20 +162,20 @@ def test_a_flipped_byte_is_noticed(tmp_path):
 
 
 @pytest.mark.parametrize("keep", [0, 10, 300])
-def test_a_file_cut_short_is_named(tmp_path, keep):
+def test_a_truncated_file_is_named(tmp_path, keep):
     file = tiny.gemma_scope(tmp_path, "l", D_IN, N_FEATURES)
     file.write_bytes(file.read_bytes()[:keep])
-    with pytest.raises(ArtifactError, match=r"params\.npz is no readable"):
+    with pytest.raises(ArtifactError, match=r"params\.npz is not a readable"):
         load_sae(local(file))
 
 
-def test_what_is_no_sae_is_refused_with_the_layouts_known(tmp_path):
+def test_a_path_that_is_not_an_sae_is_refused_with_the_layouts_known(tmp_path):
     with pytest.raises(ArtifactError, match="there is no such file"):
         load_sae(local(tmp_path / "nothing"))
     with pytest.raises(ArtifactError, match=r"cfg\.json.*params\.npz.*hyperparams\.json"):
         load_sae(local(tmp_path))
     (tmp_path / "x.txt").write_text("")
-    with pytest.raises(ArtifactError, match="is no SAE"):
+    with pytest.raises(ArtifactError, match="is not an SAE"):
         load_sae(local(tmp_path / "x.txt"))
 
 
@@ -212,7 +211,7 @@ def test_settings_that_do_not_fit_are_named_with_their_file(tmp_path, changes):
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "{", "\x00"])
-def test_settings_that_are_no_json_object_are_named(tmp_path, text):
+def test_settings_that_are_not_a_json_object_are_named(tmp_path, text):
     ref = llama(tmp_path)
     (Path(ref.path) / "hyperparams.json").write_text(text)
     with pytest.raises(ArtifactError, match=r"hyperparams\.json"):
