@@ -25,7 +25,8 @@ def bare(folder, layers, documents, device, check=None):
     from sfal.collect.corpus import open as corpora
     from sfal.collect.inputs import point
     from sfal.collect.model.load import load_language_model
-    from sfal.collect.settings import BUFFER_DOCUMENTS, CollectSettings
+    from sfal.collect.settings import CollectSettings
+    from sfal.collect.shard import BUFFER_DOCUMENTS
 
     settings = CollectSettings(
         corpus=str(folder / "corpus.jsonl"), window_size=WINDOW, max_length=LENGTH, device=device

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfal.collect.batching import BufferWindows, Plan, batch_by_length, buffers, plan_buffer
-from sfal.collect.settings import BUFFER_DOCUMENTS, CollectSettings, Shard
+from sfal.collect.settings import CollectSettings
+from sfal.collect.shard import BUFFER_DOCUMENTS, Shard
 from sfal.errors import InvalidInputError
 from sfal.store.manifest import Counts
 

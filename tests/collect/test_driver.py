@@ -12,7 +12,7 @@ import tiny
 from collect import oracle
 from collect.fixtures import D, F, rows_of, settings, source
 from sfal.collect.driver import collect
-from sfal.collect.settings import Shard
+from sfal.collect.shard import Shard
 from sfal.errors import ArtifactError, InvalidInputError, LockedError, UnknownSaeError
 from sfal.io.lock import folder_lock
 from sfal.sources import SaeRef

@@ -15,7 +15,8 @@ from sfal.collect import driver
 from sfal.collect.driver import collect
 from sfal.collect.examples.snippets import context
 from sfal.collect.examples.top_activations import Strongest
-from sfal.collect.settings import CollectSettings, Shard
+from sfal.collect.settings import CollectSettings
+from sfal.collect.shard import Shard
 from sfal.errors import ArtifactError, InvalidInputError
 from sfal.sources import SaeRef, Source
 from sfal.store.examples import (

@@ -12,7 +12,8 @@ from collect import oracle
 from servers.launcher import launcher
 from sfal.collect.driver import collect
 from sfal.collect.examples.top_activations import Strongest
-from sfal.collect.settings import BUFFER_DOCUMENTS, CollectSettings
+from sfal.collect.settings import CollectSettings
+from sfal.collect.shard import BUFFER_DOCUMENTS
 from sfal.sources import SaeRef, Source
 from sfal.store.examples_checkpoint import (
     DocumentText,

@@ -12,7 +12,8 @@ from collect import oracle
 from sfal.cli.main import sfal
 from sfal.collect.driver import collect
 from sfal.collect.merge import find_runs, merge_runs
-from sfal.collect.settings import CollectSettings, Shard
+from sfal.collect.settings import CollectSettings
+from sfal.collect.shard import Shard
 from sfal.errors import ArtifactError, InvalidInputError, SettingsMismatchError
 from sfal.sources import SaeRef, Source
 from sfal.store.manifest import Manifest

@@ -222,7 +222,8 @@ def count(
 
 
 def _settings(common: Common, options: dict[str, Any]) -> "CollectSettings":
-    from sfal.collect.settings import CollectSettings, Shard
+    from sfal.collect.settings import CollectSettings
+    from sfal.collect.shard import Shard
 
     shard = options.pop("shard")
     histogram = options.pop("histogram")

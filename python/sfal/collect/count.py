@@ -10,8 +10,10 @@ from sfal.collect.corpus.open import RunningHash
 from sfal.collect.firing import fired_windows
 from sfal.collect.inputs import point
 from sfal.collect.model.language_model import LanguageModel
+from sfal.collect.model.oom import max_elements
 from sfal.collect.run import Job
-from sfal.collect.settings import BUFFER_DOCUMENTS, CollectSettings
+from sfal.collect.settings import CollectSettings
+from sfal.collect.shard import BUFFER_DOCUMENTS
 from sfal.collect.throughput import KEY, standing_start
 from sfal.errors import SfalError
 from sfal.io.prefetch import ahead
@@ -166,7 +168,7 @@ def _count_alike(
                     activations[place],
                     [plan.windows[place] for place in batch],
                     job.sae,
-                    settings.max_elements,
+                    max_elements(job.sae.device),
                     hook=f"{place} of {model.name}",
                     documents=[first + place for place in batch],
                 )

@@ -68,13 +68,15 @@ def collect(
     Raises
     ------
     InvalidInputError
-        If the sources have different models or one name, or the corpus is empty.
+        If the sources have different models or one name, the corpus is empty,
+        or a GPU is asked for and there is none.
     DownloadError
         If model or corpus cannot be fetched.
     KeyboardInterrupt
         With a message that says where each source stopped.
     """
     _check_sources(sources)
+    settings = settings.resolved()
     with ExitStack() as locks:
         jobs = [_open(source, settings, Path(data_dir), locks) for source in sources]
         try:

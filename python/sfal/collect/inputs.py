@@ -65,7 +65,7 @@ def load_model(jobs: Sequence[Job], settings: CollectSettings) -> "LanguageModel
     return load_language_model(
         name,
         [point(job.source) for job in alive],
-        device=settings.resolved_device(),
+        device=settings.device,
         dtype=settings.dtype,
         revision=settings.revision,
         trust_remote_code=settings.trust_remote_code,
@@ -137,7 +137,7 @@ def load_one(source: Source, model: "LanguageModel", settings: CollectSettings) 
 
     sae = load_sae(
         source.sae,
-        device=settings.resolved_device(),
+        device=settings.device,
         dtype=settings.sae_dtype,
         top_k=settings.top_k,
         input_scale=settings.input_scale,
@@ -165,7 +165,7 @@ def _circumstances(job: Job, model: "LanguageModel", settings: CollectSettings) 
     return {
         "started": now(),
         "versions": versions,
-        "device": settings.resolved_device(),
+        "device": settings.device,
         "machine": platform.machine(),
         "model": {"path": job.source.model, **model.metadata},
         "sae_path": job.source.sae.path,

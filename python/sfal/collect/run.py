@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfal.collect.settings import BUFFER_DOCUMENTS, CollectSettings
+from sfal.collect.settings import CollectSettings
+from sfal.collect.shard import BUFFER_DOCUMENTS
 from sfal.errors import SettingsMismatchError, SfalError
 from sfal.sources.source import Source
 from sfal.store.layout import source_dir

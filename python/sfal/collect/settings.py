@@ -1,159 +1,260 @@
-"""Settings of a run of stage 1."""
+"""Settings of a run of stage 1.
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
-
-from sfal.collect.corpus.open import is_local
-from sfal.errors import InvalidInputError
-from sfal.store.run_writer import PART_WINDOWS
-
-BUFFER_DOCUMENTS = 128
-"""Documents that are sorted by length and batched together.
-
-What is batched with what decides the last bits of an activation, so a run
-always passes the same buffers, counted from its first document.
+They come in four groups: which text (:class:`CorpusConfig`), how it is cut
+into windows (:class:`WindowConfig`), which language model passes it and where
+(:class:`ModelConfig`), and when a feature fires (:class:`SaeConfig`).
+:class:`CollectSettings` is all four and what to write; a function takes the
+group it needs. Each field says in its metadata how it is offered and checked
+(see :func:`sfal.collect.options.option`): the command line derives its options from them.
 """
 
-_ELEMENTS = {"cpu": 1 << 24, "cuda": 1 << 28}
-_DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
-_SAE_DTYPES = ("float32", "bfloat16", "float64")
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from sfal.collect.corpus.local import is_local
+from sfal.collect.options import Checked, option
+from sfal.collect.shard import BUFFER_DOCUMENTS, Shard
+from sfal.errors import InvalidInputError
 
 
-@dataclass(frozen=True)
-class Shard:
-    """One of several shares of the documents, contiguous and disjoint."""
+def parse_input_scale(text: str) -> Literal["auto", "none"] | float:
+    """Read the factor on an SAE's input from text.
 
-    index: int
-    """Which one, from 1."""
-    of: int
-    """How many there are."""
+    Raises
+    ------
+    InvalidInputError
+        If it is neither ``auto`` nor ``none`` nor a number.
+    """
+    if text == "auto":
+        return "auto"
+    if text == "none":
+        return "none"
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidInputError(f"{text!r} is neither auto nor none nor a number") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusConfig(Checked):
+    """Which documents are counted."""
+
+    corpus: str = field(
+        kw_only=False,
+        metadata=option("Hub id, or path of a local .txt, .jsonl[.gz|.zst] or .parquet file."),
+    )
+    n_docs: int = field(
+        default=10_000,
+        metadata=option("Documents from the start of the corpus, empty ones included.", minimum=1),
+    )
+    text_column: str = field(
+        default="text",
+        metadata=option("Column of the corpus, or key of its JSON lines, that holds the text."),
+    )
+    corpus_config: str | None = field(
+        default=None, metadata=option("Configuration of a data set of the hub.")
+    )
+    split: str = field(default="train", metadata=option("Split of a data set of the hub."))
+    corpus_revision: str | None = field(
+        default=None, metadata=option("Commit, branch or tag of a data set of the hub.")
+    )
+    shard: Shard | None = field(
+        default=None,
+        metadata=option(
+            "Count only the I-th of N disjoint shares of the documents.",
+            metavar="I/N",
+            parse=Shard.parse,
+        ),
+    )
+
+    @property
+    def documents(self) -> tuple[int, int]:
+        """Ordinals of the first document and of the one after the last."""
+        return (0, self.n_docs) if self.shard is None else self.shard.documents(self.n_docs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowConfig(Checked):
+    """How documents are cut into windows."""
+
+    window_size: int = field(
+        default=256, metadata=option("Window size in tokens.", flag="--k", minimum=1)
+    )
+    max_length: int = field(
+        default=1024,
+        metadata=option("Tokens kept of each document, BOS included.", minimum=2),
+    )
+    tail: Literal["drop", "keep"] = field(
+        default="drop",
+        metadata=option(
+            "Drop the tokens after a document's last whole window, or keep them as a shorter "
+            "window if they are at least half a window.",
+            choices=("drop", "keep"),
+        ),
+    )
 
     def __post_init__(self) -> None:
-        if not 1 <= self.index <= self.of:
+        super().__post_init__()
+        if self.window_size > self.max_length:
             raise InvalidInputError(
-                f"shard {self.index}/{self.of}: shards of {self.of} are 1/{self.of} "
-                f"to {self.of}/{self.of}"
+                f"window_size is {self.window_size}, but must be at most max_length, "
+                f"{self.max_length}: no document would have a window",
+                hint="use a smaller $window_size or a larger $max_length",
             )
 
-    @classmethod
-    def parse(cls, text: str) -> "Shard":
-        """Shard of a text such as ``2/8``."""
-        index, slash, of = text.partition("/")
-        if not (slash and index.strip().isdecimal() and of.strip().isdecimal()):
-            raise InvalidInputError(f"shard {text!r}: give the i-th of n as i/n, such as 2/8")
-        return cls(int(index), int(of))
 
-    def documents(self, n_docs: int) -> tuple[int, int]:
-        """Ordinal of the first document of the share, and the one behind its last.
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig(Checked):
+    """How the language model is loaded and run."""
 
-        Where every share has a buffer's worth of documents, shares begin and
-        end with a buffer, so that together they give the bits of a single run.
+    revision: str | None = field(
+        default=None, metadata=option("Commit, branch or tag of the language model on the hub.")
+    )
+    trust_remote_code: bool = field(
+        default=False,
+        metadata=option("Allow Python code from the language model's repository to run."),
+    )
+    batch_tokens: int = field(
+        default=8192,
+        metadata=option(
+            "Tokens, padding included, that pass the language model at once.", minimum=1
+        ),
+    )
+    device: str = field(
+        default="auto",
+        metadata=option(
+            "Device that models run on; auto: a GPU if there is one.",
+        ),
+    )
+    dtype: str = field(
+        default="auto",
+        metadata=option(
+            "Precision of the language model; auto: bfloat16 on a GPU, float32 on a CPU.",
+            choices=("auto", "float32", "bfloat16", "float16", "float64"),
+        ),
+    )
+
+    def resolved(self) -> Self:
+        """Return the same settings with the device and dtype that will be used.
+
+        A run does this once, at its start.
+
+        Raises
+        ------
+        InvalidInputError
+            If a GPU is asked for and there is none.
         """
-        first, stop = (n_docs * i // self.of for i in (self.index - 1, self.index))
-        if n_docs >= self.of * BUFFER_DOCUMENTS:
-            first -= first % BUFFER_DOCUMENTS
-            if self.index < self.of:
-                stop -= stop % BUFFER_DOCUMENTS
-        return first, stop
-
-    def __str__(self) -> str:
-        return f"{self.index}/{self.of}"
+        device = _resolved_device(self.device)
+        dtype = self.dtype
+        if dtype == "auto":
+            dtype = "float32" if device == "cpu" else "bfloat16"
+        return replace(self, device=device, dtype=dtype)
 
 
-@dataclass(frozen=True)
-class CollectSettings:
-    """What to count, and how."""
+@dataclass(frozen=True, kw_only=True)
+class SaeConfig(Checked):
+    """When a feature fires."""
 
-    corpus: str
-    """Hub id, or path of a local .txt, .jsonl[.gz|.zst] or .parquet file."""
-    n_docs: int = 10_000
-    """Documents, from the corpus's first one on, empty ones included."""
-    window_size: int = 256
-    """Tokens per window."""
-    max_length: int = 1024
-    """Tokens kept of a document, BOS included."""
-    tail: Literal["drop", "keep"] = "drop"
-    """What becomes of a shorter window at a document's end; ``keep``: kept from half a window on."""
-    text_column: str = "text"
-    """Column or key with the text."""
-    corpus_config: str | None = None
-    """Configuration of a data set of the hub."""
-    split: str = "train"
-    """Split of a data set of the hub."""
-    corpus_revision: str | None = None
-    """Commit, branch or tag of a data set of the hub."""
-    revision: str | None = None
-    """Commit, branch or tag of the language model."""
-    trust_remote_code: bool = False
-    """Whether Python code in the model's repository may run."""
-    shard: Shard | None = None
-    """Which share of the documents; None: all."""
-    batch_tokens: int = 8192
-    """Tokens, padding included, that pass the language model at once."""
-    device: str = "auto"
-    """``auto``, ``cpu`` or ``cuda``."""
-    dtype: str = "auto"
-    """Of the language model; ``auto``: bfloat16 on a GPU, float32 on a CPU."""
-    sae_dtype: str = "float32"
-    """Of the SAEs."""
-    top_k: int | None = None
-    """Fire only the k greatest features of a token (TopK); None: the SAE's own gate."""
-    input_scale: Literal["auto", "none"] | float = "auto"
-    """Factor on an SAE's input; ``auto``: as SAELens loads it."""
-    decoder_norm_gate: bool = False
-    """Weigh a feature by its decoder's norm before the gate, as Llama Scope was trained."""
-    part_windows: int = PART_WINDOWS
-    """Windows after which a part is written."""
-    histogram: Literal["auto", "npz", "none"] = "auto"
-    """Whether to write the histogram; ``auto``: where it fits the memory."""
-    save_dir: Path | None = None
-    """Folder of the histograms; None: each source's own."""
-    run: str | None = None
-    """Name of a further run of the same source with other settings."""
-    examples: int = 0
-    """Documents, behind those that are counted, in which to look for examples; 0: none."""
-    redo_damaged: bool = False
-    """Check all parts first, and count those anew that are missing or damaged."""
+    sae_dtype: str = field(
+        default="float32",
+        metadata=option("Precision of the SAEs.", choices=("float32", "bfloat16", "float64")),
+    )
+    top_k: int | None = field(
+        default=None,
+        metadata=option(
+            "Let only the K largest features of a token fire, in place of the SAE's own gate.",
+            minimum=1,
+        ),
+    )
+    input_scale: Literal["auto", "none"] | float = field(
+        default="auto",
+        metadata=option(
+            "Factor on an SAE's input; auto: as SAELens loads it.",
+            metavar="auto|none|NUMBER",
+            parse=parse_input_scale,
+        ),
+    )
+    decoder_norm_gate: bool = field(
+        default=False,
+        metadata=option(
+            "Weight features by the norm of their decoder row before the gate, as Llama Scope "
+            "was trained."
+        ),
+    )
 
     def __post_init__(self) -> None:
-        _check(self.n_docs >= 1, "n_docs", self.n_docs, "at least 1")
-        _check(self.window_size >= 1, "window size (--k)", self.window_size, "at least 1")
-        _check(self.max_length >= 2, "max_length", self.max_length, "at least 2")
-        _check(
-            self.window_size <= self.max_length,
-            "window size (--k)",
-            self.window_size,
-            f"at most max_length, {self.max_length}: no document would have a window",
-        )
-        _check(self.tail in ("drop", "keep"), "tail", self.tail, "drop or keep")
-        _check(self.batch_tokens >= 1, "batch_tokens", self.batch_tokens, "at least 1")
-        _check(self.part_windows >= 1, "part_windows", self.part_windows, "at least 1")
-        _check(self.top_k is None or self.top_k >= 1, "top_k", self.top_k, "at least 1")
-        _check(self.dtype in _DTYPES, "dtype", self.dtype, " or ".join(_DTYPES))
-        _check(self.sae_dtype in _SAE_DTYPES, "sae_dtype", self.sae_dtype, " or ".join(_SAE_DTYPES))
-        if not isinstance(self.input_scale, str):
-            _check(0 < self.input_scale < float("inf"), "input_scale", self.input_scale, "above 0")
-        _check(
-            self.histogram in ("auto", "npz", "none"),
-            "histogram",
-            self.histogram,
-            "auto, npz or none",
-        )
-        _check(self.examples >= 0, "examples", self.examples, "at least 0")
+        super().__post_init__()
+        scale = self.input_scale
+        if scale not in ("auto", "none") and not (
+            isinstance(scale, int | float) and 0 < scale < float("inf")
+        ):
+            raise InvalidInputError(
+                f"input_scale is {scale!r}, but must be auto, none or a number above 0"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectSettings(SaeConfig, ModelConfig, WindowConfig, CorpusConfig):
+    """All settings of a run of stage 1: what to count, how, and what to write.
+
+    It is each of the four groups, so that it can be passed wherever one of them
+    is taken, and takes the fields of all of them as keywords.
+    """
+
+    part_windows: int = field(
+        default=8192, metadata=option("Windows after which a part is written.", minimum=1)
+    )
+    histogram: Literal["auto", "npz", "none"] = field(
+        default="auto",
+        metadata=option(
+            "Write the co-occurrence counts as the published scripts do; auto: if they fit "
+            "into memory.",
+            choices=("auto", "npz", "none"),
+        ),
+    )
+    save_dir: Path | None = field(
+        default=None, metadata=option("Folder of the histograms; default: each source's own.")
+    )
+    run: str | None = field(
+        default=None,
+        metadata=option(
+            "Name of a further run of the same source with other settings.", metavar="NAME"
+        ),
+    )
+    examples: int = field(
+        default=0,
+        metadata=option(
+            "Gather max-activating examples of every feature from the M documents after those "
+            "that are counted.",
+            minimum=0,
+            metavar="M",
+        ),
+    )
+    redo_damaged: bool = field(
+        default=False,
+        metadata=option(
+            "Check all parts first, and redo those that are missing or damaged.", flag="--resume"
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.examples and self.run_name is not None:
             instead = (
-                "count into another --data-dir in place of --run"
+                "count into another $data_dir in place of $run"
                 if self.shard is None
-                else "merge the shards first, then give the command without --shard"
+                else "merge the shards first ($do_merge), then leave out $shard"
             )
             raise InvalidInputError(
-                "--examples goes with the source's own run, behind all of whose documents they "
-                f"are looked for: {instead}"
+                "examples are gathered after all documents of a source's main run, not of a "
+                "further run or a shard",
+                hint=instead,
             )
         if self.shard is not None and self.histogram == "npz":
             raise InvalidInputError(
-                "a shard has no histogram of its own: merge the shards, then write it"
+                "a shard has no histogram of its own",
+                hint="merge the shards ($do_merge), then write it",
             )
 
     @property
@@ -163,13 +264,8 @@ class CollectSettings:
             return f"shard-{self.shard.index}-of-{self.shard.of}"
         return self.run
 
-    @property
-    def documents(self) -> tuple[int, int]:
-        """Ordinal of the first document, and the one behind the last."""
-        return (0, self.n_docs) if self.shard is None else self.shard.documents(self.n_docs)
-
     def deciding(self) -> dict[str, Any]:
-        """Settings that decide the result, as a manifest keeps them."""
+        """Return the settings that decide the result, as a manifest keeps them."""
         local = is_local(self.corpus)
         shard = self.shard
         return {
@@ -185,7 +281,7 @@ class CollectSettings:
             "shard": None
             if shard is None
             else {"index": shard.index, "of": shard.of, "n_docs": self.n_docs},
-            "dtype": self.resolved_dtype(),
+            "dtype": self.resolved().dtype,
             "sae_dtype": self.sae_dtype,
             "top_k": self.top_k,
             "input_scale": self.input_scale,
@@ -194,39 +290,17 @@ class CollectSettings:
             "buffer_documents": BUFFER_DOCUMENTS,
         }
 
-    def resolved_device(self) -> str:
-        """The device that will be used.
 
-        Raises
-        ------
-        InvalidInputError
-            If a GPU is asked for and there is none.
-        """
-        if self.device == "cpu":
-            return "cpu"
-        import torch
+def _resolved_device(device: str) -> str:
+    if device == "cpu":
+        return device
+    import torch
 
-        there = torch.cuda.is_available()
-        if self.device == "auto":
-            return "cuda" if there else "cpu"
-        if not there:
-            raise InvalidInputError(
-                "no CUDA device is available; leave --device away to run on the CPU"
-            )
-        return self.device
-
-    @property
-    def max_elements(self) -> int:
-        """Products of tokens and features held at once on the device."""
-        return _ELEMENTS["cpu" if self.resolved_device() == "cpu" else "cuda"]
-
-    def resolved_dtype(self) -> str:
-        """The language model's dtype."""
-        if self.dtype != "auto":
-            return self.dtype
-        return "float32" if self.resolved_device() == "cpu" else "bfloat16"
-
-
-def _check(holds: bool, name: str, value: object, wanted: str) -> None:
-    if not holds:
-        raise InvalidInputError(f"{name} is {value}, but must be {wanted}")
+    available = torch.cuda.is_available()
+    if device == "auto":
+        return "cuda" if available else "cpu"
+    if not available:
+        raise InvalidInputError(
+            "no CUDA device is available", hint="leave out $device to run on the CPU"
+        )
+    return device

@@ -71,7 +71,7 @@ def device_name(settings: CollectSettings) -> str:
     """The device that will be used, told from others."""
     import torch
 
-    if settings.resolved_device() == "cpu":
+    if settings.device == "cpu":
         return f"a CPU with {_count(torch.get_num_threads(), 'thread')}"
     return str(torch.cuda.get_device_name())
 

@@ -29,6 +29,11 @@ _SAMPLE = 1 << 20
 _SAMPLES = 256
 
 
+def is_local(name: str) -> bool:
+    """Return whether a corpus's name is that of a local file, whether or not it exists."""
+    return name.lower().endswith(ENDINGS) or Path(name).is_absolute() or Path(name).exists()
+
+
 @dataclass(frozen=True)
 class LocalCorpus:
     """Documents of a local file.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from sfal.collect.corpus.local import ENDINGS, LocalCorpus
+from sfal.collect.corpus.local import LocalCorpus, is_local
 from sfal.errors import ArtifactError, DownloadError, InvalidInputError, SfalError
 from sfal.io.hub import hub_errors
 from sfal.io.zstd import read_streams_with_it
@@ -167,11 +167,6 @@ def open_corpus(
     if is_local(name):
         return LocalCorpus.open(Path(name), text_column)
     return HubCorpus(name, text_column, config, split, _commit(name, revision))
-
-
-def is_local(name: str) -> bool:
-    """Whether a corpus's name is that of a local file, there or not."""
-    return name.lower().endswith(ENDINGS) or Path(name).is_absolute() or Path(name).exists()
 
 
 class RunningHash:

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from sfal.collect.corpus.open import is_local
+from sfal.collect.corpus.local import is_local
 from sfal.collect.dry_run.history import Earlier
 from sfal.collect.dry_run.trial import Measured, measure
 from sfal.collect.inputs import load_corpus
 from sfal.collect.run import Job
-from sfal.collect.settings import BUFFER_DOCUMENTS, CollectSettings
+from sfal.collect.settings import CollectSettings
+from sfal.collect.shard import BUFFER_DOCUMENTS
 from sfal.errors import SfalError
 from sfal.io.download_size import OUT_OF_REACH, Download, model_download, sae_download
 from sfal.sources.scopes import named_width
@@ -53,6 +54,7 @@ def estimate(
     errors : list of SfalError
         Why sources would be refused.
     """
+    settings = settings.resolved()
     jobs = [
         Job(source, source_dir(data_dir, source.name, settings.run_name), settings)
         for source in sources
@@ -146,8 +148,8 @@ class _Plan:
         """All that is known, and what is not."""
         settings, source = self.settings, self.jobs[0].source
         first, stop = self.documents
-        device = settings.resolved_device()
-        yield f"model {source.model}, {settings.resolved_dtype()}, on {device}"
+        device = settings.device
+        yield f"model {source.model}, {settings.dtype}, on {device}"
         if source.model in self.downloads:
             yield f"  to download  {self.downloads[source.model]}"
         where = "" if stop == settings.documents[1] else ", where it ends"

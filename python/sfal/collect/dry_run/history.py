@@ -40,7 +40,7 @@ class Earlier:
 
     def speed(self) -> "tuple[Speed, str] | None":
         """Speed of the run most like the new one, and its name; None if there was none."""
-        device, dtype = device_name(self._settings), self._settings.resolved_dtype()
+        device, dtype = device_name(self._settings), self._settings.dtype
         found = [
             (manifest, speed)
             for _, manifest in self._found

@@ -98,6 +98,7 @@ class _Trial:
     def run(self, texts: Sequence[str]) -> tuple[int, float]:
         """Count some documents; their tokens, and the seconds that it took."""
         from sfal.collect.firing import fired_windows
+        from sfal.collect.model.oom import max_elements
 
         started = time.perf_counter()
         bos = self._jobs[0].source.prepend_bos
@@ -108,7 +109,7 @@ class _Trial:
             for job in self._jobs:
                 here, sae = point(job.source), self._saes[job.source.name]
                 windows = [plan.windows[place] for place in batch]
-                fired = fired_windows(activations[here], windows, sae, self._settings.max_elements)
+                fired = fired_windows(activations[here], windows, sae, max_elements(sae.device))
                 found[job.source.name].add(batch, *fired)
         for name, kept in self._windows.items():
             kept.append(found[name].windows())

@@ -21,9 +21,11 @@ from sfal.collect.examples.snippets import context
 from sfal.collect.examples.top_activations import TOP, Strongest, strongest_tokens
 from sfal.collect.inputs import point
 from sfal.collect.model.language_model import LanguageModel
+from sfal.collect.model.oom import max_elements
 from sfal.collect.run import Job
 from sfal.collect.sae.sae import Sae
-from sfal.collect.settings import BUFFER_DOCUMENTS, CollectSettings
+from sfal.collect.settings import CollectSettings
+from sfal.collect.shard import BUFFER_DOCUMENTS
 from sfal.errors import ArtifactError, InvalidInputError, SfalError
 from sfal.store.examples import (
     Example,
@@ -238,7 +240,7 @@ class _Pass:
                     x = activations[here][row].to(sae.device)[at]
                     try:
                         _check_finite(x, f"{here} of {model.name}", buffer.first + place)
-                        values[place], rows = strongest_tokens(x, sae, settings.max_elements)
+                        values[place], rows = strongest_tokens(x, sae, max_elements(sae.device))
                     except SfalError as e:
                         job.fail(e)
                         break
