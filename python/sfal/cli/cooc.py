@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sfal.cli.cooc_options import corpus, shared
-from sfal.cli.options import INTEGERS, MANY, Common, command, fail_for
+from sfal.cli.options import Common, command, fail_for
+from sfal.cli.param_types import INTEGERS, MANY
 from sfal.errors import InvalidInputError, SfalError
 
 if TYPE_CHECKING:

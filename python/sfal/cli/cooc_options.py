@@ -6,19 +6,7 @@ from typing import Any
 
 import click
 
-
-class _InputScale(click.ParamType[Any]):
-    name = "auto|none|NUMBER"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read a factor, or one of the two words."""
-        if value in ("auto", "none") or isinstance(value, float):
-            return value
-        try:
-            return float(value)
-        except ValueError:
-            self.fail(f"{value!r} is neither auto nor none nor a number", param, ctx)
-
+from sfal.cli.param_types import InputScale
 
 _PATH = click.Path(path_type=Path)
 _POSITIVE = click.IntRange(min=1)
@@ -78,7 +66,7 @@ _SHARED = [
     ),
     click.option(
         "--input-scale",
-        type=_InputScale(),
+        type=InputScale(),
         default="auto",
         show_default=True,
         help="Factor on an SAE's input; auto: as SAELens loads it.",

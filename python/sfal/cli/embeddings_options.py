@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from sfal.cli.options import INTEGERS, MANY
+from sfal.cli.param_types import INTEGERS, MANY
 
 _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

@@ -1,4 +1,4 @@
-"""``sfal feature``: one feature, both its neighbourhoods side by side."""
+"""``sfal feature``: show one feature and its two neighbourhoods side by side."""
 
 import math
 import shutil
@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sfal.cli.options import MANY, Common, command
+from sfal.cli.options import Common, command
+from sfal.cli.param_types import MANY
 
 if TYPE_CHECKING:
     from sfal.scoring.feature import FeatureView, Neighbour
 
 _SIDE = 34
-"""Narrowest column that still shows a few words of an explanation."""
+"""Width of the narrowest column with room for a few words of an explanation."""
 
 _WITH, _LIKE = "fires with it (phi)", "means the same (cosine)"
 
 _NEAR = 50
-"""Places of the other list that count as a match."""
+"""Length of the start of the other list in which a neighbour counts as a match."""
 
 
 @command("feature")
@@ -26,10 +27,16 @@ _NEAR = 50
 @click.argument("index", type=click.IntRange(0))
 @click.option("--embeddings", type=MANY, default=(), help="Embedder; default: the first found.")
 @click.option("--explainer", type=MANY, default=(), help="Explainer; default: the first found.")
-@click.option("--shown", type=click.IntRange(1), default=15, show_default=True, help="Neighbours.")
-@click.option("--top-n", type=click.IntRange(1), default=1023, help="Neighbours that score.")
-@click.option("--n-windows", type=click.IntRange(1), help="Windows, for an .npz that lacks them.")
-@click.option("--run", help="Name of a further run of the same source.")
+@click.option(
+    "--shown", type=click.IntRange(1), default=15, show_default=True, help="Neighbours to show."
+)
+@click.option(
+    "--top-n", type=click.IntRange(1), default=1023, help="Neighbours used for the score."
+)
+@click.option(
+    "--n-windows", type=click.IntRange(1), help="Number of windows, if the .npz lacks it."
+)
+@click.option("--run", help="Name of another run of the same source.")
 def feature(
     common: Common,
     source: str,
@@ -41,7 +48,7 @@ def feature(
     n_windows: int | None,
     run: str | None,
 ) -> None:
-    """Show one feature with both its neighbourhoods.
+    """Show one feature and its two neighbourhoods.
 
     \b
     sfal feature gemma-2-2b/0-gemmascope-res-16k 1234
@@ -58,7 +65,7 @@ def feature(
 
 
 def render(view: "FeatureView", width: int) -> list[str]:
-    """Lines that show a feature in `width` columns."""
+    """Return the lines that show a feature in `width` columns."""
     share = view.windows / view.n_windows if view.n_windows else 0.0
     lines = [
         f"{view.source}, feature {view.feature}",
@@ -78,7 +85,7 @@ def render(view: "FeatureView", width: int) -> list[str]:
 
 
 def _side_by_side(view: "FeatureView", width: int) -> list[str]:
-    """Both lists with their matches; nothing where one of them is missing."""
+    """Lay out both lists with their matches; return nothing if one of them is empty."""
     if not view.functional or not view.semantic:
         return []
     side = max(_SIDE, (width - 3) // 2)
@@ -88,12 +95,12 @@ def _side_by_side(view: "FeatureView", width: int) -> list[str]:
         f"{'-' * side}-+-{'-' * side}",
         *(f"{_cell(left, side)} | {_cell(right, side)}".rstrip() for left, right in pairs),
         "",
-        f"#N: its place in the other list; *: among the first {_NEAR} there.",
+        f"#N: place in the other list; *: among the first {_NEAR} there.",
     ]
 
 
 def _one_by_one(view: "FeatureView", width: int) -> list[str]:
-    """Each list, or why there is none; with nothing to match there are no marks."""
+    """Lay out one list after the other, or say why it is empty; there are no matches to mark."""
     lines: list[str] = []
     for title, neighbours, why in (
         (_WITH, view.functional, _nothing_fires_with(view)),
@@ -111,12 +118,12 @@ def _nothing_fires_with(view: "FeatureView") -> str:
         return "Nothing: it fires in no window."
     if view.windows == view.n_windows:
         return "Nothing in particular: it fires in every window."
-    return "Nothing: every other feature fires in no window, or in all."
+    return "Nothing: every other feature fires in no window or in every window."
 
 
 def _nothing_is_like(view: "FeatureView") -> str:
     if not view.explained:
-        return "Nothing can be said: it has no explanation."
+        return "Unknown: it has no explanation."
     return f"Nothing: none of the {view.n_unexplained:,} nearest features has an explanation."
 
 

@@ -9,7 +9,8 @@ import click
 from sfal.cli.cooc import count
 from sfal.cli.cooc_options import shared
 from sfal.cli.embeddings import embeddings
-from sfal.cli.options import MANY, Common, command, fail_for
+from sfal.cli.options import Common, command, fail_for
+from sfal.cli.param_types import MANY
 from sfal.cli.score import score
 from sfal.errors import InvalidInputError, SfalError
 

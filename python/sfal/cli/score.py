@@ -1,16 +1,25 @@
-"""``sfal score``: stage 3."""
+"""``sfal score``: compare neighbourhoods (stage 3)."""
 
 from pathlib import Path
 
 import click
 
-from sfal.cli.options import INTEGERS, MANY, Common, command
+from sfal.cli.hints import told
+from sfal.cli.options import Common, command, say_note
+from sfal.cli.param_types import INTEGERS, MANY
 
 
 @command("score")
-@click.option("--model", help="gemma, llama, or a model's id; default: all that is on disk.")
-@click.option("--layers", type=INTEGERS, default=(), help="Layers, such as 0 8 17 or 0-5.")
-@click.option("--source", "sources", type=MANY, default=(), help="Sources by name.")
+@click.option("--model", help="gemma, llama or a model's id; default: all on disk.")
+@click.option(
+    "--layers",
+    type=INTEGERS,
+    default=(),
+    help="Layers, such as 0 8 17 or 0-5; default: all on disk.",
+)
+@click.option(
+    "--source", "sources", type=MANY, default=(), help="Sources by name; default: all on disk."
+)
 @click.option("--embeddings", type=MANY, default=(), help="Embedders; default: all found.")
 @click.option("--explainer", type=MANY, default=(), help="Explainers; default: all found.")
 @click.option(
@@ -18,7 +27,7 @@ from sfal.cli.options import INTEGERS, MANY, Common, command
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("scoring_results.csv"),
     show_default=True,
-    help="Wide CSV of all scores.",
+    help="CSV file for all scores.",
 )
 @click.option(
     "--plot",
@@ -27,10 +36,16 @@ from sfal.cli.options import INTEGERS, MANY, Common, command
     help="Draw the scores; needs matplotlib (`pip install '.[plot]'`).",
 )
 @click.option(
-    "--top-n", type=click.IntRange(1), default=1023, show_default=True, help="Neighbours a feature."
+    "--top-n",
+    type=click.IntRange(1),
+    default=1023,
+    show_default=True,
+    help="Neighbours per feature.",
 )
-@click.option("--n-windows", type=click.IntRange(1), help="Windows, for an .npz that lacks them.")
-@click.option("--run", help="Name of a further run of the same sources.")
+@click.option(
+    "--n-windows", type=click.IntRange(1), help="Number of windows, if the .npz lacks it."
+)
+@click.option("--run", help="Name of another run of the same sources.")
 def score(
     common: Common,
     model: str | None,
@@ -46,9 +61,9 @@ def score(
 ) -> None:
     """Compare the functional and the semantic neighbourhood of every feature.
 
-    Reads the counts of `sfal cooc`, or a histogram, and the embeddings of
-    `sfal embeddings`, or published ones. Writes scores.parquet into each
-    source's folder and one CSV.
+    Reads the counts of `sfal cooc` or a published histogram, and the
+    embeddings of `sfal embeddings` or published ones. Writes scores.parquet
+    into each source's folder, and one CSV.
 
     \b
     sfal score --model gemma --layers 0 8 17
@@ -68,9 +83,9 @@ def score(
     click.echo(summary(outcome.scores))
     click.echo(f"Scores: {output}")
     for note in outcome.notes:
-        click.echo(f"Note: {note}", err=True)
-    for message in outcome.refused:
-        click.echo(f"Error: {message}", err=True)
+        say_note(note)
+    for error in outcome.refused:
+        click.echo(f"Error: {told(error)}", err=True)
     if plot is not None:
         plot_scores(outcome.scores, plot)
         click.echo(f"Plot: {plot}")
