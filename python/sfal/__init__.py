@@ -62,7 +62,6 @@ __all__ = [
 # `import sfal` must stay free of numpy, torch and pyarrow: the command line starts with it.
 _MODULES = {
     "CollectSettings": "sfal.collect.settings",
-    "collect": "sfal.collect.driver",
     "count_encoded": "sfal.api.count",
     "count_features": "sfal.api.count",
     "embed_texts": "sfal.api.embed",
@@ -70,7 +69,7 @@ _MODULES = {
     "score": "sfal.api.score",
     "score_features": "sfal.api.score",
 }
-_SUBMODULES = ("errors", "sources")
+_SUBMODULES = ("collect", "errors", "sources")  # `collect` is a package that can be called
 
 # Out of type checkers' sight: to them a module with this has every name there can be.
 if not TYPE_CHECKING:

@@ -4,7 +4,9 @@ import ast
 import logging
 import re
 from collections.abc import Iterator
+from dataclasses import Field, fields
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -13,6 +15,7 @@ from click.testing import CliRunner
 import sfal
 from sfal.cli import hints, main
 from sfal.cli.options import Common, command, fail_for, say_note
+from sfal.collect.settings import CollectSettings
 from sfal.errors import ACTIONS, CombinedError, InvalidInputError, MissingError, Note, SfalError
 
 PACKAGE = Path(sfal.__file__).parent
@@ -82,15 +85,19 @@ _MISSING_CALLS = frozenset(
 
 
 def strings(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the string literals of a file, parts of f-strings included, docstrings left out."""
+    """Yield the string literals of a file: parts of f-strings, but no docstrings and no `flag=`."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    # A bare string is a docstring, of an attribute too.
-    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    # A bare string is a docstring, of an attribute too; `flag=` spells a setting's option.
+    left_out = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) or (isinstance(node, ast.keyword) and node.arg == "flag")
+    }
     for node in ast.walk(tree):
         if (
             isinstance(node, ast.Constant)
             and isinstance(node.value, str)
-            and id(node) not in docstrings
+            and id(node) not in left_out
         ):
             yield node.lineno, node.value
 
@@ -146,6 +153,13 @@ def test_every_setting_with_another_spelling_is_worded_as_an_option_that_exists(
 ) -> None:
     assert hints._FLAGS[setting] in OPTIONS
     assert hints._FLAGS[setting] != "--" + setting.replace("_", "-")
+
+
+@pytest.mark.parametrize("field", fields(CollectSettings), ids=lambda field: field.name)
+def test_a_setting_and_a_hint_spell_its_option_alike(field: Field[Any]) -> None:
+    flag = field.metadata.get("flag", "--" + field.name.replace("_", "-"))
+    assert hints.in_flags(field.name, None) == flag
+    assert flag in OPTIONS
 
 
 @pytest.mark.parametrize("action", sorted(ACTIONS))

@@ -90,7 +90,7 @@ def test_the_completion_that_the_readme_sets_up_completes(tmp_path: Path) -> Non
         env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"},
         check=True,
     )
-    assert done.stdout.splitlines() == ["score", "npz none", "--dry-run"]
+    assert done.stdout.splitlines() == ["score", "auto npz none", "--dry-run"]
 
 
 def test_readme_links_to_files_that_exist() -> None:

@@ -1,4 +1,4 @@
-"""``sfal cooc``: stage 1, which features occur together."""
+"""``sfal cooc``: count which features occur together (stage 1)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -7,25 +7,61 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sfal.cli.cooc_options import corpus, shared
-from sfal.cli.options import Common, command, fail_for
+from sfal.cli.hints import data_dir_words
+from sfal.cli.options import Common, Decorator, command, fail_for, say_note, setting_options
 from sfal.cli.param_types import INTEGERS, MANY
-from sfal.errors import InvalidInputError, SfalError
+from sfal.collect.settings import CollectSettings
+from sfal.errors import InvalidInputError, Note, SfalError
 
 if TYPE_CHECKING:
     from sfal.collect.driver import CollectResult
-    from sfal.collect.settings import CollectSettings
     from sfal.sources import Source
 
 _COVERED = 0.25
-"""Share of the tokens in windows, below which a run deserves a word."""
+"""Share of tokens in windows below which a run gets a note."""
+
+
+def counting_options(corpus: str | None, shown: str | bool = True) -> Decorator:
+    """Add the options of a command that counts.
+
+    Parameters
+    ----------
+    corpus : str or None
+        Default corpus.
+    shown : str or bool
+        The default as help shows it; True: as it is.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for add in reversed(
+            [
+                setting_options(
+                    CollectSettings,
+                    leave_out={"device"},  # an option of every command
+                    corpus={"default": corpus, "show_default": shown},
+                ),
+                click.option(
+                    "--source", "source_name", metavar="NAME", help="Folder name of the source."
+                ),
+                click.option(
+                    "--dry-run",
+                    is_flag=True,
+                    help="Only say what would be downloaded, computed and stored, and how long it "
+                    "would take.",
+                ),
+            ]
+        ):
+            function = add(function)
+        return function
+
+    return decorate
 
 
 @click.group("cooc", context_settings={"help_option_names": ["-h", "--help"]})
 def cooc() -> None:
     """Count which features occur together in windows of text (stage 1).
 
-    The same command, started again, goes on where it stopped.
+    Run the same command again to continue where it stopped.
 
     \b
     sfal cooc gemma --k 256
@@ -37,15 +73,14 @@ def cooc() -> None:
 @command("gemma")
 @click.option("--model", default="google/gemma-2-2b", show_default=True, help="A Gemma 2 model.")
 @click.option("--layers", type=INTEGERS, help="Layers; default: the paper's for the model.")
-@click.option("--sae-type", type=MANY, default=("res",), help="Of res, mlp, att; default: res.")
+@click.option("--sae-type", type=MANY, default=("res",), help="Any of res, mlp, att; default: res.")
 @click.option("--sae-features", default="16k", show_default=True, help="Width of the SAEs.")
 @click.option(
     "--target-l0",
     type=click.IntRange(min=1),
-    help="Take the SAE with the nearest L0; default: the one that Neuronpedia explains.",
+    help="Use the SAE with the nearest L0; default: the one that Neuronpedia explains.",
 )
-@corpus("monology/pile-uncopyrighted")
-@shared
+@counting_options("monology/pile-uncopyrighted")
 def gemma(
     common: Common,
     model: str,
@@ -73,7 +108,7 @@ def gemma(
     "--model", default="meta-llama/Llama-3.1-8B", show_default=True, help="A Llama 3.1 8B model."
 )
 @click.option("--layers", type=INTEGERS, help="Layers; default: the paper's.")
-@click.option("--sae-type", type=MANY, default=("res",), help="Of res, mlp, att; default: res.")
+@click.option("--sae-type", type=MANY, default=("res",), help="Any of res, mlp, att; default: res.")
 @click.option(
     "--expansion",
     type=click.Choice(["8x", "32x"]),
@@ -81,8 +116,7 @@ def gemma(
     show_default=True,
     help="Width of the SAEs: 32,768 or 131,072 features.",
 )
-@corpus("cerebras/SlimPajama-627B")
-@shared
+@counting_options("cerebras/SlimPajama-627B")
 def llama(
     common: Common,
     model: str,
@@ -93,7 +127,7 @@ def llama(
 ) -> None:
     """Count for Llama Scope SAEs of Llama 3.1 8B.
 
-    The published numbers' rule is --input-scale none --top-k 50.
+    The published numbers were made with --input-scale none --top-k 50.
 
     \b
     sfal cooc llama --layers 0 8 17 --sae-type res mlp
@@ -108,19 +142,24 @@ def llama(
 
 @command("sae")
 @click.option("--release", help="SAELens release; `sfal sources` lists them.")
-@click.option("--sae-id", help="Id inside the release.")
+@click.option("--sae-id", help="Id within the release.")
 @click.option(
     "--sae",
     "sae_path",
     type=click.Path(path_type=Path),
-    help="An SAE on disk: a folder or an npz file.",
+    help="SAE on disk: a folder or an .npz file.",
 )
-@click.option("--model", help="Language model, where the SAE does not say it.")
-@click.option("--site", help="Of res, res_pre, mlp, att, attn_out, likewise.")
-@click.option("--layer", type=click.IntRange(min=0), help="Layer from 0, likewise.")
-@click.option("--hook-module", metavar="PATH", help="Module to read at, instead of a site.")
-@corpus("monology/pile-uncopyrighted")
-@shared
+@click.option("--model", help="Language model, if the SAE does not name it.")
+@click.option(
+    "--site", help="One of res, res_pre, mlp, att, attn_out, if the SAE does not name it."
+)
+@click.option(
+    "--layer", type=click.IntRange(min=0), help="Layer from 0, if the SAE does not name it."
+)
+@click.option(
+    "--hook-module", metavar="PATH", help="Module whose output the SAE reads, in place of a site."
+)
+@counting_options("monology/pile-uncopyrighted")
 def sae(
     common: Common,
     release: str | None,
@@ -132,7 +171,7 @@ def sae(
     hook_module: str | None,
     **options: Any,
 ) -> None:
-    """Count for any SAE: one that SAELens knows, or one on disk.
+    """Count for any SAE, from SAELens or on disk.
 
     \b
     sfal cooc sae --release gpt2-small-res-jb --sae-id blocks.8.hook_resid_pre
@@ -160,7 +199,7 @@ def _resolve_each(
     layers: Sequence[int] | None,
     sites: Sequence[str],
 ) -> "tuple[list[Source], list[SfalError]]":
-    """Sources of all layers and sites; where some are refused, those of the others."""
+    """Resolve all layers and sites, one by one if some are refused."""
     if not sites:
         raise InvalidInputError("--sae-type names no site")
     try:
@@ -187,16 +226,18 @@ def count(
     refused: Sequence[SfalError],
     options: dict[str, Any],
 ) -> None:
-    """Count the sources, and say what became of each."""
+    """Count for the sources, and print the result for each."""
     name = options.pop("source_name")
     dry_run = options.pop("dry_run")
     if name is not None:
         if len(sources) > 1:
-            raise InvalidInputError(f"--source names one folder, but these are {len(sources)}")
+            raise InvalidInputError(
+                f"--source names one folder, but there are {len(sources)} sources"
+            )
         sources = [replace(sources[0], name=name)]
-    for note in {note: None for source in sources for note in source.notes}:
-        click.echo(f"Note: {note}", err=True)
-    settings = _settings(common, options)
+    for said in dict.fromkeys(note for source in sources for note in source.notes):
+        say_note(said)
+    settings = CollectSettings(**options, device=common.device)
     if common.threads is not None:
         import torch
 
@@ -215,30 +256,11 @@ def count(
         if result.error is None:
             click.echo(_summary(result))
             if settings.examples:
-                click.echo(f"  {_examples(result, common.data_dir)}")
-        for said in (result.note, _little_covered(result)):
-            if said is not None:
-                click.echo(f"Note: {result.source.name}: {said}", err=True)
+                click.echo(f"  {_examples(result)}")
+        for note in (result.note, _low_coverage(result)):
+            if note is not None:
+                say_note(note, result.source.name)
     fail_for([*refused, *(result.error for result in results if result.error is not None)])
-
-
-def _settings(common: Common, options: dict[str, Any]) -> "CollectSettings":
-    from sfal.collect.settings import CollectSettings
-    from sfal.collect.shard import Shard
-
-    shard = options.pop("shard")
-    histogram = options.pop("histogram")
-    source = click.get_current_context().get_parameter_source("histogram")
-    if histogram == "npz" and source is click.core.ParameterSource.DEFAULT:
-        histogram = "auto"
-    return CollectSettings(
-        window_size=options.pop("k"),
-        shard=None if shard is None else Shard.parse(shard),
-        histogram=histogram,
-        redo_damaged=options.pop("resume"),
-        device=common.device,
-        **options,
-    )
 
 
 def _summary(result: "CollectResult") -> str:
@@ -248,36 +270,35 @@ def _summary(result: "CollectResult") -> str:
     counts = manifest.counts
     mean = counts.occurrences / counts.windows if counts.windows else 0.0
     short = f" ({counts.empty} empty, {counts.too_short} too short)"
-    done = "" if result.counted else ", counted before"
+    done = "" if result.counted else ", already counted"
     return (
         f"{result.source.name}: {counts.documents} documents{short}, {counts.windows} windows, "
-        f"{100 * manifest.coverage:.1f} % of the tokens, {mean:.1f} features a window{done}; "
+        f"{100 * manifest.coverage:.1f} % of the tokens, {mean:.1f} features per window{done}; "
         f"in {result.folder}"
     )
 
 
-def _little_covered(result: "CollectResult") -> str | None:
-    """What to say of a run most of whose text lies in no window."""
+def _low_coverage(result: "CollectResult") -> Note | None:
+    """Return a note on a run with most of its text outside windows."""
     manifest = result.manifest
     if manifest is None or not manifest.n_windows or manifest.coverage >= _COVERED:
         return None
     size = manifest.settings.get("window_size")
-    return (
-        f"only {manifest.coverage:.0%} of the tokens lie in a window, since most documents are "
-        f"short beside --k {size}; take longer documents or a smaller --k, with --run NAME or in "
-        "another --data-dir"
+    return Note(
+        f"only {manifest.coverage:.0%} of the tokens are in a window, since most documents are "
+        f"shorter than {size} tokens",
+        "use longer documents or a smaller $window_size, with $run(NAME) or another $data_dir",
     )
 
 
-def _examples(result: "CollectResult", data_dir: Path) -> str:
+def _examples(result: "CollectResult") -> str:
     from sfal.store.examples import read_examples_metadata
-    from sfal.store.layout import data_dir_words
 
-    told = read_examples_metadata(result.folder)
-    first, stop = told["documents"]
+    found = read_examples_metadata(result.folder)
+    first, stop = found["documents"]
     return (
-        f"examples of {told['features']:,} features in documents {first} to {stop - 1}; "
-        f"next: sfal explain {result.source.name}{data_dir_words(data_dir)}"
+        f"examples of {found['features']:,} features in documents {first} to {stop - 1}; "
+        f"next: sfal explain {result.source.name}{data_dir_words()}"
     )
 
 

@@ -7,19 +7,21 @@ scripts write them. Options with several values take them as separate words
 """
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, fields
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from sfal.cli.config import read_config
 from sfal.cli.hints import told, use_data_dir
-from sfal.cli.param_types import Many
+from sfal.cli.param_types import Many, Parsed
 from sfal.errors import Note, SfalError
 from sfal.store.layout import DEFAULT_DATA_DIR
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,58 @@ def command(name: str, **attributes: Any) -> Callable[[Callable[..., Any]], clic
 
 
 _COMMON_NAMES = frozenset({"data_dir", "config", "device", "threads", "debug"})
+
+
+def setting_options(
+    settings: type[Any], *, leave_out: Container[str] = (), **changes: Mapping[str, Any]
+) -> Decorator:
+    """Add an option for each field of a settings dataclass, from the field's metadata.
+
+    Parameters
+    ----------
+    settings : type
+        The dataclass. :func:`sfal.collect.options.option` describes the
+        metadata. A parameter of the command is named after its field.
+    leave_out : container of str, optional
+        Fields without an option.
+    **changes : mapping
+        By field: attributes of the option that differ, such as its default.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for field in reversed(fields(settings)):
+            if field.name not in leave_out:
+                function = _setting_option(field, changes.get(field.name, {}))(function)
+        return function
+
+    return decorate
+
+
+def _setting_option(field: Field[Any], changes: Mapping[str, Any]) -> Decorator:
+    described = field.metadata
+    kinds = get_args(field.type) or (field.type,)
+    attributes: dict[str, Any] = {
+        "help": described["help"],
+        "metavar": described.get("metavar"),
+        "default": None if field.default is MISSING else field.default,
+    }
+    if bool in kinds:
+        attributes["is_flag"] = True
+    else:
+        attributes["type"] = _type_of(kinds, described)
+        attributes["show_default"] = attributes["default"] is not None
+    flag = described.get("flag") or "--" + field.name.replace("_", "-")
+    return click.option(flag, field.name, **{**attributes, **changes})
+
+
+def _type_of(kinds: Sequence[Any], described: Mapping[str, Any]) -> click.ParamType[Any]:
+    if "choices" in described:
+        return click.Choice(described["choices"])
+    if "parse" in described:
+        return Parsed(described["parse"], described["metavar"])
+    if Path in kinds:
+        return click.Path(path_type=Path)
+    return click.IntRange(min=described.get("min")) if int in kinds else click.STRING
 
 
 def say_note(note: Note | str, source: str = "") -> None:

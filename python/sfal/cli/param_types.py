@@ -1,8 +1,12 @@
-"""Parameter types that click does not have: lists of words, lists of integers, input scales."""
+"""Parameter types that click does not have: lists of words, of integers, values with a parser."""
 
+from collections.abc import Callable
 from typing import Any
 
 import click
+
+from sfal.cli.hints import told
+from sfal.errors import SfalError
 
 
 class Many(click.ParamType[Any]):
@@ -40,19 +44,21 @@ class Integers(Many):
         return tuple(numbers)
 
 
-class InputScale(click.ParamType[Any]):
-    """A factor, or one of the words ``auto`` and ``none``."""
+class Parsed(click.ParamType[Any]):
+    """A value that a function reads from text."""
 
-    name = "auto|none|NUMBER"
+    def __init__(self, parse: Callable[[str], Any], name: str) -> None:
+        self._parse = parse
+        self.name = name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read the word or the factor."""
-        if value in ("auto", "none") or isinstance(value, float):
+        """Read the text; an error of the function is a usage error."""
+        if not isinstance(value, str):
             return value
         try:
-            return float(value)
-        except ValueError:
-            self.fail(f"{value!r} is not auto, none or a number", param, ctx)
+            return self._parse(value)
+        except SfalError as e:
+            self.fail(told(e), param, ctx)
 
 
 MANY = Many()

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sfal.cli.cooc import count
-from sfal.cli.cooc_options import shared
+from sfal.cli.cooc import count, counting_options
 from sfal.cli.embeddings import embeddings
 from sfal.cli.options import Common, command, fail_for
 from sfal.cli.param_types import MANY
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 
 @command("run")
 @click.argument("names", nargs=-1, required=True, metavar="SOURCE…")
-@click.option("--corpus", help="As in `sfal cooc`; default: the model family's.")
-@shared
+@counting_options(None, "the model family's")
 @click.option(
     "--embedding-model", "models", type=MANY, default=None, help="As in `sfal embeddings`."
 )
