@@ -78,8 +78,6 @@ _MISSING_CALLS = frozenset(
         "sfal.download_explanations",
         "sfal.embed_explanations",
         "sfal.explain_features",
-        "sfal.merge_runs",
-        "sfal.verify",
     }
 )
 
