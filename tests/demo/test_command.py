@@ -63,7 +63,7 @@ def test_best_and_worst_features_are_shown_with_matches_marked(kept):
 
 
 def test_no_line_is_wider_than_the_screen(kept):
-    assert max(len(line) for line in kept.out.split("look further")[0].splitlines()) <= 80
+    assert max(len(line) for line in kept.out.split("explore them")[0].splitlines()) <= 80
 
 
 def test_what_is_kept_serves_the_other_commands(kept, tmp_path):
