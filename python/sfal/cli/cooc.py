@@ -270,7 +270,7 @@ def _summary(result: "CollectResult") -> str:
     counts = manifest.counts
     mean = counts.occurrences / counts.windows if counts.windows else 0.0
     short = f" ({counts.empty} empty, {counts.too_short} too short)"
-    done = "" if result.counted else ", already counted"
+    done = "" if result.counted else ", counted before"
     return (
         f"{result.source.name}: {counts.documents} documents{short}, {counts.windows} windows, "
         f"{100 * manifest.coverage:.1f} % of the tokens, {mean:.1f} features per window{done}; "
@@ -285,7 +285,7 @@ def _low_coverage(result: "CollectResult") -> Note | None:
         return None
     size = manifest.settings.get("window_size")
     return Note(
-        f"only {manifest.coverage:.0%} of the tokens are in a window, since most documents are "
+        f"only {manifest.coverage:.0%} of the tokens lie in a window, since most documents are "
         f"shorter than {size} tokens",
         "use longer documents or a smaller $window_size, with $run(NAME) or another $data_dir",
     )

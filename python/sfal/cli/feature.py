@@ -123,7 +123,7 @@ def _nothing_fires_with(view: "FeatureView") -> str:
 
 def _nothing_is_like(view: "FeatureView") -> str:
     if not view.explained:
-        return "Unknown: it has no explanation."
+        return "Nothing can be said: it has no explanation."
     return f"Nothing: none of the {view.n_unexplained:,} nearest features has an explanation."
 
 

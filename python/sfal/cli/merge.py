@@ -34,7 +34,7 @@ def merge(common: Common, folders: tuple[Path, ...]) -> None:
             refused.append(e)
             continue
         manifest = merged.manifest
-        before = ", already joined" if merged.done_before else ""
+        before = ", joined before" if merged.done_before else ""
         click.echo(
             f"{name}: {merged.n_runs} runs, {manifest.counts.documents:,} documents, "
             f"{manifest.n_windows:,} windows{before}; in {merged.folder}"
