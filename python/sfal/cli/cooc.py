@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sfal.cli.cooc_options import corpus, shared
+from sfal.cli.hints import told
 from sfal.cli.options import INTEGERS, MANY, Common, command, fail_for
 from sfal.errors import InvalidInputError, SfalError
 
@@ -204,7 +205,7 @@ def count(
         from sfal.collect.dry_run.estimate import estimate
 
         lines, errors = estimate(sources, settings, common.data_dir)
-        click.echo("\n".join(lines))
+        click.echo("\n".join(map(told, lines)))
         fail_for([*refused, *errors])
         return
     from sfal.collect.driver import collect
