@@ -22,24 +22,24 @@ def clock_of(device):
 def bare(folder, layers, documents, device, check=None):
     """Seconds of the same batches through the model and the encoders; tokens passed."""
     from sfal.collect.batching import buffers, plan_buffer
-    from sfal.collect.corpus import open as corpora
-    from sfal.collect.inputs import point
+    from sfal.collect.corpus.open import open_corpus
+    from sfal.collect.model.hook_points import HookPoint
     from sfal.collect.model.load import load_language_model
-    from sfal.collect.settings import CollectSettings
+    from sfal.collect.settings import CollectSettings, ModelConfig
     from sfal.collect.shard import BUFFER_DOCUMENTS
 
     settings = CollectSettings(
         corpus=str(folder / "corpus.jsonl"), window_size=WINDOW, max_length=LENGTH, device=device
     )
-    places = [point(source) for source in sources(folder, layers)]
-    model = load_language_model(str(folder / "lm"), places, device=device)
+    places = [HookPoint.of(source) for source in sources(folder, layers)]
+    model = load_language_model(str(folder / "lm"), places, ModelConfig(device=device))
     encoders = []
     for layer in layers:
         with np.load(folder / f"sae{layer}" / "params.npz") as arrays:
             encoders.append(torch.from_numpy(arrays["W_enc"]).to(device))
-    texts = corpora.open_corpus(settings.corpus).documents(0)
+    texts = open_corpus(settings).documents(0)
     plans = [
-        plan_buffer(buffer.texts, model, settings, None)
+        plan_buffer(buffer.texts, model, settings, settings.batch_tokens, None)
         for buffer in buffers(texts, 0, documents, BUFFER_DOCUMENTS)
     ]
     hidden = {}
@@ -147,11 +147,12 @@ def bound(folder, layers, device, n_tokens, n_documents):
     The language model is cut after the last layer; of attention the half that a causal model
     needs is counted. Everything that is no product is left out.
     """
-    from sfal.collect.inputs import point
+    from sfal.collect.model.hook_points import HookPoint
     from sfal.collect.model.load import load_language_model
+    from sfal.collect.settings import ModelConfig
 
-    places = [point(source) for source in sources(folder, layers)]
-    model = load_language_model(str(folder / "lm"), places, device=device)
+    places = [HookPoint.of(source) for source in sources(folder, layers)]
+    model = load_language_model(str(folder / "lm"), places, ModelConfig(device=device))
     config = model._decoder.config
     weights = sum(
         module.weight.numel()

@@ -55,7 +55,7 @@ def main():
     def activations(self, batch):
         longest = max(map(len, batch))
         on_device(lambda: time.sleep(len(batch) * longest / options.rate))
-        return {at: torch.zeros((len(batch), longest, self.d_model)) for at in self.points}
+        return {at: torch.zeros((len(batch), longest, self.widths[at])) for at in self.points}
 
     def counted(*args):
         nonlocal whole

@@ -27,24 +27,8 @@ SPOKEN = re.compile(r"(?<![\w-])--[a-z]|`sfal ")
 ALLOWED: dict[str, str] = {}
 
 # Files whose strings are not converted to hints yet.
-_PENDING = frozenset(
+_PENDING: frozenset[str] = frozenset(
     {
-        "collect/corpus/local.py",
-        "collect/corpus/open.py",
-        "collect/driver.py",
-        "collect/dry_run/estimate.py",
-        "collect/examples/gather.py",
-        "collect/firing.py",
-        "collect/merge.py",
-        "collect/model/hook_points.py",
-        "collect/model/language_model.py",
-        "collect/model/load.py",
-        "collect/model/tokenizer.py",
-        "collect/run.py",
-        "collect/sae/loaders.py",
-        "collect/sae/sae.py",
-        "collect/sae/saelens.py",
-        "collect/settings.py",
         "embeddings/driver.py",
         "embeddings/embedders.py",
         "embeddings/export_vectors.py",

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfal.collect.batching import BufferWindows, Plan, batch_by_length, buffers, plan_buffer
-from sfal.collect.settings import CollectSettings
+from sfal.collect.settings import CollectSettings, WindowConfig
 from sfal.collect.shard import BUFFER_DOCUMENTS, Shard
 from sfal.errors import InvalidInputError
 from sfal.store.manifest import Counts
@@ -43,12 +43,12 @@ def test_every_document_with_tokens_is_in_one_batch_within_the_limit(lengths, ba
 
 
 def test_counts_of_a_buffer():
-    settings = CollectSettings("c", window_size=3, max_length=8)
-    plan = plan_buffer(["", "ab", "abc", "abcdefghij"], Letters(), settings, None)
+    config = WindowConfig(window_size=3, max_length=8)
+    plan = plan_buffer(["", "ab", "abc", "abcdefghij"], Letters(), config, 8192, None)
     assert plan.counts == Counts(
         documents=4, empty=1, too_short=1, tokens=2 + 3 + 7, tokens_in_windows=3 + 6, windows=3
     )
-    # Behind the last window nothing is needed.
+    # Nothing is needed after the last window.
     assert [len(ids) for ids in plan.ids] == [0, 0, 4, 7]
 
 

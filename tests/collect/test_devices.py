@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from sfal.collect.examples.top_activations import Strongest, strongest_tokens
+from sfal.collect.examples.top_activations import TopActivations, max_activations
 from sfal.collect.firing import _fired
 from sfal.collect.sae.gates import EncodeGate, GatedGate, ThresholdGate, TopKGate
 from sfal.collect.sae.sae import Sae
@@ -66,7 +66,7 @@ def test_a_tensor_left_on_the_cpu_would_be_seen():
 
 def test_the_strongest_tokens_are_gathered_where_the_weights_are(sae):
     x = torch.empty(TOKENS, D_IN, dtype=torch.bfloat16, device=DEVICE)
-    values, rows = strongest_tokens(x, sae, 5 * FEATURES)
+    values, rows = max_activations(x, sae, 5 * FEATURES)
     assert {values.device, rows.device, sae.fires(x).device} == {DEVICE}
-    strongest = Strongest(FEATURES, DEVICE)
+    strongest = TopActivations(FEATURES, DEVICE)
     assert {strongest.values.device, strongest.documents.device} == {DEVICE}

@@ -14,7 +14,7 @@ def test_what_is_complete_is_not_loaded_again(world, tmp_path, monkeypatch):
     root, sources, _ = world
     [first] = collect(sources[:1], settings(root), tmp_path)
     before = snapshot(first.folder)
-    monkeypatch.setattr("sfal.collect.driver.load_corpus", None)
+    monkeypatch.setattr("sfal.collect.driver.open_corpus", None)
     monkeypatch.setattr("sfal.collect.model.load.load_language_model", None)
     [again] = collect(sources[:1], settings(root), tmp_path)
     assert again.counted == 0
@@ -27,7 +27,7 @@ def test_a_lost_histogram_is_written_again_without_loading_anything(world, tmp_p
     [first] = collect(sources[:1], settings(root), tmp_path)
     before = first.histogram.read_bytes()
     first.histogram.unlink()
-    monkeypatch.setattr("sfal.collect.driver.load_corpus", None)
+    monkeypatch.setattr("sfal.collect.driver.open_corpus", None)
     collect(sources[:1], settings(root), tmp_path)
     assert first.histogram.read_bytes() == before
 

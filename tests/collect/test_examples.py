@@ -13,8 +13,8 @@ from collect import oracle
 from sfal.cli.main import sfal
 from sfal.collect import driver
 from sfal.collect.driver import collect
-from sfal.collect.examples.snippets import context
-from sfal.collect.examples.top_activations import Strongest
+from sfal.collect.examples.snippets import snippet
+from sfal.collect.examples.top_activations import TopActivations
 from sfal.collect.settings import CollectSettings
 from sfal.collect.shard import Shard
 from sfal.errors import ArtifactError, InvalidInputError
@@ -147,7 +147,7 @@ def test_a_pass_that_was_stopped_leaves_no_examples_and_is_done_alone_the_next_t
 ):
     root, sources, _, _ = world
     with monkeypatch.context() as patched:
-        patched.setattr(Strongest, "add", interrupted)
+        patched.setattr(TopActivations, "add", interrupted)
         with pytest.raises(KeyboardInterrupt):
             collect(sources[:1], settings(root), tmp_path)
     assert not (tmp_path / sources[0].name / EXAMPLES).exists()
@@ -188,7 +188,7 @@ def test_a_corpus_without_further_documents_is_refused_and_the_counts_are_kept(w
         [result] = collect(sources[:1], made, tmp_path / str(n_docs))
         assert isinstance(result.error, InvalidInputError)
         assert f"all {COUNTED} documents of corpus" in str(result.error)
-        assert "none is left for --examples" in str(result.error)
+        assert "none is left for examples" in str(result.error)
         assert "another --data-dir with --n-docs 28 --examples 12" in str(result.error)
         assert "merge" not in str(result.error)
         assert "--run" not in str(result.error)
@@ -208,12 +208,12 @@ def test_a_corpus_that_ends_early_gives_what_it_has_and_says_so(world, tmp_path,
     ("other", "instead", "unsaid"),
     [
         ({"shard": Shard(1, 2)}, "merge the shards first", "--run"),
-        ({"run": "k64"}, "another --data-dir in place of --run", "shard"),
+        ({"run": "k64"}, "another data_dir in place of run", "shard"),
     ],
 )
 def test_shards_and_further_runs_gather_no_examples(world, other, instead, unsaid):
     root, _, _, _ = world
-    with pytest.raises(InvalidInputError, match=f"source's own run.*{instead}") as refused:
+    with pytest.raises(InvalidInputError, match=f"source's main run.*{instead}") as refused:
         settings(root, **other)
     assert unsaid not in str(refused.value)
 
@@ -249,7 +249,7 @@ def test_strongest_equals_sorting_everything_and_ties_go_by_the_corpus():
     generator = torch.Generator().manual_seed(0)
     values = torch.randint(-2, 6, (90, 7), generator=generator).float()
     positions = torch.randint(0, 50, (90, 7), generator=generator, dtype=torch.int32)
-    kept = Strongest(7, torch.device("cpu"), top=5)
+    kept = TopActivations(7, torch.device("cpu"), top=5)
     for start in range(0, 90, 11):
         kept.add(100 + start, values[start : start + 11], positions[start : start + 11])
     for feature in range(7):
@@ -261,7 +261,7 @@ def test_strongest_equals_sorting_everything_and_ties_go_by_the_corpus():
 
 
 def test_a_feature_with_few_documents_has_few_examples():
-    kept = Strongest(2, torch.device("cpu"), top=3)
+    kept = TopActivations(2, torch.device("cpu"), top=3)
     kept.add(5, torch.tensor([[0.0, -1.0], [2.0, 0.0]]), torch.zeros((2, 2), dtype=torch.int32))
     assert kept.values.tolist() == [[2.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
     assert kept.referenced().tolist() == [6]
@@ -280,13 +280,13 @@ def test_a_feature_with_few_documents_has_few_examples():
         ("a b c d e f g h i X j k l m n o p q r", "X", "X", "b c d e f g h i", "j k l m n o p q"),
     ],
 )
-def test_contexts_show_whole_words(text, piece, token, before, after):
+def test_snippets_show_whole_words(text, piece, token, before, after):
     start = text.index(piece)
-    assert context(text, start, start + len(piece)) == (token, before, after)
+    assert snippet(text, start, start + len(piece)) == (token, before, after)
 
 
-def test_a_word_without_end_is_cut():
-    found = context("x" * 10_000, 5000, 5002)
+def test_an_endless_word_is_cut():
+    found = snippet("x" * 10_000, 5000, 5002)
     assert len(found.token) < 100
     assert len(found.before) <= 80
 

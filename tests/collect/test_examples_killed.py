@@ -11,7 +11,7 @@ import tiny
 from collect import oracle
 from servers.launcher import launcher
 from sfal.collect.driver import collect
-from sfal.collect.examples.top_activations import Strongest
+from sfal.collect.examples.top_activations import TopActivations
 from sfal.collect.settings import CollectSettings
 from sfal.collect.shard import BUFFER_DOCUMENTS
 from sfal.sources import SaeRef, Source
@@ -75,7 +75,7 @@ def examples(data):
 
 def stopping_at(call, monkeypatch):
     """Let the gathering be interrupted at a call; returns the first document of each call."""
-    kept, calls = Strongest.add, []
+    kept, calls = TopActivations.add, []
 
     def add(self, first, *arguments):
         if len(calls) == call:
@@ -83,7 +83,7 @@ def stopping_at(call, monkeypatch):
         calls.append(first)
         kept(self, first, *arguments)
 
-    monkeypatch.setattr(Strongest, "add", add)
+    monkeypatch.setattr(TopActivations, "add", add)
     return calls
 
 

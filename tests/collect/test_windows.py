@@ -8,9 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfal.collect.firing import fired_windows, plan_windows
+from sfal.collect.firing import fired_windows
 from sfal.collect.sae.gates import ThresholdGate, TopKGate
 from sfal.collect.sae.sae import Sae
+from sfal.collect.windows import plan_windows
 from sfal.errors import InvalidInputError, MemoryLimitError
 
 SPECIAL = frozenset({0, 1, 2})

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from sfal.collect.model.load import HookPoint, load_language_model
+from sfal.collect.model.hook_points import HookPoint
+from sfal.collect.model.load import load_language_model
 from sfal.collect.sae.sae import load_sae
 from sfal.demo import DATA
 from sfal.embeddings.embedders import SentenceEmbedder, resolve_embedder
@@ -55,7 +56,7 @@ def test_the_usual_loaders_give_the_stated_l0(sae_name: str) -> None:
     model = load_language_model(str(DATA / "model"), [point])
     sae = load_sae(SaeRef(kind="local", path=str(DATA / "sae" / sae_name)))
     documents = model.tokenize([a["text"] for a in articles()[:60]], 1024, None)
-    assert all(document[0] == model.bos_id for document in documents)
+    assert all(document[0] == model.tokenizer.bos_id for document in documents)
     fired, tokens = 0, 0
     for document in documents:
         x = model.activations([document])[point][0, 1:]

@@ -9,7 +9,8 @@ import torch
 
 import tiny
 import tiny_embedders
-from sfal.collect.model.load import HookPoint, load_language_model
+from sfal.collect.model.hook_points import HookPoint
+from sfal.collect.model.load import load_language_model
 from sfal.embeddings.embedders import SentenceEmbedder, resolve_embedder
 from sfal.errors import ArtifactError, InvalidInputError, SfalError
 
@@ -41,7 +42,7 @@ def with_code(folder, ran, file="config.json", **values):
 
 
 def load(folder):
-    return load_language_model(str(folder), [HookPoint(1, "res")], device="cpu")
+    return load_language_model(str(folder), [HookPoint(1, "res")])
 
 
 def language_model(tmp_path):

@@ -49,10 +49,11 @@ def reader(environment):
 def _read(what, *names):
     from sfal.collect.corpus.open import open_corpus
     from sfal.collect.sae.loaders import _fetch
+    from sfal.collect.settings import CorpusConfig
     from sfal.io.hub import list_files
 
     if what == "corpus":
-        return list(open_corpus(*names).documents(0))
+        return list(open_corpus(CorpusConfig(*names)).documents(0))
     if what == "list":
         return list_files(*names)
     path, _ = _fetch(*names, None)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 import tiny
-from sfal.collect import driver, inputs
+from sfal.collect import driver
 from sfal.collect.model.hook_points import HookPoint
 from sfal.collect.settings import CollectSettings
 from sfal.sources import SaeRef, Source
@@ -41,6 +41,7 @@ class Model:
     """Activations that depend on the document alone."""
 
     name = "made up"
+    device = torch.device("cpu")
     special_ids = frozenset()
 
     def __init__(self):
@@ -74,18 +75,23 @@ def main(folder, n_windows):
         samples.append(resident())
 
     RunWriter.append = sampling
-    driver.load_corpus = lambda settings: Texts()
-    driver.load_model = lambda jobs, settings: Model()
+    driver.open_corpus = lambda config: Texts()
+    driver.load_model = lambda runs, config: Model()
     n_docs = n_windows * WINDOW // DOCUMENT
     source = Source("m/0-sae", "m", "res", 0, SaeRef("local", path=str(folder / "sae")))
     settings = CollectSettings(
-        "made-up", n_docs, WINDOW, max_length=DOCUMENT, device="cpu", histogram="none"
+        "made-up",
+        n_docs=n_docs,
+        window_size=WINDOW,
+        max_length=DOCUMENT,
+        device="cpu",
+        histogram="none",
     )
     [result] = driver.collect([source], settings, folder / "data")
     assert result.error is None, result.error
     manifest = result.manifest
     assert manifest.complete
-    assert inputs.point(source) == POINT
+    assert HookPoint.of(source) == POINT
     told = {"n_windows": manifest.n_windows, "n_parts": len(manifest.parts)}
     told["occurrences"] = manifest.counts.occurrences
     quarter = len(samples) // 4

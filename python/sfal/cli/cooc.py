@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sfal.cli.hints import data_dir_words
-from sfal.cli.options import Common, Decorator, command, fail_for, say_note, setting_options
+from sfal.cli.hints import data_dir_words, told
+from sfal.cli.options import (
+    Common,
+    Decorator,
+    command,
+    fail_for,
+    say_note,
+    setting_options,
+    use_threads,
+)
 from sfal.cli.param_types import INTEGERS, MANY
 from sfal.collect.settings import CollectSettings
 from sfal.errors import InvalidInputError, Note, SfalError
@@ -235,32 +243,44 @@ def count(
                 f"--source names one folder, but there are {len(sources)} sources"
             )
         sources = [replace(sources[0], name=name)]
-    for said in dict.fromkeys(note for source in sources for note in source.notes):
-        say_note(said)
-    settings = CollectSettings(**options, device=common.device)
-    if common.threads is not None:
-        import torch
-
-        torch.set_num_threads(common.threads)
+    show_source_notes(sources)
+    settings = collect_settings(common, options)
+    use_threads(common)
     if dry_run:
         from sfal.collect.dry_run.estimate import estimate
 
         lines, errors = estimate(sources, settings, common.data_dir)
-        click.echo("\n".join(lines))
+        click.echo("\n".join(map(told, lines)))
         fail_for([*refused, *errors])
         return
     from sfal.collect.driver import collect
 
     results = collect(sources, settings, common.data_dir)
     for result in results:
-        if result.error is None:
-            click.echo(_summary(result))
-            if settings.examples:
-                click.echo(f"  {_examples(result)}")
-        for note in (result.note, _low_coverage(result)):
-            if note is not None:
-                say_note(note, result.source.name)
+        show_collected(result, settings)
     fail_for([*refused, *(result.error for result in results if result.error is not None)])
+
+
+def collect_settings(common: Common, options: dict[str, Any]) -> CollectSettings:
+    """Return the settings that the options of :func:`counting_options` stand for."""
+    return CollectSettings(**options, device=common.device)
+
+
+def show_source_notes(sources: "Sequence[Source]") -> None:
+    """Print what the user should know about sources before they are counted, each note once."""
+    for note in dict.fromkeys(note for source in sources for note in source.notes):
+        say_note(note)
+
+
+def show_collected(result: "CollectResult", settings: CollectSettings) -> None:
+    """Print what was counted for a source, unless it failed, and the notes about it."""
+    if result.error is None:
+        click.echo(_summary(result))
+        if settings.examples:
+            click.echo(f"  {_examples(result)}")
+    for note in (result.note, _low_coverage(result)):
+        if note is not None:
+            say_note(note, result.source.name)
 
 
 def _summary(result: "CollectResult") -> str:

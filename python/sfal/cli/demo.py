@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sfal.cli.interrupt import stopped
-from sfal.cli.options import Common, command
+from sfal.cli.options import Common, command, use_threads
 from sfal.store.layout import SCORES
 
 if TYPE_CHECKING:
@@ -45,10 +45,7 @@ def demo(common: Common, keep: Path | None) -> None:
     from sfal.demo.run import figures, run_demo
     from sfal.demo.screen import screen
 
-    if common.threads is not None:
-        import torch
-
-        torch.set_num_threads(common.threads)
+    use_threads(common)
     with ExitStack() as stack:
         folder = keep or Path(stack.enter_context(TemporaryDirectory(prefix="sfal-demo-")))
         try:

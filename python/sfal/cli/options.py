@@ -194,6 +194,14 @@ def _type_of(kinds: Sequence[Any], described: Mapping[str, Any]) -> click.ParamT
     return click.IntRange(min=described.get("min")) if int in kinds else click.STRING
 
 
+def use_threads(common: Common) -> None:
+    """Let PyTorch use as many threads as the command line says."""
+    if common.threads is not None:
+        import torch
+
+        torch.set_num_threads(common.threads)
+
+
 def say_note(note: Note | str, source: str = "") -> None:
     """Print a note on standard error, after the name of the source it concerns."""
     where = f"{source}: " if source else ""

@@ -1,18 +1,17 @@
-"""Documents to batches: always the same ones, whatever was interrupted before."""
+"""Documents to batches: always the same ones, whatever was interrupted."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sfal.collect.settings import WindowConfig
+from sfal.collect.windows import plan_windows
 from sfal.store.manifest import Counts
 from sfal.store.parts import Windows
-
-if TYPE_CHECKING:
-    from sfal.collect.settings import CollectSettings
 
 
 class Tokenizes(Protocol):
@@ -20,12 +19,12 @@ class Tokenizes(Protocol):
 
     @property
     def special_ids(self) -> frozenset[int]:
-        """Ids whose positions are no tokens."""
+        """Ids whose positions do not count as tokens."""
 
     def tokenize(
         self, texts: Sequence[str], max_length: int, prepend_bos: bool | None = None
     ) -> list[list[int]]:
-        """Token ids of each text."""
+        """Return the token ids of each text."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Buffer:
 
     @property
     def stop(self) -> int:
-        """Ordinal behind the last document."""
+        """Ordinal after the last document."""
         return self.first + len(self.texts)
 
 
@@ -51,9 +50,9 @@ def buffers(documents: Iterable[str], first: int, stop: int, size: int) -> Itera
     documents : iterable of str
         Texts from ordinal `first` on.
     first, stop : int
-        Ordinal of the first document, and the one behind the last.
+        Ordinals of the first document and of the one after the last.
     size : int
-        Documents a buffer; only the last one has fewer.
+        Documents per buffer; only the last one has fewer.
     """
     rest = islice(documents, max(stop - first, 0))
     while texts := list(islice(rest, size)):
@@ -63,24 +62,28 @@ def buffers(documents: Iterable[str], first: int, stop: int, size: int) -> Itera
 
 @dataclass(frozen=True)
 class Plan:
-    """What of a buffer passes the language model, and in which batches."""
+    """The tokens of a buffer that pass the language model, and in which batches."""
 
     ids: list[list[int]]
-    """Token ids of each document, up to the last one that lies in a window."""
+    """Token ids of each document, up to the last one in a window."""
     windows: list[list[NDArray[np.int64]]]
     """Positions of the tokens of each window of each document."""
     batches: list[list[int]]
-    """Documents of each batch, as places in the buffer."""
+    """Documents of each batch, as indices into the buffer."""
     counts: Counts
-    """What the buffer holds, occurrences left open."""
+    """Totals over the buffer; occurrences are still unknown."""
 
 
 def plan_buffer(
-    texts: Sequence[str], model: Tokenizes, settings: "CollectSettings", prepend_bos: bool | None
+    texts: Sequence[str],
+    model: Tokenizes,
+    config: WindowConfig,
+    batch_tokens: int,
+    prepend_bos: bool | None,
 ) -> Plan:
     """Tokenise a buffer's documents, and plan their windows and batches.
 
-    Tokens behind a document's last window are left out: in a causal model they
+    Tokens after a document's last window are left out: in a causal model they
     change nothing before them.
 
     Parameters
@@ -88,20 +91,18 @@ def plan_buffer(
     texts : sequence of str
         Documents.
     model : LanguageModel
-        Whose tokens.
-    settings : CollectSettings
-        Window size, greatest length, tail and batch size.
+        The model that will read them.
+    config : WindowConfig
+        Maximum length, window size and tail.
+    batch_tokens : int
+        Tokens per batch, padding included; a longer document goes alone.
     prepend_bos : bool, optional
-        What the SAE says of BOS; None: nothing, which means yes.
+        Whether the SAE wants BOS in front; None: it does not say, which means yes.
     """
-    from sfal.collect.firing import plan_windows
-
     special = model.special_ids
-    ids = model.tokenize(texts, settings.max_length, prepend_bos)
+    ids = model.tokenize(texts, config.max_length, prepend_bos)
     n_tokens = [sum(i not in special for i in document) for document in ids]
-    windows = [
-        plan_windows(document, special, settings.window_size, settings.tail) for document in ids
-    ]
+    windows = [plan_windows(document, special, config.window_size, config.tail) for document in ids]
     used = [
         document[: int(plan[-1][-1]) + 1] if plan else []
         for document, plan in zip(ids, windows, strict=True)
@@ -114,23 +115,23 @@ def plan_buffer(
         tokens_in_windows=sum(len(window) for plan in windows for window in plan),
         windows=sum(map(len, windows)),
     )
-    return Plan(used, windows, batch_by_length(list(map(len, used)), settings.batch_tokens), counts)
+    return Plan(used, windows, batch_by_length(list(map(len, used)), batch_tokens), counts)
 
 
 def batch_by_length(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
-    """Group documents of like length into batches; empty ones are left out.
+    """Group documents of similar length into batches; empty ones are left out.
 
     Parameters
     ----------
     lengths : sequence of int
         Tokens of each document.
     batch_tokens : int
-        Tokens a batch, padding included; a longer document goes alone.
+        Tokens per batch, padding included; a longer document goes alone.
 
     Returns
     -------
     list of list of int
-        Places of the documents, the longest first, ties in order.
+        Indices of the documents, the longest first, ties in order.
 
     Examples
     --------
@@ -139,17 +140,17 @@ def batch_by_length(lengths: Sequence[int], batch_tokens: int) -> list[list[int]
     """
     order = sorted((i for i, n in enumerate(lengths) if n), key=lambda i: -lengths[i])
     result: list[list[int]] = []
-    for place in order:
-        # Padded to the batch's longest, which is its first.
+    for document in order:
+        # Each is padded to the batch's longest, which is its first.
         if result and lengths[result[-1][0]] * (len(result[-1]) + 1) <= batch_tokens:
-            result[-1].append(place)
+            result[-1].append(document)
         else:
-            result.append([place])
+            result.append([document])
     return result
 
 
 class BufferWindows:
-    """Puts the windows of a buffer's batches back into the documents' order.
+    """The windows of a buffer, collected batch by batch and returned in the documents' order.
 
     Parameters
     ----------
@@ -167,35 +168,35 @@ class BufferWindows:
     def add(
         self, batch: Sequence[int], indptr: NDArray[np.int64], indices: NDArray[np.uint32]
     ) -> None:
-        """Take the windows of one batch, document by document.
+        """Add the windows of one batch, document by document.
 
         Parameters
         ----------
         batch : sequence of int
-            The batch's documents, as places in the buffer.
+            The batch's documents, as indices into the buffer.
         indptr : ndarray of shape (windows + 1,), int64
             Boundaries of the windows in `indices`.
         indices : ndarray, uint32
             Features of each window.
         """
         window = 0
-        for place in batch:
-            stop = window + len(self._plan.windows[place])
+        for document in batch:
+            stop = window + len(self._plan.windows[document])
             bounds = indptr[window : stop + 1]
-            self._found[place] = (np.diff(bounds), indices[bounds[0] : bounds[-1]])
+            self._found[document] = (np.diff(bounds), indices[bounds[0] : bounds[-1]])
             window = stop
 
     def windows(self) -> Windows:
-        """All windows, document by document."""
-        places = sorted(self._found)
-        lengths = [self._found[place][0] for place in places]
+        """Return all windows, document by document."""
+        order = sorted(self._found)
+        lengths = [self._found[document][0] for document in order]
         n_windows = [len(found) for found in lengths]
         indptr = np.zeros(sum(n_windows) + 1, np.int64)
-        if places:
+        if order:
             np.cumsum(np.concatenate(lengths), out=indptr[1:])
-        documents = np.repeat(np.array(places, np.uint64) + np.uint64(self._first), n_windows)
+        documents = np.repeat(np.array(order, np.uint64) + np.uint64(self._first), n_windows)
         ordinals = [np.arange(n, dtype=np.uint32) for n in n_windows]
-        indices = [self._found[place][1] for place in places]
+        indices = [self._found[document][1] for document in order]
         return Windows(
             documents,
             np.concatenate([np.zeros(0, np.uint32), *ordinals]),

@@ -1,4 +1,4 @@
-"""The pass over a corpus: each buffer of documents through the model, and to every job."""
+"""Counting: each buffer of documents through the model, and its windows to every run."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -8,96 +8,139 @@ from dataclasses import asdict
 from sfal.collect.batching import Buffer, BufferWindows, Plan, buffers, plan_buffer
 from sfal.collect.corpus.open import RunningHash
 from sfal.collect.firing import fired_windows
-from sfal.collect.inputs import point
+from sfal.collect.model.hook_points import HookPoint
 from sfal.collect.model.language_model import LanguageModel
 from sfal.collect.model.oom import max_elements
-from sfal.collect.run import Job
+from sfal.collect.model_pass import model_pass
+from sfal.collect.run import Run
 from sfal.collect.settings import CollectSettings
 from sfal.collect.shard import BUFFER_DOCUMENTS
-from sfal.collect.throughput import KEY, standing_start
+from sfal.collect.throughput import KEY, initial_speed
 from sfal.errors import SfalError
 from sfal.io.prefetch import ahead
+from sfal.store.parts import Windows
 from sfal.terminal.progress import progress
 
 Plans = dict[bool | None, Plan]
-"""How a buffer passes the model, by the rule of BOS."""
+"""How a buffer passes the model, for each value of ``prepend_bos``."""
 
 
 def count(
     documents: Iterator[str],
-    jobs: Sequence[Job],
+    runs: Sequence[Run],
     model: LanguageModel,
     settings: CollectSettings,
 ) -> None:
-    """Count what is left of the jobs, buffer by buffer.
+    """Count what is left of the runs, buffer by buffer.
 
-    A job that is refused is given up, and the others go on.
+    If a run fails, the others continue.
 
     Parameters
     ----------
     documents : iterator of str
-        Texts of the run's documents, from the first on.
-    jobs : sequence of Job
+        Texts of the documents to count, from the first on.
+    runs : sequence of Run
         With their SAEs; at least one has something left.
     model : LanguageModel
-        Which they read.
+        The model that the SAEs read.
     settings : CollectSettings
         What to count, and how.
 
     Raises
     ------
     SfalError
-        If the corpus breaks off. What has been counted so far is kept.
+        If the corpus cannot be read further. What has been counted is kept.
     """
     start, stop = settings.documents
-    passed = RunningHash()
+    text_hash = RunningHash()
     position = start
-    speed = standing_start(model, sum(job.error is None for job in jobs), settings)
+    speed = initial_speed(model, sum(run.error is None for run in runs))
     found = buffers(documents, start, stop, BUFFER_DOCUMENTS)
     clock = time.perf_counter()
     try:
         with (
-            progress(stop - start, f"counting, {jobs[0].model_name}", "document") as bar,
-            closing(ahead(_planned(found, _left(jobs), model, settings))) as planned,
+            progress(stop - start, f"counting, {runs[0].model_name}", "document") as bar,
+            closing(ahead(_planned(found, _left(runs), model, settings))) as planned,
         ):
             for buffer, plans in planned:
                 for text in buffer.texts:
-                    passed.add(text)
+                    text_hash.add(text)
                 position = buffer.stop
-                tokens = _count_buffer(buffer, plans, passed.value, jobs, model, settings)
-                moment = time.perf_counter()
-                if tokens:  # what was counted before passes faster
-                    speed = speed.plus(tokens, moment - clock)
-                    for job in jobs:
-                        job.note(**{KEY: asdict(speed)})
-                clock = moment
+                tokens = _count_buffer(buffer, plans, text_hash.value, runs, model)
+                now = time.perf_counter()
+                if tokens:  # documents counted earlier pass faster
+                    speed = speed.plus(tokens, now - clock)
+                    for run in runs:
+                        run.note(**{KEY: asdict(speed)})
+                clock = now
                 bar.update(len(buffer.texts))
-                if not any(job.pending for job in jobs):
+                if not any(run.pending for run in runs):
                     break
     except SfalError:
-        # The corpus broke off; what has been counted so far need not be counted again.
-        for job in jobs:
-            _finish_writing(job, None)
+        # The corpus cannot be read further; keep what has been counted.
+        for run in runs:
+            _finish_writing(run, None)
         raise
-    ended = position if position < stop and any(job.pending for job in jobs) else None
-    for job in jobs:
-        _finish_writing(job, ended)
+    ended = position if position < stop and any(run.pending for run in runs) else None
+    for run in runs:
+        _finish_writing(run, ended)
 
 
-def _finish_writing(job: Job, corpus_ended_at: int | None) -> None:
-    if job.error is None and job.writer is not None:
+def count_windows(
+    first: int, plan: Plan, runs: Sequence[Run], model: LanguageModel
+) -> dict[str, Windows]:
+    """Pass a buffer through the model, and find the features of its windows for each run.
+
+    A run fails if its activations are not finite or do not fit into memory.
+
+    Parameters
+    ----------
+    first : int
+        Ordinal of the buffer's first document.
+    plan : Plan
+        Its tokens, windows and batches.
+    runs : sequence of Run
+        Runs that read the same tokens, with their SAEs.
+    model : LanguageModel
+        The model that the SAEs read.
+
+    Returns
+    -------
+    dict of str to Windows
+        By the source's name, for the runs that have not failed.
+    """
+    found = {run.source.name: BufferWindows(first, plan) for run in runs}
+    for run, sae, batch, activations in model_pass(model, plan.ids, plan.batches, runs):
         try:
-            job.writer.finish(corpus_ended_at)
+            fired = fired_windows(
+                activations,
+                [plan.windows[document] for document in batch],
+                sae,
+                max_elements(sae.device),
+                hook=f"{HookPoint.of(run.source)} of {model.name}",
+                documents=[first + document for document in batch],
+            )
         except SfalError as e:
-            job.fail(e)
+            run.fail(e)
+            continue
+        found[run.source.name].add(batch, *fired)
+    return {run.source.name: found[run.source.name].windows() for run in runs if run.error is None}
 
 
-def _left(jobs: Sequence[Job]) -> list[tuple[bool | None, list[tuple[int, int]]]]:
-    """Of each job the rule of BOS, and the documents that it has not counted yet."""
+def _finish_writing(run: Run, corpus_ended_at: int | None) -> None:
+    if run.error is None and run.writer is not None:
+        try:
+            run.writer.finish(corpus_ended_at)
+        except SfalError as e:
+            run.fail(e)
+
+
+def _left(runs: Sequence[Run]) -> list[tuple[bool | None, list[tuple[int, int]]]]:
+    """Return each run's ``prepend_bos``, and the documents that it has not counted yet."""
     return [
-        (job.source.prepend_bos, job.writer.manifest.gaps)
-        for job in jobs
-        if job.error is None and job.writer is not None
+        (run.source.prepend_bos, run.writer.manifest.gaps)
+        for run in runs
+        if run.error is None and run.writer is not None
     ]
 
 
@@ -107,79 +150,52 @@ def _planned(
     model: LanguageModel,
     settings: CollectSettings,
 ) -> Iterator[tuple[Buffer, Plans]]:
-    """Buffers with the plans that jobs will want.
+    """Yield buffers with the plans that the runs will need.
 
-    Runs in a thread of its own, so that reading and tokenising cost no time
-    while a GPU counts; of the jobs it knows what was left when it began.
+    This runs in its own thread, so that reading and tokenising cost no time
+    while a GPU counts. All it knows of the runs is what was left at the start.
     """
     for buffer in found:
-        rules = {
+        needed = {
             prepend_bos
             for prepend_bos, gaps in left
             if any(start < buffer.stop and buffer.first < stop for start, stop in gaps)
         }
-        yield buffer, {bos: plan_buffer(buffer.texts, model, settings, bos) for bos in rules}
+        yield (
+            buffer,
+            {
+                bos: plan_buffer(buffer.texts, model, settings, settings.batch_tokens, bos)
+                for bos in needed
+            },
+        )
 
 
 def _count_buffer(
     buffer: Buffer,
     plans: Plans,
     documents_sha256: str,
-    jobs: Sequence[Job],
+    runs: Sequence[Run],
     model: LanguageModel,
-    settings: CollectSettings,
 ) -> int:
-    """Pass one buffer through the model, for the jobs that want it; how many tokens passed."""
-    wanting: dict[bool | None, list[Job]] = {}
-    for job in jobs:
-        if job.wants(buffer.first, buffer.stop):
-            wanting.setdefault(job.source.prepend_bos, []).append(job)
-        elif job.error is None:
+    """Count one buffer for the runs that still need it; return how many tokens passed."""
+    needing: dict[bool | None, list[Run]] = {}
+    for run in runs:
+        if run.wants(buffer.first, buffer.stop):
+            needing.setdefault(run.source.prepend_bos, []).append(run)
+        elif run.error is None:
             try:
-                job.passed(buffer.stop, documents_sha256)
+                run.check_documents(buffer.stop, documents_sha256)
             except SfalError as e:
-                job.fail(e)
+                run.fail(e)
     tokens = 0
-    for prepend_bos, same in wanting.items():
+    for prepend_bos, same in needing.items():
         plan = plans[prepend_bos]
-        _count_alike(buffer.first, plan, documents_sha256, same, model, settings)
+        found = count_windows(buffer.first, plan, same, model)
+        for run in same:
+            if run.error is None:
+                try:
+                    run.append(buffer.first, found[run.source.name], plan.counts, documents_sha256)
+                except SfalError as e:
+                    run.fail(e)
         tokens = plan.counts.tokens
     return tokens
-
-
-def _count_alike(
-    first: int,
-    plan: Plan,
-    documents_sha256: str,
-    jobs: Sequence[Job],
-    model: LanguageModel,
-    settings: CollectSettings,
-) -> None:
-    """Count the buffer that begins at a document, for jobs that want the same tokens."""
-    found = {job.source.name: BufferWindows(first, plan) for job in jobs}
-    for batch in plan.batches:
-        activations = model.activations([plan.ids[place] for place in batch])
-        for job in jobs:
-            if job.error is not None or job.sae is None:
-                continue
-            place = point(job.source)
-            try:
-                fired = fired_windows(
-                    activations[place],
-                    [plan.windows[place] for place in batch],
-                    job.sae,
-                    max_elements(job.sae.device),
-                    hook=f"{place} of {model.name}",
-                    documents=[first + place for place in batch],
-                )
-            except SfalError as e:
-                job.fail(e)
-                continue
-            found[job.source.name].add(batch, *fired)
-    for job in jobs:
-        if job.error is None:
-            windows = found[job.source.name].windows()
-            try:
-                job.append(first, windows, plan.counts, documents_sha256)
-            except SfalError as e:
-                job.fail(e)

@@ -1,4 +1,4 @@
-"""The histogram of a run, in a file as it is published."""
+"""The histogram of a run, in a file of the published layout."""
 
 import logging
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sfal.collect.settings import CollectSettings
-from sfal.errors import MemoryLimitError
+from sfal.errors import MemoryLimitError, Note
 from sfal.io.atomic import sha256_file
 from sfal.sources.source import Source
 from sfal.store.layout import histogram_name
@@ -19,31 +19,31 @@ logger = logging.getLogger(__name__)
 
 def export_histogram(
     writer: RunWriter, source: Source, settings: CollectSettings
-) -> tuple[Path | None, str | None]:
-    """Write the histogram of a complete run, unless it is there already.
+) -> tuple[Path | None, Note | None]:
+    """Write the histogram of a complete run, unless it exists already.
 
     Parameters
     ----------
     writer : RunWriter
         The run.
     source : Source
-        What was counted.
+        The source.
     settings : CollectSettings
-        Says whether to write it, and where.
+        Whether to write it, and where.
 
     Returns
     -------
     path : Path or None
-        The file, None where none was written.
-    note : str or None
+        The file; None if none was written.
+    note : Note or None
         Why not.
 
     Raises
     ------
     MemoryLimitError
-        If it does not fit the memory but was asked for.
+        If it does not fit into memory but was requested.
     ArtifactError
-        If a count is beyond int32, a part is damaged, or the disk is full.
+        If a count exceeds int32, a part is damaged, or the disk is full.
     """
     if settings.histogram == "none" or settings.shard is not None:
         return None, None
@@ -69,9 +69,9 @@ def export_histogram(
             raise
         logger.info("%s", e)
         side = manifest.n_features
-        return None, (
+        return None, Note(
             f"no histogram: {side:,} × {side:,} counts ({4 * side * side / 2**30:.1f} GiB) do not "
-            "fit the memory; scoring reads the occurrences and needs none"
+            "fit into memory; scoring reads the occurrences and needs none"
         )
     facts = {
         "file": path.name,
@@ -81,9 +81,9 @@ def export_histogram(
     }
     volatile = {**manifest.volatile, "histogram_folder": str(path.resolve().parent)}
     writer.save(replace(manifest, histogram=facts, volatile=volatile))
-    here = where is not None and where.resolve() == path.resolve().parent
-    if written and where and here and written["file"] != path.name:
-        # Two histograms of one run in one folder would be an ambiguity for every reader.
+    same_folder = where is not None and where.resolve() == path.resolve().parent
+    if written and where and same_folder and written["file"] != path.name:
+        # Two histograms of one run in one folder would be ambiguous to every reader.
         (where / written["file"]).unlink(missing_ok=True)
     return path, None
 
@@ -91,8 +91,8 @@ def export_histogram(
 def _is_current(
     path: Path, written: Mapping[str, Any], n_windows: int, settings: CollectSettings
 ) -> bool:
-    known = (written["n_windows"], written["bytes"])
-    if not path.is_file() or known != (n_windows, path.stat().st_size):
+    recorded = (written["n_windows"], written["bytes"])
+    if not path.is_file() or recorded != (n_windows, path.stat().st_size):
         return False
     return not settings.redo_damaged or sha256_file(path) == written["sha256"]
 

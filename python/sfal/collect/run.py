@@ -1,10 +1,10 @@
-"""One source of a run: its folder, its SAE, and how far it has come."""
+"""One source that is being counted: its folder, its SAE, and its progress."""
 
-import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sfal.collect.corpus.local import is_local
 from sfal.collect.settings import CollectSettings
 from sfal.collect.shard import BUFFER_DOCUMENTS
 from sfal.errors import SettingsMismatchError, SfalError
@@ -17,20 +17,18 @@ from sfal.store.run_writer import RunWriter, extended
 if TYPE_CHECKING:
     from sfal.collect.sae.sae import Sae
 
-logger = logging.getLogger(__name__)
-
-_OTHER_RUN = (
-    "give the same settings again, name a new run with --run NAME, or remove the folder to begin "
-    "anew"
+_OTHER_SETTINGS = (
+    "repeat the settings of that run, name a new run by $run(NAME), or remove the folder to start "
+    "over"
 )
-_EXCHANGED = (
-    "an input has been exchanged since; put the old one back (a commit of the hub is named with "
-    "--revision or --corpus-revision), or name a new run with --run NAME"
+_REPLACED = (
+    "an input has been replaced since; restore it ($revision or $corpus_revision names a commit "
+    "of the hub), or name a new run by $run(NAME)"
 )
 
 
 @dataclass
-class Job:
+class Run:
     """A source that is being counted. The caller holds its folder's lock."""
 
     source: Source
@@ -38,71 +36,71 @@ class Job:
     folder: Path
     """The run's folder."""
     settings: CollectSettings
-    """How."""
+    """How it is counted."""
     writer: RunWriter | None = None
-    """Parts and manifest; None as long as nothing is there."""
+    """Parts and manifest; None until there are any."""
     sae: "Sae | None" = None
-    """The SAE, where there is anything left to count."""
+    """The SAE; None until it is loaded."""
     error: SfalError | None = None
-    """Why it was given up."""
+    """Why the run failed."""
     counted: int = 0
     """Documents counted by this process."""
 
     @classmethod
-    def open(cls, source: Source, settings: CollectSettings, data_dir: Path) -> "Job":
-        """Look at what there is of a source.
+    def open(cls, source: Source, settings: CollectSettings, data_dir: Path) -> "Run":
+        """Read how far the run of a source has come.
 
         Raises
         ------
         SettingsMismatchError
             If its folder holds a run with other settings.
         ArtifactError
-            If what is there is damaged, and not to be redone.
+            If that run is damaged and is not to be redone.
         InvalidInputError
-            If more documents are there than asked for.
+            If it holds more documents than requested.
         """
         folder = source_dir(data_dir, source.name, settings.run_name)
-        job = cls(source, folder, settings)
+        run = cls(source, folder, settings)
         if not has_manifest(folder):
-            return job
-        manifest = job._same_run()
-        job.writer = job._writer(manifest)
+            return run
+        manifest = run._matching_manifest()
+        run.writer = run._writer(manifest)
         if settings.redo_damaged:
-            job.writer.drop_damaged()
+            run.writer.drop_damaged()
         elif not (manifest.complete and manifest.n_docs == settings.n_docs):
             for part in manifest.parts:
                 check_part(folder, part)
         if settings.shard is None:
-            job.writer.extend(settings.n_docs, None)
-        return job
+            run.writer.extend(settings.n_docs, None)
+        return run
 
     @property
     def model_name(self) -> str:
         """Short name of the language model, for progress bars."""
-        return _last_part(self.source.model).rpartition("/")[2]
+        return _portable_name(self.source.model).rpartition("/")[2]
 
     def documents_left(self) -> int:
-        """Documents still to be counted, as far as the manifest tells; nothing is touched.
+        """Return how many documents are left to count; nothing on disk changes.
 
         Raises
         ------
         SettingsMismatchError, ArtifactError, InvalidInputError
-            As :meth:`open`.
+            As in :meth:`open`.
         """
         first, stop = self.settings.documents
         if not has_manifest(self.folder):
             return stop - first
-        manifest = self._same_run()
+        manifest = self._matching_manifest()
         if self.settings.shard is None:
             manifest = extended(self.folder, manifest, self.settings.n_docs, None)
         return sum(end - start for start, end in manifest.gaps)
 
-    def _same_run(self) -> Manifest:
-        """Manifest on disk, of the same inputs and settings."""
+    def _matching_manifest(self) -> Manifest:
+        """Load the manifest on disk, which must have the same inputs and settings."""
         manifest = Manifest.load(self.folder)
         before = {**manifest.source, **manifest.settings}
-        asked = {**self.identity(), **self.settings.deciding()}
-        require_same(self.folder, "settings", before, asked, _OTHER_RUN)
+        requested = {**self.identity(), **recorded(self.settings)}
+        require_same(self.folder, "settings", before, requested, _OTHER_SETTINGS)
         return manifest
 
     @property
@@ -115,13 +113,22 @@ class Job:
         """Whether anything is left to count."""
         return self.error is None and (self.writer is None or self.writer.next_document is not None)
 
-    def load(self, sae: "Sae", fingerprints: dict[str, Any], volatile: dict[str, Any]) -> None:
-        """Take the SAE, and make sure that the inputs are those of the run on disk.
+    def start(self, sae: "Sae", fingerprints: dict[str, Any], volatile: dict[str, Any]) -> None:
+        """Take the loaded SAE, and check that the inputs are those of the run on disk.
+
+        Parameters
+        ----------
+        sae : Sae
+            The SAE.
+        fingerprints : dict
+            Those of the other inputs.
+        volatile : dict
+            Facts for a new manifest that do not decide the result.
 
         Raises
         ------
         SettingsMismatchError
-            If an input has been exchanged.
+            If an input has been replaced.
         """
         found = {**fingerprints, "sae": sae.fingerprint}
         if self.writer is not None:
@@ -134,7 +141,7 @@ class Job:
             Manifest(
                 source=self.identity(),
                 n_features=sae.n_features,
-                settings=self.settings.deciding(),
+                settings=recorded(self.settings),
                 n_docs=self.settings.n_docs,
                 start=start,
                 stop=None if self.settings.shard is None else stop,
@@ -145,7 +152,7 @@ class Job:
         )
 
     def check_inputs(self, found: dict[str, Any]) -> None:
-        """Make sure that inputs are those of the run on disk.
+        """Check that inputs are those of the run on disk.
 
         Parameters
         ----------
@@ -155,19 +162,19 @@ class Job:
         Raises
         ------
         SettingsMismatchError
-            If one has been exchanged.
+            If one has been replaced.
         """
         known = self.manifest.fingerprints if self.manifest else {}
         before = {name: known.get(name) for name in found}
-        require_same(self.folder, "inputs", before, found, _EXCHANGED)
+        require_same(self.folder, "inputs", before, found, _REPLACED)
 
     def identity(self) -> dict[str, Any]:
-        """What the source is, as the manifest keeps it; of local paths the last part."""
+        """Return what the manifest records of the source; of local paths the last component."""
         source, sae = self.source, self.source.sae
         local = sae.kind == "local" and sae.path is not None
         return {
             "name": source.name,
-            "model": _last_part(source.model),
+            "model": _portable_name(source.model),
             "site": source.site,
             "layer": source.layer,
             "hook_module": source.hook_module,
@@ -183,24 +190,25 @@ class Job:
         }
 
     def wants(self, first: int, stop: int) -> bool:
-        """Whether documents are still to be counted."""
+        """Return whether any of these documents are still to be counted."""
         return self.error is None and self.writer is not None and self.writer.wants(first, stop)
 
-    def passed(self, stop: int, documents_sha256: str) -> None:
-        """Make sure that the documents up to `stop` are those that were counted before.
+    def check_documents(self, stop: int, documents_sha256: str) -> None:
+        """Check that the documents up to `stop` are those that were counted before.
 
         Raises
         ------
         SettingsMismatchError
-            If the corpus gives other documents now.
+            If the corpus has other documents now.
         """
         manifest = self.manifest
         for part in manifest.parts if manifest else ():
-            known = part.documents_sha256  # empty where shards were merged
+            known = part.documents_sha256  # empty if shards were merged
             if part.stop == stop and known not in ("", documents_sha256):
                 raise SettingsMismatchError(
                     f"{self.folder}: corpus {self.settings.corpus} has other documents before "
-                    f"number {stop} than when they were counted; {_EXCHANGED}"
+                    f"number {stop} than when they were counted",
+                    hint=_REPLACED,
                 )
 
     def append(self, first: int, windows: Windows, counts: Counts, documents_sha256: str) -> None:
@@ -212,14 +220,14 @@ class Job:
         self.counted += counts.documents
 
     def note(self, **facts: Any) -> None:
-        """Keep facts that do not decide the result, from the next writing of the manifest on."""
+        """Add facts that do not decide the result to the manifest when it is next written."""
         if self.writer is not None:
             manifest = self.writer.manifest
             volatile = {**manifest.volatile, **facts}
             self.writer.manifest = replace(manifest, volatile=volatile)
 
     def fail(self, error: SfalError) -> None:
-        """Give the source up; what has been written stays."""
+        """Give up the source; what has been written stays."""
         self.error = error
         if self.writer is not None:
             self.writer.discard()
@@ -228,5 +236,39 @@ class Job:
         return RunWriter(self.folder, manifest, BUFFER_DOCUMENTS, self.settings.part_windows)
 
 
-def _last_part(model: str) -> str:
+def recorded(settings: CollectSettings) -> dict[str, Any]:
+    """Return the settings that decide the result, as a manifest records them.
+
+    Parameters
+    ----------
+    settings : CollectSettings
+        With the device and dtype resolved.
+    """
+    local = is_local(settings.corpus)
+    shard = settings.shard
+    return {
+        "window_size": settings.window_size,
+        "max_length": settings.max_length,
+        "tail": settings.tail,
+        "corpus": {
+            "name": Path(settings.corpus).name if local else settings.corpus,
+            "text_column": settings.text_column,
+            "config": settings.corpus_config,
+            "split": None if local else settings.split,
+        },
+        "shard": None
+        if shard is None
+        else {"index": shard.index, "of": shard.of, "n_docs": settings.n_docs},
+        "dtype": settings.dtype,
+        "sae_dtype": settings.sae_dtype,
+        "top_k": settings.top_k,
+        "input_scale": settings.input_scale,
+        "decoder_norm_gate": settings.decoder_norm_gate,
+        "batch_tokens": settings.batch_tokens,
+        "buffer_documents": BUFFER_DOCUMENTS,
+    }
+
+
+def _portable_name(model: str) -> str:
+    """Return a hub id, or the last component of a local path."""
     return Path(model).resolve().name if Path(model).is_dir() else model

@@ -1,20 +1,20 @@
 """Settings of a run of stage 1.
 
-They come in four groups: which text (:class:`CorpusConfig`), how it is cut
-into windows (:class:`WindowConfig`), which language model passes it and where
+There are four groups: which documents to count (:class:`CorpusConfig`), how to
+cut them into windows (:class:`WindowConfig`), how to run the language model
 (:class:`ModelConfig`), and when a feature fires (:class:`SaeConfig`).
-:class:`CollectSettings` is all four and what to write; a function takes the
-group it needs. Each field says in its metadata how it is offered and checked
-(see :func:`sfal.collect.options.option`): the command line derives its options from them.
+:class:`CollectSettings` combines all four with what to write. A function takes
+only the group it needs. The metadata of each field describe how it is offered
+and checked (see :func:`sfal.collect.options.option`); the command line derives
+its options from them.
 """
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from sfal.collect.corpus.local import is_local
 from sfal.collect.options import Checked, option
-from sfal.collect.shard import BUFFER_DOCUMENTS, Shard
+from sfal.collect.shard import Shard
 from sfal.errors import InvalidInputError
 
 
@@ -123,9 +123,7 @@ class ModelConfig(Checked):
     )
     device: str = field(
         default="auto",
-        metadata=option(
-            "Device that models run on; auto: a GPU if there is one.",
-        ),
+        metadata=option("Device that models run on; auto: a GPU if there is one."),
     )
     dtype: str = field(
         default="auto",
@@ -186,9 +184,8 @@ class SaeConfig(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         scale = self.input_scale
-        if scale not in ("auto", "none") and not (
-            isinstance(scale, int | float) and 0 < scale < float("inf")
-        ):
+        is_factor = isinstance(scale, int | float) and 0 < scale < float("inf")
+        if scale not in ("auto", "none") and not is_factor:
             raise InvalidInputError(
                 f"input_scale is {scale!r}, but must be auto, none or a number above 0"
             )
@@ -263,32 +260,6 @@ class CollectSettings(SaeConfig, ModelConfig, WindowConfig, CorpusConfig):
         if self.run is None and self.shard is not None:
             return f"shard-{self.shard.index}-of-{self.shard.of}"
         return self.run
-
-    def deciding(self) -> dict[str, Any]:
-        """Return the settings that decide the result, as a manifest keeps them."""
-        local = is_local(self.corpus)
-        shard = self.shard
-        return {
-            "window_size": self.window_size,
-            "max_length": self.max_length,
-            "tail": self.tail,
-            "corpus": {
-                "name": Path(self.corpus).name if local else self.corpus,
-                "text_column": self.text_column,
-                "config": self.corpus_config,
-                "split": None if local else self.split,
-            },
-            "shard": None
-            if shard is None
-            else {"index": shard.index, "of": shard.of, "n_docs": self.n_docs},
-            "dtype": self.resolved().dtype,
-            "sae_dtype": self.sae_dtype,
-            "top_k": self.top_k,
-            "input_scale": self.input_scale,
-            "decoder_norm_gate": self.decoder_norm_gate,
-            "batch_tokens": self.batch_tokens,
-            "buffer_documents": BUFFER_DOCUMENTS,
-        }
 
 
 def _resolved_device(device: str) -> str:

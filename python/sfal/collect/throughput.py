@@ -1,47 +1,46 @@
-"""How fast text passes: measured by every run, and kept in its manifest for estimates."""
+"""How fast text passes, measured by every run and stored in its manifest for estimates."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sfal.collect.settings import CollectSettings
 from sfal.terminal.units import time_text
 
 if TYPE_CHECKING:
     from sfal.collect.model.language_model import LanguageModel
 
 KEY = "speed"
-"""Where the manifest keeps it, among its volatile fields."""
+"""Its name among the manifest's volatile fields."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Text that passed a model and its SAEs, and the time that this took."""
+    """Text that passed a model and its SAEs, and the time it took."""
 
     device: str
-    """What it ran on: a GPU's name, or the CPU and its threads."""
+    """A GPU's name, or the CPU and its threads."""
     dtype: str
-    """The model's."""
+    """Precision of the model."""
     layers: int
-    """Layers that were run."""
+    """Layers run."""
     sources: int
-    """SAEs that shared the passes."""
+    """SAEs that shared each pass."""
     tokens: int = 0
-    """Tokens of the documents, cut to the greatest length."""
+    """Tokens of the documents, truncated to the maximum length."""
     seconds: float = 0.0
-    """Time from document to window, waiting for the corpus included."""
+    """Time from document to window, including waiting for the corpus."""
 
     @property
     def rate(self) -> float:
-        """Tokens a second."""
+        """Tokens per second."""
         return self.tokens / self.seconds
 
     def plus(self, tokens: int, seconds: float) -> "Speed":
-        """With more text and time."""
+        """Add tokens and seconds."""
         return replace(self, tokens=self.tokens + tokens, seconds=self.seconds + seconds)
 
     def conditions(self) -> str:
-        """Under which it was measured, in words."""
+        """Describe what was measured, and under which conditions."""
         return (
             f"{self.tokens:,} tokens in {time_text(self.seconds)}, {_count(self.layers, 'layer')}, "
             f"{_count(self.sources, 'SAE')}, {self.dtype} on {self.device}"
@@ -49,7 +48,7 @@ class Speed:
 
     @classmethod
     def of_manifest(cls, volatile: Mapping[str, Any]) -> "Speed | None":
-        """What a run measured; None where it has not, or the entry makes no sense."""
+        """Return what a run measured; None if it measured nothing, or the entry is invalid."""
         try:
             found = cls(**volatile[KEY])
             return found if found.tokens > 0 and found.seconds > 0 else None
@@ -57,21 +56,21 @@ class Speed:
             return None
 
 
-def standing_start(model: "LanguageModel", n_sources: int, settings: CollectSettings) -> Speed:
-    """Conditions of a run, before anything has passed."""
+def initial_speed(model: "LanguageModel", n_sources: int) -> Speed:
+    """Return the conditions of a run, before any text has passed."""
     return Speed(
-        device_name(settings),
+        device_name(model.device.type),
         str(model.metadata["dtype"]),
         int(model.metadata["layers_run"]),
         n_sources,
     )
 
 
-def device_name(settings: CollectSettings) -> str:
-    """The device that will be used, told from others."""
+def device_name(device: str) -> str:
+    """Return a device's name, which distinguishes it from others of its kind."""
     import torch
 
-    if settings.device == "cpu":
+    if device == "cpu":
         return f"a CPU with {_count(torch.get_num_threads(), 'thread')}"
     return str(torch.cuda.get_device_name())
 

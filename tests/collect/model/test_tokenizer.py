@@ -95,7 +95,8 @@ def test_a_length_of_nothing_is_refused(adds):
 
 
 def test_a_length_beyond_the_models_positions_is_refused(tmp_path):
-    from sfal.collect.model.load import HookPoint, load_language_model
+    from sfal.collect.model.hook_points import HookPoint
+    from sfal.collect.model.load import load_language_model
 
     model = load_language_model(str(tiny.gpt2(tmp_path)), [HookPoint(0, "res")])
     with pytest.raises(InvalidInputError, match=r"2049.*at most 2048"):

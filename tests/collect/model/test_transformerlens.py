@@ -6,7 +6,8 @@ import pytest
 import torch
 
 import tiny
-from sfal.collect.model.load import HookPoint, load_language_model
+from sfal.collect.model.hook_points import HookPoint
+from sfal.collect.model.load import load_language_model
 
 LAYERS = 4
 THEIR_HOOKS = {

@@ -12,6 +12,7 @@ import torch
 import tiny
 from sfal.collect.sae.files import read_npz
 from sfal.collect.sae.sae import load_sae
+from sfal.collect.settings import SaeConfig
 from sfal.errors import ArtifactError, DownloadError, MemoryLimitError, UnknownSaeError
 from sfal.io import fingerprints
 from sfal.sources.source import SaeRef
@@ -60,7 +61,7 @@ def test_the_decoder_need_not_be_there_unless_its_norms_are_asked_for(tmp_path):
     del arrays["W_dec"], arrays["b_dec"]
     load_sae(npz(tmp_path, arrays))
     with pytest.raises(ArtifactError, match="lacks 'W_dec'"):
-        load_sae(npz(tmp_path, arrays), decoder_norm_gate=True)
+        load_sae(npz(tmp_path, arrays), SaeConfig(decoder_norm_gate=True))
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,7 @@ def test_an_array_beyond_the_memory_there_is_is_refused_before_it_is_inflated(
     monkeypatch.setattr("sfal.collect.sae.files.available_memory", lambda: 1 << 20)
     arrays = good_arrays() | {"W_enc": np.zeros((D_IN, 1 << 16), np.float32)}
     np.savez_compressed(tmp_path / "params.npz", **arrays)
-    with pytest.raises(MemoryLimitError, match=r"params\.npz: array 'W_enc' takes 2,097,152 bytes"):
+    with pytest.raises(MemoryLimitError, match=r"params\.npz: array 'W_enc' needs 2,097,152 bytes"):
         load_sae(local(tmp_path))
 
 
@@ -166,7 +167,7 @@ def test_a_flipped_byte_is_noticed(tmp_path):
 def test_a_file_cut_short_is_named(tmp_path, keep):
     file = tiny.gemma_scope(tmp_path, "l", D_IN, N_FEATURES)
     file.write_bytes(file.read_bytes()[:keep])
-    with pytest.raises(ArtifactError, match=r"params\.npz is no readable"):
+    with pytest.raises(ArtifactError, match=r"params\.npz is not a readable"):
         load_sae(local(file))
 
 
@@ -176,7 +177,7 @@ def test_what_is_no_sae_is_refused_with_the_layouts_known(tmp_path):
     with pytest.raises(ArtifactError, match=r"cfg\.json.*params\.npz.*hyperparams\.json"):
         load_sae(local(tmp_path))
     (tmp_path / "x.txt").write_text("")
-    with pytest.raises(ArtifactError, match="is no SAE"):
+    with pytest.raises(ArtifactError, match="is not an SAE"):
         load_sae(local(tmp_path / "x.txt"))
 
 

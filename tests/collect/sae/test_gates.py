@@ -11,6 +11,7 @@ import torch
 import tiny
 from sfal.collect.sae.loaders import from_local
 from sfal.collect.sae.sae import load_sae
+from sfal.collect.settings import SaeConfig
 from sfal.errors import InvalidInputError
 from sfal.sources.source import SaeRef
 
@@ -45,7 +46,7 @@ def assert_same(sae, expected, x):
     windows = x.view(-1, 8, x.shape[1])
     in_windows = expected.view(-1, 8, expected.shape[1]).any(1)
     assert torch.equal(sae.fires_in(windows), in_windows)
-    assert torch.equal(sae.fires_in(windows, sae.room(len(x) + 5)), in_windows)
+    assert torch.equal(sae.fires_in(windows, sae.workspace(len(x) + 5)), in_windows)
 
 
 ARCHITECTURES = [
@@ -118,7 +119,7 @@ def test_gate_of_a_hook_z_sae_takes_flat_heads(tmp_path, architecture):
 def test_gates_in_bfloat16_equal_encode_in_bfloat16(tmp_path, architecture, config):
     tiny.saelens(tmp_path, architecture, D_IN, N_FEATURES, **config)
     x = inputs()
-    sae = load_sae(local(tmp_path), dtype="bfloat16")
+    sae = load_sae(local(tmp_path), SaeConfig(sae_dtype="bfloat16"))
     expected = encoded(tmp_path, x, "bfloat16")
     if architecture == "gated":
         # One product instead of two: bfloat16 rounds them differently near the bound.
@@ -139,7 +140,7 @@ def test_an_architecture_without_a_gate_of_ours_goes_through_encode(tmp_path):
     assert sae.metadata["gate"] == "encode"
     assert_same(sae, encoded(tmp_path, x), x)
     with pytest.raises(InvalidInputError, match="matching_pursuit"):
-        load_sae(local(tmp_path), top_k=3)
+        load_sae(local(tmp_path), SaeConfig(top_k=3))
 
 
 def test_a_folder_of_an_old_saelens_is_read_by_saelens(tmp_path):
@@ -259,7 +260,7 @@ def test_llama_scope_scales_its_input_and_its_threshold(tmp_path, weights_dtype)
 def test_input_scale_replaces_the_saes_own(tmp_path, asked, factor):
     folder = tiny.llama_scope(tmp_path, 3, D_IN, N_FEATURES, scale=2.5)
     x = inputs() * 0.4
-    sae = load_sae(local(folder), input_scale=asked)
+    sae = load_sae(local(folder), SaeConfig(input_scale=asked))
     _, expected, _ = llama_encode(folder, x, factor, factor)
     assert_same(sae, expected, x)
 
@@ -274,7 +275,7 @@ def test_top_k_takes_the_largest_of_the_scaled_input(tmp_path, asked, factor):
     for token, chosen in enumerate(order):
         for feature in chosen:
             expected[token, feature] = bool(before[token, feature] > 0)
-    sae = load_sae(local(folder), top_k=12, input_scale=asked)
+    sae = load_sae(local(folder), SaeConfig(top_k=12, input_scale=asked))
     assert_same(sae, expected, x)
     assert (sae.metadata["gate"], sae.metadata["top_k"]) == ("topk", 12)
 
@@ -285,13 +286,13 @@ def test_decoder_norms_go_before_the_threshold_when_asked(tmp_path):
     before, plain, decoder = llama_encode(folder, x, 2.5, 2.5)
     expected = before * decoder.norm(dim=0) > 0.35 * 2.5
     assert not torch.equal(plain, expected)
-    assert_same(load_sae(local(folder), decoder_norm_gate=True), expected, x)
+    assert_same(load_sae(local(folder), SaeConfig(decoder_norm_gate=True)), expected, x)
 
 
 def test_a_threshold_below_zero_lets_nothing_negative_fire():
-    from sfal.collect.sae.gates import jumprelu_gate
+    from sfal.collect.sae.gates import ThresholdGate
 
-    gate = jumprelu_gate(torch.eye(2), torch.zeros(2), torch.tensor([-1.0, 0.5]))
+    gate = ThresholdGate(torch.eye(2), torch.zeros(2), torch.tensor([-1.0, 0.5]))
     x = torch.tensor([[-0.5, 0.5], [0.5, 0.6]])
     assert gate.fires(x).tolist() == [[False, False], [True, True]]
 
@@ -299,22 +300,22 @@ def test_a_threshold_below_zero_lets_nothing_negative_fire():
 def test_top_k_beyond_the_features_is_refused(tmp_path):
     folder = tiny.llama_scope(tmp_path, 3, D_IN, N_FEATURES)
     with pytest.raises(InvalidInputError, match=r"161.*160 features"):
-        load_sae(local(folder), top_k=161)
+        load_sae(local(folder), SaeConfig(top_k=161))
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {"dtype": "int8"},
+        {"sae_dtype": "int8"},
         {"top_k": 0},
         {"input_scale": -1.0},
         {"input_scale": float("nan")},
         {"input_scale": "half"},
     ],
 )
-def test_options_out_of_range_are_refused(tmp_path, options):
+def test_options_out_of_range_are_refused(options):
     with pytest.raises(InvalidInputError):
-        load_sae(local(tmp_path), **options)
+        SaeConfig(**options)
 
 
 def encode_of(folder, x):
@@ -333,23 +334,23 @@ def encode_of(folder, x):
     ("architecture", "config"),
     [*ARCHITECTURES, ("matching_pursuit", {"max_iterations": 6, "residual_threshold": 0.1})],
 )
-def test_strengths_equal_encode(tmp_path, architecture, config, normalize):
+def test_activations_equal_those_of_saelens(tmp_path, architecture, config, normalize):
     with_b_dec = "transcoder" not in architecture
     config = {"apply_b_dec_to_input": with_b_dec, "normalize_activations": normalize, **config}
     tiny.saelens(tmp_path, architecture, D_IN, N_FEATURES, **config)
     x = inputs(120)
     sae = load_sae(local(tmp_path))
-    found, expected = sae.strengths(x), encode_of(tmp_path, x)
+    found, expected = sae.encode(x), encode_of(tmp_path, x)
     assert 0.001 < (expected > 0).float().mean() < 0.9
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     assert torch.equal(found > 0, sae.fires(x))
 
 
-def test_strengths_of_a_gemma_scope_sae_equal_its_definition(tmp_path):
+def test_activations_of_a_gemma_scope_sae_equal_their_definition(tmp_path):
     tiny.gemma_scope(tmp_path, ".", D_IN, N_FEATURES)
     arrays = np.load(tmp_path / "params.npz")
     x = inputs(50)
     before = x.double().numpy() @ arrays["W_enc"].astype(np.float64) + arrays["b_enc"]
     expected = np.maximum(before, 0) * (before > arrays["threshold"])
-    found = load_sae(local(tmp_path)).strengths(x)
+    found = load_sae(local(tmp_path)).encode(x)
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-5)

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 import tiny
-from sfal.collect.model.load import HookPoint, load_language_model
+from sfal.collect.model.hook_points import HookPoint
+from sfal.collect.model.load import load_language_model
 from sfal.collect.sae.sae import load_sae
+from sfal.collect.settings import SaeConfig
 from sfal.sources.source import SaeRef
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -59,7 +61,7 @@ def test_llama_scope_equals_saelens_on_a_registered_release(cache, tmp_path, dty
     tiny.llama_scope(tmp_path / "repo", 8, 16, N_FEATURES, scale=scale, dtype="bfloat16")
     cache(entry.repo_id, tmp_path / "repo")
     ref = SaeRef("llama_scope", entry.repo_id, entry.path, entry.release, entry.sae_id)
-    sae = load_sae(ref, dtype=dtype)
+    sae = load_sae(ref, SaeConfig(sae_dtype=dtype))
     assert sae.metadata["input_scale"] == pytest.approx(scale)
     x = inputs(16, 0.3)
     assert_equals_encode(sae, from_pretrained(entry.release, entry.sae_id, dtype), x)

@@ -1,1 +1,1 @@
-"""Where the text comes from: data sets of the hub and local files."""
+"""Where the text comes from: data sets of the hub, and local files."""

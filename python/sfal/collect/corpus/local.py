@@ -12,19 +12,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sfal.errors import ArtifactError, InvalidInputError, SfalError
+from sfal.errors import CorruptError, InvalidInputError, MissingError, SfalError
 from sfal.io.atomic import sha256_file
 from sfal.io.zstd import open_zstd
 
 _LINES = (".txt", ".jsonl")
 _PACKED = ("", ".gz", ".zst")
 ENDINGS = (*(kind + packed for kind in _LINES for packed in _PACKED), ".parquet")
-"""Endings of files that can be read."""
+"""Endings of file names that can be read."""
 
 _LONGEST_LINE = 64 << 20
-"""Bytes; a line without an end would fill the memory."""
+"""Bytes; an endless line would fill the memory."""
 _WHOLE = 1 << 30
-"""Bytes; greater files are known by their size and by samples."""
+"""Bytes; larger files are identified by their size and by samples."""
 _SAMPLE = 1 << 20
 _SAMPLES = 256
 
@@ -38,39 +38,43 @@ def is_local(name: str) -> bool:
 class LocalCorpus:
     """Documents of a local file.
 
-    In ``.txt`` every line is a document, empty lines too. In ``.jsonl`` every
+    In ``.txt`` every line is a document, even an empty one. In ``.jsonl`` every
     line that is not blank is an object with the text under `text_column`. A
-    missing text (null) is an empty document.
+    null text is an empty document.
     """
 
     path: Path
     """The file."""
     text_column: str
-    """Key or column of the text; of no concern to ``.txt``."""
+    """Key or column of the text; ``.txt`` has none."""
     name: str = field(init=False)
-    """The path as it was given."""
+    """The path as given."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", str(self.path))
 
     @classmethod
     def open(cls, path: Path, text_column: str) -> "LocalCorpus":
-        """Corpus of a file, once it has been seen to be one.
+        """Open a file after checking that its first document can be read.
 
         Raises
         ------
-        ArtifactError
-            If the file is missing or unreadable.
+        MissingError
+            If there is no such file.
+        CorruptError
+            If it cannot be read.
         InvalidInputError
             If it is of an unknown kind, or has no column of that name.
         """
         corpus = cls(path, text_column)
         if not path.name.lower().endswith(ENDINGS):
-            raise InvalidInputError(f"corpus {path}: SFAL reads {', '.join(ENDINGS)} files")
+            raise InvalidInputError(
+                f"corpus {path} is of an unknown kind; SFAL reads {', '.join(ENDINGS)} files"
+            )
         if not path.exists():
-            raise ArtifactError(f"corpus {path}: there is no such file")
+            raise MissingError(f"corpus {path}: there is no such file")
         if not path.is_file():
-            raise InvalidInputError(f"corpus {path} is no file")
+            raise InvalidInputError(f"corpus {path} is not a file")
         next(corpus.documents(0), None)
         return corpus
 
@@ -88,12 +92,14 @@ class LocalCorpus:
         return {"bytes": size, "samples_sha256": digest.hexdigest()}
 
     def documents(self, start: int) -> Iterator[str]:
-        """Text of each document from ordinal `start` on.
+        """Yield the text of each document from ordinal `start` on.
 
         Raises
         ------
-        ArtifactError
-            If the file is damaged, no UTF-8 or no JSON; the message names the line.
+        CorruptError
+            If the file is damaged, or not UTF-8 or JSON; the message names the line.
+        InvalidInputError
+            If it has no text under `text_column`.
         """
         found = self._parquet() if self.path.name.lower().endswith(".parquet") else self._lines()
         for ordinal, text in enumerate(found):
@@ -108,13 +114,13 @@ class LocalCorpus:
                 number += 1
                 where = f"{self.path}, line {number}"
                 if len(line) > _LONGEST_LINE:
-                    raise ArtifactError(f"{where}: longer than {_LONGEST_LINE >> 20} MiB")
+                    raise CorruptError(f"{where}: longer than {_LONGEST_LINE >> 20} MiB")
                 try:
                     text = line.decode("utf-8-sig" if number == 1 else "utf-8")
                 except UnicodeDecodeError as e:
-                    raise ArtifactError(
-                        f"{where}: no valid UTF-8 at byte {e.start + 1} of the line; "
-                        "convert the file, or remove the line"
+                    raise CorruptError(
+                        f"{where}: invalid UTF-8 at byte {e.start + 1} of the line",
+                        hint="convert the file, or remove the line",
                     ) from e
                 if not is_json:
                     yield text.rstrip("\r\n")
@@ -125,21 +131,21 @@ class LocalCorpus:
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as e:
-            raise ArtifactError(f"{where}: no valid JSON ({e})") from e
+            raise CorruptError(f"{where}: invalid JSON ({e})") from e
         if not isinstance(value, dict):
-            raise ArtifactError(f"{where}: a JSON object is needed, not {type(value).__name__}")
+            raise CorruptError(f"{where}: {type(value).__name__}, not a JSON object")
         if self.text_column not in value:
             raise InvalidInputError(
-                f"{where} has no {self.text_column!r}; it has {', '.join(value) or 'nothing'}; "
-                "name the text's key with --text-column"
+                f"{where} has no {self.text_column!r}; it has {', '.join(value) or 'nothing'}",
+                hint="name the text's key by $text_column",
             )
         text = value[self.text_column]
         if text is not None and not isinstance(text, str):
             raise InvalidInputError(
-                f"{where}: {self.text_column!r} is {type(text).__name__}, not text; "
-                "name another key with --text-column"
+                f"{where}: {self.text_column!r} is {type(text).__name__}, not text",
+                hint="name another key by $text_column",
             )
-        # JSON may spell halves of surrogate pairs, which are no text to a tokenizer.
+        # JSON may contain unpaired surrogates, which a tokenizer does not accept.
         return (text or "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     def _parquet(self) -> Iterator[str]:
@@ -151,15 +157,16 @@ class LocalCorpus:
             if self.text_column not in schema.names:
                 raise InvalidInputError(
                     f"corpus {self.path} has no column {self.text_column!r}; "
-                    f"it has {', '.join(schema.names)}; name one with --text-column"
+                    f"it has {', '.join(schema.names)}",
+                    hint="name the column with the text by $text_column",
                 )
             kind = schema.field(self.text_column).type
             if pa.types.is_dictionary(kind):
                 kind = kind.value_type
             if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
                 raise InvalidInputError(
-                    f"corpus {self.path}: column {self.text_column!r} is {kind}, not text; "
-                    "name another with --text-column"
+                    f"corpus {self.path}: column {self.text_column!r} is {kind}, not text",
+                    hint="name another column by $text_column",
                 )
             for batch in file.iter_batches(batch_size=64, columns=[self.text_column]):
                 for text in batch.column(0).to_pylist():
@@ -175,17 +182,17 @@ class LocalCorpus:
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        """Say which file it is that cannot be read."""
+        """Name the file in whatever error reading it raises."""
         try:
             yield
         except SfalError:
             raise
         except (OSError, EOFError, zlib.error, UnicodeDecodeError) as e:
             reason = getattr(e, "strerror", None) or e
-            raise ArtifactError(f"corpus {self.path} cannot be read: {reason}") from e
+            raise CorruptError(f"corpus {self.path} cannot be read: {reason}") from e
         except Exception as e:
             import pyarrow as pa
 
             if not isinstance(e, pa.ArrowException):
                 raise
-            raise ArtifactError(f"corpus {self.path} is damaged: {e}") from e
+            raise CorruptError(f"corpus {self.path} is damaged: {e}") from e

@@ -1,1 +1,1 @@
-"""What a run would download, compute and store."""
+"""Estimates of what a run would download, compute and store."""

@@ -1,4 +1,4 @@
-"""What a run would download, compute and store, said beforehand."""
+"""What a run would download, compute and store, and how long it would take."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -6,13 +6,13 @@ from itertools import islice
 from pathlib import Path
 
 from sfal.collect.corpus.local import is_local
-from sfal.collect.dry_run.history import Earlier
-from sfal.collect.dry_run.trial import Measured, measure
-from sfal.collect.inputs import load_corpus
-from sfal.collect.run import Job
+from sfal.collect.corpus.open import open_corpus
+from sfal.collect.dry_run.history import History
+from sfal.collect.dry_run.trial import Trial, measure
+from sfal.collect.run import Run
 from sfal.collect.settings import CollectSettings
 from sfal.collect.shard import BUFFER_DOCUMENTS
-from sfal.errors import SfalError
+from sfal.errors import Note, SfalError
 from sfal.io.download_size import OUT_OF_REACH, Download, model_download, sae_download
 from sfal.sources.scopes import named_width
 from sfal.sources.source import Source
@@ -23,171 +23,169 @@ from sfal.store.published.histogram import histogram_bytes
 from sfal.terminal.progress import progress
 from sfal.terminal.units import about, size_text, time_text
 
-_NO_RATE = (
-    "not known, as no speed has been measured here yet: the same command with a smaller --n-docs, "
-    "such as {few}, measures it, and is the beginning of the whole run"
-)
-
 
 def estimate(
     sources: Sequence[Source], settings: CollectSettings, data_dir: Path
-) -> tuple[list[str], list[SfalError]]:
-    """Say what :func:`sfal.collect.driver.collect` would do.
+) -> tuple[list[Note], list[SfalError]]:
+    """Estimate what :func:`sfal.collect.driver.collect` would do.
 
-    The hub is asked for sizes and for the first documents of the corpus. Where
-    model and SAEs are on this machine and no earlier run tells how fast they
-    are, they are loaded and tried for some seconds. Nothing is stored.
+    The hub is asked for sizes and for the first documents of the corpus. If
+    model and SAEs are on this machine and no earlier run measured their speed,
+    they are loaded and tried for some seconds. Nothing is stored.
 
     Parameters
     ----------
     sources : sequence of Source
         What would be counted.
     settings : CollectSettings
-        How.
+        How they would be counted.
     data_dir : Path
         Root of the data tree.
 
     Returns
     -------
-    lines : list of str
+    lines : list of Note
         What would be downloaded, counted and stored, and how long it would take.
     errors : list of SfalError
         Why sources would be refused.
     """
     settings = settings.resolved()
-    jobs = [
-        Job(source, source_dir(data_dir, source.name, settings.run_name), settings)
+    runs = [
+        Run(source, source_dir(data_dir, source.name, settings.run_name), settings)
         for source in sources
     ]
-    plan = _Plan(jobs, settings, Earlier(data_dir, jobs, settings))
-    plan.look()
-    return list(plan.lines()), list(plan.refused.values())
+    found = _Estimate(runs, settings, History(data_dir, runs, settings))
+    found.look()
+    return list(found.lines()), list(found.refused.values())
 
 
 @dataclass
-class _Plan:
-    """What is known of a run before it starts."""
+class _Estimate:
+    """What is known about a run before it starts."""
 
-    jobs: Sequence[Job]
+    runs: Sequence[Run]
     settings: CollectSettings
-    earlier: Earlier
+    history: History
     left: dict[str, int] = field(default_factory=dict)
     """Documents still to be counted, by source."""
     refused: dict[str, SfalError] = field(default_factory=dict)
     """Why a source would be refused."""
     downloads: dict[str, Download] = field(default_factory=dict)
-    """Of the model, under its name, and of each source's SAE."""
+    """The model's, under its name, and those of each source's SAE."""
     sample: list[str] = field(default_factory=list)
-    """First documents."""
-    no_sample: str = ""
-    """Why there are none."""
+    """First documents of the corpus."""
+    no_sample: SfalError | None = None
+    """Why there is no sample."""
     ended: int | None = None
-    """Number of documents in the corpus, where the first ones are all of it."""
-    measured: Measured | None = None
-    not_measured: str = ""
-    """Why not, where it was tried."""
+    """Number of documents in the corpus, if the sample is all of it."""
+    trial: Trial | None = None
+    """A few seconds of the run, if it was tried."""
+    no_trial: SfalError | None = None
+    """Why the trial failed."""
 
     def look(self) -> None:
-        """Find out what can be found out."""
-        for job in self.jobs:
+        """Find out whatever is possible."""
+        for run in self.runs:
             try:
-                self.left[job.source.name] = job.documents_left()
+                self.left[run.source.name] = run.documents_left()
             except SfalError as e:
-                self.refused[job.source.name] = e
-        todo = [job for job in self.jobs if self.left.get(job.source.name)]
+                self.refused[run.source.name] = e
+        todo = [run for run in self.runs if self.left.get(run.source.name)]
         if not todo:
             return
         model = todo[0].source.model
         self.downloads[model] = model_download(model, self.settings.revision)
-        for job in todo:
-            sae = job.source.sae
-            self.downloads[job.source.name] = sae_download(
+        for run in todo:
+            sae = run.source.sae
+            self.downloads[run.source.name] = sae_download(
                 sae.repo_id, sae.path or "", sae.revision
             )
         self._read_sample()
         if self.ended is not None:
             self.left = {name: min(left, len(self.sample)) for name, left in self.left.items()}
         all_here = all(download.n_bytes == 0 for download in self.downloads.values())
-        if self.sample and all_here and self.earlier.speed() is None:
+        if self.sample and all_here and self.history.speed() is None:
             try:
                 with progress(None, "measuring the speed", "pass"):
-                    self.measured = measure(todo, self.settings, self.sample)
+                    self.trial = measure(todo, self.settings, self.sample)
             except SfalError as e:
-                self.not_measured = str(e)
-            for job in todo:
-                job.error = None
+                self.no_trial = e
+            for run in todo:
+                run.sae, run.error = None, None
 
     def _read_sample(self) -> None:
         try:
             first = self.settings.documents[0]
-            documents = load_corpus(self.settings).documents(first)
+            documents = open_corpus(self.settings).documents(first)
             self.sample = list(islice(documents, BUFFER_DOCUMENTS))
             if 0 < len(self.sample) < BUFFER_DOCUMENTS:
                 self.ended = first + len(self.sample)
         except SfalError as e:
-            self.no_sample = str(e)
+            self.no_sample = e
 
     @property
     def documents(self) -> tuple[int, int]:
-        """Ordinal of the first document, and the one behind the last, as far as is known."""
+        """Ordinals of the first document and of the one after the last that is known to exist."""
         first, stop = self.settings.documents
         return first, stop if self.ended is None else min(stop, self.ended)
 
     @property
     def counts(self) -> tuple[Counts, str] | None:
-        """What documents hold, and of which that is known."""
-        counts = self.earlier.counts()
+        """Token and window counts, and the sample they come from."""
+        counts = self.history.counts()
         if counts is not None and counts.documents:
             return counts, f"the {counts.documents:,} documents counted before"
-        if self.measured is not None and self.measured.counts.documents:
-            counts = self.measured.counts
+        if self.trial is not None and self.trial.counts.documents:
+            counts = self.trial.counts
             return counts, f"the first {counts.documents:,} documents"
         return None
 
-    def lines(self) -> Iterator[str]:
-        """All that is known, and what is not."""
-        settings, source = self.settings, self.jobs[0].source
+    def lines(self) -> Iterator[Note]:
+        """Yield all that is known, and what is not."""
+        settings, source = self.settings, self.runs[0].source
         first, stop = self.documents
-        device = settings.device
-        yield f"model {source.model}, {settings.dtype}, on {device}"
+        yield Note(f"model {source.model}, {settings.dtype}, on {settings.device}")
         if source.model in self.downloads:
-            yield f"  to download  {self.downloads[source.model]}"
+            yield _row("to download", str(self.downloads[source.model]))
         where = "" if stop == settings.documents[1] else ", where it ends"
-        yield f"corpus {settings.corpus}, documents {first:,} to {stop - 1:,}{where}"
-        yield f"  to download  {self._corpus_bytes()}"
-        yield f"  to compute   {self._tokens(stop - first)}"
+        yield Note(f"corpus {settings.corpus}, documents {first:,} to {stop - 1:,}{where}")
+        yield self._corpus_bytes()
+        yield _row("to compute", self._tokens(stop - first))
         if settings.examples:
-            yield f"               then {self._examples(stop)}"
-        for job in self.jobs:
-            yield from self._source(job)
+            yield self._examples(stop)
+        for run in self.runs:
+            yield from self._source(run)
         if not self.left:
             return
-        yield "in all"
-        yield f"  to download  {self._all_downloads()}"
-        yield f"  to store     {self._all_stored()}"
-        yield f"  time         {self._time()}"
+        yield Note("in all")
+        yield _row("to download", self._all_downloads())
+        yield _row("to store", self._all_stored())
+        yield self._time()
 
-    def _corpus_bytes(self) -> str:
-        if is_local(self.settings.corpus):
-            return "nothing, it is a local file"
+    def _corpus_bytes(self) -> Note:
         most = max(self.left.values(), default=0)
-        if not most:
-            return "nothing"
-        if self.no_sample:
-            return f"not known: {self.no_sample}"
-        mean = sum(len(text.encode()) for text in self.sample) / max(len(self.sample), 1)
-        return (
-            f"about {size_text(mean * most)} of text, judged by the first "
-            f"{len(self.sample):,} documents; compressed on the way, and not kept"
-        )
+        text, hint = "nothing", ""
+        if is_local(self.settings.corpus):
+            text = "nothing, it is a local file"
+        elif most and self.no_sample:
+            text, hint = f"not known: {self.no_sample.message}", self.no_sample.hint
+        elif most:
+            mean = sum(len(text.encode()) for text in self.sample) / max(len(self.sample), 1)
+            text = (
+                f"about {size_text(mean * most)} of text, judging by the first "
+                f"{len(self.sample):,} documents; compressed in transit, and not kept"
+            )
+        return _row("to download", text, hint)
 
-    def _examples(self, stop: int) -> str:
+    def _examples(self, stop: int) -> Note:
         examples = self.settings.examples
         if self.ended is not None:
             examples = min(examples, self.ended - stop)
             if not examples:
-                return f"none for examples: {how_to_divide(self.ended)}"
-        return f"{examples:,} documents behind them for examples, not in the figures below"
+                return _row("", "then none for examples", how_to_divide(self.ended))
+        return _row(
+            "", f"then {examples:,} documents after them for examples, not in the figures below"
+        )
 
     def _tokens(self, documents: int) -> str:
         most = f"at most {documents * self.settings.max_length:,} tokens"
@@ -198,51 +196,51 @@ class _Plan:
             documents * n / counts.documents for n in (counts.tokens, counts.windows)
         )
         return (
-            f"about {about(tokens)} tokens in {about(windows)} windows, judged by {which}; {most}"
+            f"about {about(tokens)} tokens in {about(windows)} windows, judging by {which}; {most}"
         )
 
-    def _source(self, job: Job) -> Iterator[str]:
-        source = job.source
+    def _source(self, run: Run) -> Iterator[Note]:
+        source = run.source
         sae = f"{source.sae.repo_id} {source.sae.path}" if source.sae.repo_id else source.sae.path
-        yield f"{source.name}: SAE {sae}, layer {source.layer}, {source.site}"
+        yield Note(f"{source.name}: SAE {sae}, layer {source.layer}, {source.site}")
         if source.name in self.refused:
-            yield "  refused"
+            yield Note("  refused")
             return
         left = self.left[source.name]
-        yield f"  to count     {f'{left:,} documents' if left else 'nothing, it is complete'}"
+        yield _row("to count", f"{left:,} documents" if left else "nothing, it is complete")
         if left:
-            yield f"  to download  {self.downloads[source.name]}"
-            yield f"  to store     {' and '.join(self._stored(job)[1])}, in {job.folder}"
+            yield _row("to download", str(self.downloads[source.name]))
+            yield _row("to store", f"{' and '.join(self._stored(run)[1])}, in {run.folder}")
 
-    def _stored(self, job: Job) -> tuple[int | None, list[str]]:
-        """Bytes of a source's files, None where they are not known; and the same in words."""
-        name, left = job.source.name, self.left[job.source.name]
-        per_window = self.earlier.bytes_per_window(job)
-        if per_window is None and self.measured is not None:
-            per_window = self.measured.bytes_per_window.get(name)
+    def _stored(self, run: Run) -> tuple[int | None, list[str]]:
+        """Return the bytes of a source's files, None if unknown, and the same in words."""
+        name, left = run.source.name, self.left[run.source.name]
+        per_window = self.history.bytes_per_window(run)
+        if per_window is None and self.trial is not None:
+            per_window = self.trial.bytes_per_window.get(name)
         total: int | None = None
         if per_window is None or self.counts is None:
-            words = ["occurrences of a size that is not known"]
+            words = ["occurrences of unknown size"]
         else:
             counts, _ = self.counts
             total = round(left * counts.windows / counts.documents * per_window)
             words = [f"occurrences of about {size_text(total)}"]
         if self.settings.histogram == "none" or self.settings.shard is not None:
             return total, words
-        width, how = self._width(job)
+        width, how = self._width(run)
         if width is None:
             return None, [*words, "a histogram of 4 bytes × features²"]
         size = histogram_bytes(width)
         words.append(f"a histogram of {size:,} bytes ({size_text(size)}){how}")
         return None if total is None else total + size, words
 
-    def _width(self, job: Job) -> tuple[int | None, str]:
-        width = self.earlier.n_features(job)
-        if width is None and self.measured is not None:
-            width = self.measured.n_features.get(job.source.name)
+    def _width(self, run: Run) -> tuple[int | None, str]:
+        width = self.history.n_features(run)
+        if width is None and self.trial is not None:
+            width = self.trial.n_features.get(run.source.name)
         if width is not None:
             return width, ""
-        width = named_width(job.source.sae)
+        width = named_width(run.source.sae)
         return width, "" if width is None else f", if it has {width:,} features as its name says"
 
     def _all_downloads(self) -> str:
@@ -253,7 +251,7 @@ class _Plan:
         return f"{known} of model and SAEs" + (", and what is not known" if None in found else "")
 
     def _all_stored(self) -> str:
-        found = [self._stored(job)[0] for job in self.jobs if self.left.get(job.source.name)]
+        found = [self._stored(run)[0] for run in self.runs if self.left.get(run.source.name)]
         known = [n for n in found if n is not None]
         if not found:
             return "nothing"
@@ -261,20 +259,37 @@ class _Plan:
             return "not known" if not known else f"more than {size_text(sum(known))}"
         return f"about {size_text(sum(known))}"
 
-    def _time(self) -> str:
+    def _time(self) -> Note:
         left = max(self.left.values(), default=0)
         if not left:
-            return "none"
+            return _row("time", "none")
         speed, where = None, ""
-        if self.measured is not None and self.measured.speed is not None:
-            speed, where = self.measured.speed, "measured just now"
-        elif (found := self.earlier.speed()) is not None:
+        if self.trial is not None and self.trial.speed is not None:
+            speed, where = self.trial.speed, "measured just now"
+        elif (found := self.history.speed()) is not None:
             speed, where = found[0], f"measured by the run of {found[1]}"
         if speed is None:
-            why = f" ({self.not_measured})" if self.not_measured else ""
-            return _NO_RATE.format(few=min(BUFFER_DOCUMENTS, left)) + why
+            why = f" ({self.no_trial.message})" if self.no_trial else ""
+            few = min(BUFFER_DOCUMENTS, left)
+            hints = (
+                self.no_trial.hint if self.no_trial else "",
+                f"$do_again with a smaller $n_docs, such as {few}, measures it and is the beginning "
+                "of the whole run",
+            )
+            return _row(
+                "time",
+                f"not known, as no speed has been measured here yet{why}",
+                "; ".join(filter(None, hints)),
+            )
         at = f"at {speed.rate:,.0f} tokens/s, {where} ({speed.conditions()})"
         if self.counts is None:
-            return f"at most {time_text(left * self.settings.max_length / speed.rate)} {at}"
+            most = time_text(left * self.settings.max_length / speed.rate)
+            return _row("time", f"at most {most} {at}")
         counts, _ = self.counts
-        return f"about {time_text(left * counts.tokens / counts.documents / speed.rate)} {at}"
+        needed = time_text(left * counts.tokens / counts.documents / speed.rate)
+        return _row("time", f"about {needed} {at}")
+
+
+def _row(label: str, text: str, hint: str = "") -> Note:
+    """Return a line below a heading."""
+    return Note(f"  {label:<12} {text}", hint)

@@ -1,1 +1,1 @@
-"""Max-activating examples of each feature, in documents of their own."""
+"""Max-activating examples of each feature, from documents that are not counted."""

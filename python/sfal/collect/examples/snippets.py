@@ -1,46 +1,46 @@
-"""A token of a document as a reader sees it: whole words, and some words on both sides."""
+"""A token as a reader sees it: as whole words, with some words on both sides."""
 
 import re
 from typing import NamedTuple
 
 _WORDS = 8
-"""Words of context on each side."""
+"""Words on each side."""
 _CHARACTERS = 80
-"""Characters of context on each side at most."""
+"""Characters on each side at most."""
 _REACH = 40
-"""Characters by which a token grows on each side at most."""
+"""Characters by which a token is extended on each side at most."""
 
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
-"""Scripts that put no space between words: there a token stays as it is."""
+"""Scripts without spaces between words: there a token is not extended."""
 
 
-class Context(NamedTuple):
-    """A token in its context."""
+class Snippet(NamedTuple):
+    """A token and the words around it."""
 
     token: str
-    """The token, grown to whole words; as it is where it is no word."""
+    """The token, extended to whole words if it is part of one."""
     before: str
     """Words before it, with single spaces between them."""
     after: str
     """Words after it, likewise."""
 
 
-def context(text: str, start: int, stop: int) -> Context:
-    """Words around a token.
+def snippet(text: str, start: int, stop: int) -> Snippet:
+    """Cut a token and the words around it from a document.
 
     Parameters
     ----------
     text : str
         The document.
     start, stop : int
-        First character of the token, and the one behind its last.
+        First character of the token, and the one after its last.
 
     Examples
     --------
-    >>> context("He left Paris, the capital.", 9, 12)
-    Context(token='Paris', before='He left', after=', the capital.')
+    >>> snippet("He left Paris, the capital.", 9, 12)
+    Snippet(token='Paris', before='He left', after=', the capital.')
     """
     token = text[start:stop]
     if token.strip():
@@ -55,7 +55,7 @@ def context(text: str, start: int, stop: int) -> Context:
         token = text[start:stop]
     before = text[max(start - _CHARACTERS, 0) : start].split()[-_WORDS:]
     after = text[stop : stop + _CHARACTERS].split()[:_WORDS]
-    return Context(token, " ".join(before), " ".join(after))
+    return Snippet(token, " ".join(before), " ".join(after))
 
 
 def _in_word(text: str, i: int) -> bool:

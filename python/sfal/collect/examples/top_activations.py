@@ -1,4 +1,4 @@
-"""The strongest tokens of every feature, gathered document by document."""
+"""The max-activating tokens of every feature, gathered document by document."""
 
 import numpy as np
 import torch
@@ -9,16 +9,16 @@ from sfal.collect.model.oom import device_memory
 from sfal.collect.sae.sae import Sae
 
 TOP = 20
-"""Examples a feature."""
+"""Examples per feature."""
 
 _ROWS = 1 << 14
-"""Features whose examples are put in order at once."""
+"""Features whose examples are sorted at once."""
 
 
-class Strongest:
-    """The strongest tokens of each feature so far, at most one a document.
+class TopActivations:
+    """The max-activating tokens of each feature so far, at most one per document.
 
-    Of equal ones the first of the corpus stays in front. Memory: 16 bytes a
+    Of equal ones the first in the corpus comes first. Memory: 16 bytes per
     feature and place, besides the documents that are being added.
 
     Parameters
@@ -26,9 +26,9 @@ class Strongest:
     n_features : int
         Features of the SAE.
     device : torch.device
-        Where the numbers are kept.
+        Where the numbers are.
     top : int
-        Places a feature.
+        Places per feature.
     """
 
     def __init__(self, n_features: int, device: torch.device, top: int = TOP) -> None:
@@ -38,30 +38,30 @@ class Strongest:
         self.positions = torch.zeros(shape, dtype=torch.int32, device=device)
 
     def add(self, first: int, values: Tensor, positions: Tensor) -> None:
-        """Take some consecutive documents.
+        """Add some consecutive documents.
 
         Parameters
         ----------
         first : int
             Ordinal of the first document.
         values : Tensor of shape (documents, n_features), float32
-            Strongest activation in each document; 0 or less: it does not fire there.
+            Greatest activation in each document; 0 or less: the feature does not fire there.
         positions : Tensor of shape (documents, n_features), int32
-            Where.
+            Positions of the tokens that have it.
         """
         top = self.values.shape[1]
         better = (values.amax(0) > self.values[:, -1]).nonzero()[:, 0]
         ordinals = torch.arange(first, first + len(values), device=values.device)
         for some in torch.split(better, _ROWS):
-            # Stable, so that of equal ones the first document's comes first; topk promises nothing.
+            # Stable, so that the first document wins a tie, which topk does not promise.
             joined = torch.cat([self.values[some], values[:, some].T], 1)
             ordered, chosen = joined.sort(dim=1, descending=True, stable=True)
             chosen = chosen[:, :top]
             self.values[some] = ordered[:, :top].clamp_(min=0)
             documents = torch.cat([self.documents[some], ordinals.expand(len(some), -1)], 1)
             self.documents[some] = documents.gather(1, chosen)
-            places = torch.cat([self.positions[some], positions[:, some].T], 1)
-            self.positions[some] = places.gather(1, chosen)
+            joined_positions = torch.cat([self.positions[some], positions[:, some].T], 1)
+            self.positions[some] = joined_positions.gather(1, chosen)
 
     def restore(
         self,
@@ -69,44 +69,46 @@ class Strongest:
         documents: NDArray[np.int64],
         positions: NDArray[np.int32],
     ) -> None:
-        """Take up what another one had come to."""
+        """Restore saved state."""
         self.values.copy_(torch.from_numpy(values))
         self.documents.copy_(torch.from_numpy(documents))
         self.positions.copy_(torch.from_numpy(positions))
 
     def referenced(self) -> NDArray[np.int64]:
-        """Ordinals of the documents that are named, rising."""
+        """Return the ordinals of the documents that examples refer to, increasing."""
         found: NDArray[np.int64] = np.unique(self.documents[self.values > 0].cpu().numpy())
         return found
 
 
-def strongest_tokens(x: Tensor, sae: Sae, max_elements: int) -> tuple[Tensor, Tensor]:
-    """Of each feature the greatest activation in a document, and its first token that has it.
+def max_activations(x: Tensor, sae: Sae, max_elements: int) -> tuple[Tensor, Tensor]:
+    """Find each feature's greatest activation in a document, and the first token that has it.
 
     Parameters
     ----------
     x : Tensor of shape (tokens, d_in)
         Activations of one document.
     sae : Sae
-        Whose features.
+        The SAE.
     max_elements : int
-        Most activations of tokens and features held at once.
+        How many activations of tokens and features to hold at once.
 
     Returns
     -------
     values : Tensor of shape (n_features,), float32
     rows : Tensor of shape (n_features,), int64
-        Row of `x`.
+        Rows of `x`.
     """
     best = torch.full((sae.n_features,), -torch.inf, device=sae.device)
     rows = torch.zeros(sae.n_features, dtype=torch.int64, device=sae.device)
     step = max(max_elements // sae.n_features, 1)
-    too_much = f"activations of {sae.n_features} features do not fit the memory of {sae.device}"
+    too_much = (
+        f"activations of {sae.n_features} features do not fit into the memory of {sae.device}"
+    )
     with device_memory(too_much):
         for start in range(0, len(x), step):
-            values, at = sae.strengths(x[start : start + step]).max(0)
+            values, row = sae.encode(x[start : start + step]).max(0)
             values = values.float()
             greater = values > best
             best = torch.where(greater, values, best)
-            rows = torch.where(greater, at + start, rows)
+            rows = torch.where(greater, row + start, rows)
     return best, rows

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sfal.errors import InvalidInputError, UnknownSaeError
+from sfal.sources.source import Source
 
 if TYPE_CHECKING:
     from torch import nn
@@ -14,7 +15,7 @@ _LAYER_LISTS = ("layers", "h", "decoder.layers", "blocks")
 """Names under which decoders keep their layers."""
 
 _WRAPPERS = ("model", "language_model", "transformer", "gpt_neox", "base_model", "text_model")
-"""Names that checkpoints with a head or a vision tower put before the decoder's own."""
+"""Prefixes that checkpoints with a head or a vision tower put before the decoder's names."""
 
 _LLAMA_LIKE = {
     "mlp": "mlp.output",
@@ -26,7 +27,7 @@ _GEMMA_LIKE = {
     "att": "self_attn.o_proj.input",
     "attn_out": "post_attention_layernorm.output",
 }
-"""Gemma 2 and 3 normalise what MLP and attention give before they add it to the stream."""
+"""Gemma 2 and 3 normalise the output of MLP and attention before adding it to the stream."""
 
 _SITES: dict[str, dict[str, str]] = {
     "gemma": _LLAMA_LIKE,
@@ -43,20 +44,20 @@ _SITES: dict[str, dict[str, str]] = {
     },
     "gpt2": {"mlp": "mlp.output", "att": "attn.c_proj.input", "attn_out": "attn.c_proj.output"},
 }
-"""By model type: the module inside a layer whose input or output is the site."""
+"""The module inside a layer whose input or output is the site, by model type."""
 
 _ANY_MODEL = {"res": ".output", "res_pre": ".input"}
-"""Sites that are the layer's own output and input, in every decoder."""
+"""Sites that are the layer's own output or input, in every decoder."""
 
 CUTTABLE = frozenset(_SITES)
 """Model types whose first layers do not depend on how many follow.
 
-Others are loaded whole: some (Gemma 3n) count from their last layer backwards.
+Other models are loaded whole: some (Gemma 3n) count backwards from their last layer.
 """
 
 
 def is_causal(config: Any) -> bool:
-    """Whether a model is known to look at no position after the one it computes."""
+    """Return whether a model is known to attend to no later position."""
     both_ways = getattr(config, "use_bidirectional_attention", None)
     known = config.model_type in _SITES and getattr(config, "is_causal", True)
     return bool(known and not both_ways)
@@ -71,7 +72,12 @@ class HookPoint:
     site: str
     """``res``, ``res_pre``, ``mlp``, ``att``, ``attn_out``, or ``custom`` with a module."""
     module: str | None = None
-    """For ``custom``: a module's path, ``.input`` or ``.output`` behind it (default output)."""
+    """For ``custom``: a module's path, ending in ``.input`` or ``.output`` (default output)."""
+
+    @classmethod
+    def of(cls, source: Source) -> "HookPoint":
+        """Return the place that a source reads at."""
+        return cls(source.layer, source.site, source.hook_module)
 
     def __str__(self) -> str:
         if self.module is not None:
@@ -80,7 +86,7 @@ class HookPoint:
 
 
 def layers_of(decoder: "nn.Module", config: Any) -> "nn.ModuleList":
-    """List of the decoder's layers.
+    """Return the list of the decoder's layers.
 
     Raises
     ------
@@ -97,24 +103,24 @@ def layers_of(decoder: "nn.Module", config: Any) -> "nn.ModuleList":
         if isinstance(found, nn.ModuleList):
             return found
     raise InvalidInputError(
-        f"SFAL does not know where a {config.model_type} model keeps its layers; "
-        "name the module with --hook-module PATH"
+        f"SFAL does not know where a {config.model_type} model keeps its layers",
+        hint="name the module to read at by $hook_module",
     )
 
 
 def needed_layers(points: Iterable[HookPoint], n_layers: int, model: str) -> int:
-    """Number of layers, from the first, that reading at all points takes.
+    """Return how many layers, from the first, must run to read at all points.
 
     Raises
     ------
     UnknownSaeError
-        If a layer is asked for that the model does not have.
+        If the model does not have a layer that a point names.
     """
     needed = 1
     for point in points:
         layer: int | None = point.layer
         if point.module is not None:
-            # A module outside the layers may come after all of them.
+            # A module outside the layers may run after all of them.
             layer = _layer_in(point.module)
         if layer is not None and not 0 <= layer < n_layers:
             raise UnknownSaeError(
@@ -125,12 +131,12 @@ def needed_layers(points: Iterable[HookPoint], n_layers: int, model: str) -> int
 
 
 def find_module(point: HookPoint, decoder: "nn.Module", config: Any) -> tuple["nn.Module", bool]:
-    """Module to hook for a point, and whether its input is wanted (else its output).
+    """Return the module to hook for a point, and whether to read its input (else its output).
 
     Raises
     ------
     UnknownSaeError
-        If the site is not known for this type of model, or no module goes by the path.
+        If the site is not known for this type of model, or no module has that path.
     """
     if point.module is not None:
         path, end = _split_end(point.module)
@@ -143,14 +149,15 @@ def find_module(point: HookPoint, decoder: "nn.Module", config: Any) -> tuple["n
         sites = ", ".join([*_ANY_MODEL, *known])
         raise UnknownSaeError(
             f"site {point.site!r} is not known for models of type {config.model_type} "
-            f"(known: {sites}); name the module with --hook-module PATH"
+            f"(known: {sites})",
+            hint="name the module to read at by $hook_module",
         )
     path, end = _split_end(known[point.site])
     return layer.get_submodule(path), end == "input"
 
 
 def _split_end(path: str) -> tuple[str, str]:
-    """``a.b.input`` as ``a.b`` and ``input``; without such an end the output is meant."""
+    """Split ``a.b.input`` into ``a.b`` and ``input``; a path without such an end means output."""
     head, _, end = path.rpartition(".")
     return (head, end) if end in ("input", "output") else (path, "output")
 

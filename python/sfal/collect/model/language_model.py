@@ -1,4 +1,4 @@
-"""A decoder that gives its activations at chosen places, batch by batch."""
+"""A decoder that returns its activations at chosen points, batch by batch."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,29 +14,29 @@ from sfal.errors import InvalidInputError
 
 
 class _Read(BaseException):
-    """All points have been read; no layer after them need run.
+    """Ends a forward pass once all points have been read.
 
-    No Exception, so that no handler in a model's code takes it for a failure.
+    It is not an Exception, so that no handler in a model's code takes it for a failure.
     """
 
 
 class LanguageModel:
-    """A decoder cut after the deepest layer asked for, and its tokenizer.
+    """A decoder cut after the deepest layer needed, with its tokenizer.
 
-    Made by :func:`load_language_model`.
+    See :func:`sfal.collect.model.load.load_language_model`.
 
     Attributes
     ----------
     name : str
         Hub id or local folder.
-    d_model : int
-        Width of the residual stream.
     widths : dict of HookPoint to int
         Width of the activations at each point.
+    device : torch.device
+        Where it runs.
     fingerprint : dict of str to str
         The hub's repository and commit, or the hash of each local file.
     metadata : dict
-        What a manifest keeps: type, dtype, layers run.
+        What a manifest records: type, dtype, layers run.
     """
 
     def __init__(
@@ -49,7 +49,6 @@ class LanguageModel:
         fingerprint: dict[str, str],
     ) -> None:
         self.name = name
-        self.d_model: int = config.hidden_size
         self.fingerprint = fingerprint
         self.tokenizer = tokenizer
         self.points = tuple(dict.fromkeys(points))
@@ -59,7 +58,7 @@ class LanguageModel:
         self._longest: int | None = getattr(config, "max_position_embeddings", None)
         embedding = decoder.get_input_embeddings()  # type: ignore[operator]
         self._vocabulary: int = embedding.weight.shape[0]
-        self._device: torch.device = embedding.weight.device
+        self.device: torch.device = embedding.weight.device
         self.metadata: dict[str, Any] = {
             "model_type": config.model_type,
             "dtype": str(embedding.weight.dtype).removeprefix("torch."),
@@ -69,90 +68,86 @@ class LanguageModel:
 
     @property
     def special_ids(self) -> frozenset[int]:
-        """Ids whose positions are no tokens: BOS, EOS and PAD."""
+        """Ids whose positions do not count as tokens: BOS, EOS and PAD."""
         return self.tokenizer.special_ids
-
-    @property
-    def bos_id(self) -> int | None:
-        """Id of BOS, if the tokenizer has one."""
-        return self.tokenizer.bos_id
-
-    @property
-    def eos_id(self) -> int | None:
-        """Id of EOS, if the tokenizer has one."""
-        return self.tokenizer.eos_id
-
-    @property
-    def pad_id(self) -> int | None:
-        """Id of PAD, if the tokenizer has one."""
-        return self.tokenizer.pad_id
 
     def tokenize(
         self, texts: Sequence[str], max_length: int, prepend_bos: bool | None = None
     ) -> list[list[int]]:
-        """Token ids of each text: see :meth:`sfal.collect.model.tokenizer.Tokenizer.tokenize`."""
-        if self._longest is not None and max_length > self._longest:
-            raise InvalidInputError(
-                f"max_length {max_length}: {self.name} takes at most {self._longest} tokens"
-            )
-        return self.tokenizer.tokenize(texts, max_length, prepend_bos)
-
-    def check_width(self, point: HookPoint, d_in: int, sae: str) -> None:
-        """Refuse an SAE that does not fit the point it reads at.
+        """Return the token ids of each text, as :meth:`Tokenizer.tokenize` does.
 
         Raises
         ------
         InvalidInputError
-            Naming the widths of both.
+            If `max_length` exceeds what the model takes.
+        """
+        if self._longest is not None and max_length > self._longest:
+            raise InvalidInputError(
+                f"max_length is {max_length}, but {self.name} takes at most {self._longest} tokens",
+                hint=f"set $max_length({self._longest}) or less",
+            )
+        return self.tokenizer.tokenize(texts, max_length, prepend_bos)
+
+    def check_width(self, point: HookPoint, d_in: int, sae: str) -> None:
+        """Refuse an SAE whose input width is not that of the point it reads at.
+
+        Raises
+        ------
+        InvalidInputError
+            If they differ; the message names both.
         """
         if self.widths[point] != d_in:
             raise InvalidInputError(
                 f"SAE {sae} takes inputs of width {d_in}, but {point} of {self.name} has width "
-                f"{self.widths[point]}; the SAE was made for another model or another site"
+                f"{self.widths[point]}; the SAE was trained for another model or another site"
             )
 
     def activations(self, batch: Sequence[Sequence[int]]) -> dict[HookPoint, Tensor]:
-        """Activations at all points, from one forward pass.
+        """Return the activations at all points from one forward pass.
 
         Parameters
         ----------
         batch : sequence of sequences of int
             Token ids of each document. Shorter ones are padded on the right,
-            where no real position looks (or the mask forbids it, in models not
-            known to be causal): a document does not depend on the others.
+            to which no real position attends (the mask sees to it in models not
+            known to be causal), so a document does not depend on the others.
 
         Returns
         -------
         dict of HookPoint to Tensor of shape (documents, longest, width)
-            In the model's dtype, on its device. Positions past a document's
-            end hold numbers that mean nothing.
+            In the model's dtype, on its device. Positions after a document's
+            end hold meaningless numbers.
 
         Raises
         ------
         InvalidInputError
             If an id is outside the model's vocabulary.
         MemoryLimitError
-            If the device's memory does not hold the batch.
+            If the batch does not fit into the device's memory.
         """
         ids = self._pad(batch)
-        # Padding on the right comes after all that a causal model looks at. Without a mask
-        # attention is faster, by a tenth at 1,024 tokens on a CPU.
+        # Padding on the right comes after everything that a causal model attends to. Without a
+        # mask, attention is faster: by a tenth at 1,024 tokens on a CPU.
         mask = None if self._causal else self._mask(batch, ids)
         found: dict[HookPoint, Tensor] = {}
         too_much = (
-            f"{ids.shape[0]} documents of {ids.shape[1]} tokens do not fit the memory of "
-            f"{self._device}; use a smaller --batch-tokens"
+            f"{ids.shape[0]} documents of {ids.shape[1]} tokens do not fit into the memory of "
+            f"{self.device}"
         )
         try:
-            with torch.no_grad(), device_memory(too_much), self._hooked(found, ids.shape):
+            with (
+                torch.no_grad(),
+                device_memory(too_much, "use a smaller $batch_tokens"),
+                self._hooked(found, ids.shape),
+            ):
                 self._decoder(input_ids=ids, attention_mask=mask, use_cache=False)
         except _Read:
             return found
         missed = ", ".join(str(point) for point in self.points if point not in found)
-        raise InvalidInputError(f"{self.name} does not run {missed} in its forward pass")
+        raise InvalidInputError(f"the forward pass of {self.name} does not run {missed}")
 
     def _pad(self, batch: Sequence[Sequence[int]]) -> Tensor:
-        """Ids of all documents, filled up on the right; checked against the vocabulary."""
+        """Pad the ids of all documents on the right, and check them against the vocabulary."""
         longest = max((len(ids) for ids in batch), default=0)
         ids = torch.zeros((len(batch), max(longest, 1)), dtype=torch.int64)
         for row, document in enumerate(batch):
@@ -162,16 +157,16 @@ class LanguageModel:
                 f"token id {int(ids.max())} is outside the vocabulary of {self.name} "
                 f"({self._vocabulary} ids): the tokenizer belongs to another model"
             )
-        return ids.to(self._device)
+        return ids.to(self.device)
 
     def _mask(self, batch: Sequence[Sequence[int]], ids: Tensor) -> Tensor:
-        lengths = torch.tensor([len(document) for document in batch], device=self._device)
-        positions = torch.arange(ids.shape[1], device=self._device)
+        lengths = torch.tensor([len(document) for document in batch], device=self.device)
+        positions = torch.arange(ids.shape[1], device=self.device)
         return (positions < lengths[:, None]).to(torch.int64)
 
     @contextmanager
     def _hooked(self, found: dict[HookPoint, Tensor], shape: torch.Size) -> Iterator[None]:
-        """Keep what passes the points in `found`, and end the pass after the last."""
+        """Store what the points compute in `found`, and end the pass after the last of them."""
         handles = []
         try:
             for point, (module, wants_input) in self._modules.items():
@@ -189,10 +184,10 @@ class LanguageModel:
 def _keeper(
     point: HookPoint, found: dict[HookPoint, Tensor], n_points: int, shape: torch.Size
 ) -> Any:
-    """Hook that keeps the tensor passing by under `point`.
+    """Return a hook that stores the tensor that it sees under `point`.
 
-    Takes an output (a tensor, or a tuple that begins with one), or a module,
-    its positional and its keyword arguments.
+    It takes an output (a tensor, or a tuple that begins with one), or a module
+    with its positional and its keyword arguments.
     """
 
     def keep(*passed: Any) -> None:
@@ -203,10 +198,10 @@ def _keeper(
         if isinstance(value, tuple | list):
             value = value[0]
         if isinstance(value, Tensor) and value.ndim == 2 and value.shape[0] == shape.numel():
-            value = value.reshape(*shape, -1)  # some modules see all tokens in one row
+            value = value.reshape(*shape, -1)  # some modules flatten documents and tokens
         fits = isinstance(value, Tensor) and value.is_floating_point() and value.ndim >= 3
         if not fits or value.shape[:2] != shape:
-            raise InvalidInputError(f"{point} gives no activations of shape (batch, tokens, width)")
+            raise InvalidInputError(f"{point} has no activations of shape (batch, tokens, width)")
         found.setdefault(point, value.flatten(2))
         if len(found) == n_points:
             raise _Read

@@ -1,4 +1,4 @@
-"""Text to token ids, by the rule of DESIGN section 1."""
+"""Text to token ids: BOS in front, cut to a maximum length, special tokens known."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -8,84 +8,81 @@ from sfal.errors import InvalidInputError
 T = TypeVar("T")
 
 _LONGEST_TOKEN = 256
-"""Characters; the longest tokens in use are runs of about 128 spaces."""
+"""Characters per token; the longest tokens in use are runs of about 128 spaces."""
 
 
 class Tokenizer:
-    """A tokenizer that puts BOS in front and cuts.
+    """A tokenizer that puts BOS in front and truncates.
 
     Parameters
     ----------
     inner : transformers tokenizer
         As ``AutoTokenizer`` loads it.
     name : str
-        Whose tokenizer it is, for messages.
+        Name of the model it belongs to, for messages.
     """
 
     def __init__(self, inner: Any, name: str) -> None:
         self.inner = inner
         self.name = name
         self.bos_id: int | None = inner.bos_token_id
-        self.eos_id: int | None = inner.eos_token_id
-        self.pad_id: int | None = inner.pad_token_id
-        # Asked of the tokenizer, not of each text: a text may begin with BOS spelled out, and
-        # `add_bos_token` says False where a post-processor adds it.
+        special = (inner.bos_token_id, inner.eos_token_id, inner.pad_token_id)
+        self.special_ids: frozenset[int] = frozenset(i for i in special if i is not None)
+        """Ids whose positions do not count as tokens: those of BOS, EOS and PAD that exist."""
+        # Found out once, not from each text: a text may begin with BOS spelled out, and
+        # `add_bos_token` is False where a post-processor adds it.
         self._adds_bos = self.bos_id is not None and self._encode(["a"])[0][:1] == [self.bos_id]
-
-    @property
-    def special_ids(self) -> frozenset[int]:
-        """Ids whose positions are no tokens: BOS, EOS and PAD, as far as there are such."""
-        return frozenset(i for i in (self.bos_id, self.eos_id, self.pad_id) if i is not None)
 
     def tokenize(
         self, texts: Sequence[str], max_length: int, prepend_bos: bool | None = None
     ) -> list[list[int]]:
-        """Token ids of each text.
+        """Return the token ids of each text.
 
-        BOS stands in front where the tokenizer has one, whether it adds it of
-        its own accord or not, unless `prepend_bos` is False: then it does not
-        stand there either way. A tokenizer without BOS gives the text's own ids.
+        If the tokenizer has a BOS, it comes first, whether or not the tokenizer
+        adds it by itself; if `prepend_bos` is False it never does. A tokenizer
+        without BOS returns just the ids of the text.
 
         Parameters
         ----------
         texts : sequence of str
             Documents.
         max_length : int
-            Ids kept of each document, BOS included. Must be > 0.
+            Ids kept per document, BOS included; > 0.
         prepend_bos : bool, optional
             What the SAE's configuration says; None means yes.
 
         Returns
         -------
         list of list of int
-            One a text, each at most `max_length` long; empty for an empty text without BOS.
+            One per text, each at most `max_length` long; empty for an empty text without BOS.
 
         Notes
         -----
-        Of a text longer than 256 characters a token only the beginning is
-        tokenised, unless that gives fewer than `max_length` ids.
+        If a text is longer than 256 characters per token allowed, only its
+        beginning is tokenised, unless that gives fewer than `max_length` ids.
         """
         return self._all(texts, max_length, prepend_bos, self._encode, self.bos_id)
 
     def spans(
         self, texts: Sequence[str], max_length: int, prepend_bos: bool | None = None
     ) -> list[list[tuple[int, int]]]:
-        """Where in its text each of the ids stands that :meth:`tokenize` gives.
+        """Return the position in its text of each id that :meth:`tokenize` returns.
 
         Returns
         -------
         list of list of (int, int)
-            First character and the one behind the last; (0, 0) for BOS.
+            First character and the one after the last; (0, 0) for BOS.
 
         Raises
         ------
         InvalidInputError
-            If the tokenizer cannot say it, as those written in Python cannot.
+            If the tokenizer cannot tell, as those written in Python cannot.
         """
         if not getattr(self.inner, "is_fast", False):
             raise InvalidInputError(
-                f"the tokenizer of {self.name} does not say where in the text its tokens stand, "
-                "so there are no examples to be had; leave --examples away"
+                f"the tokenizer of {self.name} does not report where in the text its tokens are, "
+                "so no examples can be cut from it",
+                hint="leave out $examples",
             )
         return self._all(texts, max_length, prepend_bos, self._offsets, (0, 0))
 
@@ -98,7 +95,7 @@ class Tokenizer:
         bos: T | None,
     ) -> list[list[T]]:
         if max_length <= 0:
-            raise InvalidInputError(f"max_length must be > 0, got {max_length}")
+            raise InvalidInputError(f"max_length is {max_length}, but must be at least 1")
         reach = max_length * _LONGEST_TOKEN
         found = encode([text[:reach] for text in texts])
         for i, text in enumerate(texts):

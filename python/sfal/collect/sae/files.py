@@ -1,4 +1,4 @@
-"""Arrays and settings of SAE files: no pickles, and only the arrays asked for."""
+"""Arrays and settings in SAE files: no pickles, and only the arrays requested."""
 
 import sys
 import zipfile
@@ -12,37 +12,45 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfal.errors import ArtifactError, MemoryLimitError
+from sfal.errors import ArtifactError, CorruptError, MemoryLimitError, MissingError
 from sfal.io.atomic import read_json
 from sfal.store.published.npz_header import available_memory
 
 _DAMAGED = (ValueError, EOFError, SyntaxError, TokenError, zlib.error, zipfile.BadZipFile)
-"""What damage to an array's header or content ends in."""
+"""What a damaged header or array raises."""
 
 
 def read_npz(path: Path, keys: Sequence[str]) -> dict[str, Tensor]:
-    """Floating-point arrays of an ``.npz`` file, as tensors.
+    """Read floating-point arrays from an ``.npz`` file, as tensors.
 
     Parameters
     ----------
     path : Path
         File as ``np.savez`` or ``np.savez_compressed`` writes it.
     keys : sequence of str
-        Arrays to read; the others are not touched.
+        Arrays to read; the others are left alone.
 
     Raises
     ------
+    MissingError
+        If there is no such file.
+    CorruptError
+        If it is damaged.
     ArtifactError
-        If the file is damaged or lacks an array, or one does not hold floats;
-        the message names file and key.
+        If it lacks an array, or one does not hold floats. The message names
+        file and key.
+    MemoryLimitError
+        If an array does not fit into free memory.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            there = {name.removesuffix(".npy") for name in archive.namelist()}
-            _require(path, keys, there)
+            stored = {name.removesuffix(".npy") for name in archive.namelist()}
+            _require(path, keys, stored)
             return {key: _read_member(path, archive, key) for key in keys}
+    except FileNotFoundError as e:
+        raise MissingError(f"{path} does not exist") from e
     except (OSError, zipfile.BadZipFile, NotImplementedError) as e:
-        raise ArtifactError(f"{path} is no readable .npz file: {e}") from e
+        raise CorruptError(f"{path} is not a readable .npz file: {e}") from e
 
 
 def _read_member(path: Path, archive: zipfile.ZipFile, key: str) -> Tensor:
@@ -55,20 +63,22 @@ def _read_member(path: Path, archive: zipfile.ZipFile, key: str) -> Tensor:
             count = int(np.prod(shape, dtype=object)) if shape else 1
             # Checked before anything is allocated: a header may claim any shape.
             if archive.getinfo(name).file_size - member.tell() != count * dtype.itemsize:
-                raise ArtifactError(f"{path}: array {key!r} is not as long as its shape {shape}")
+                raise CorruptError(
+                    f"{path}: array {key!r} is shorter or longer than its shape {shape}"
+                )
             if count * dtype.itemsize > available_memory():
                 raise MemoryLimitError(
-                    f"{path}: array {key!r} takes {count * dtype.itemsize:,} bytes, more than is free"
+                    f"{path}: array {key!r} needs {count * dtype.itemsize:,} bytes, more than is free"
                 )
             array = np.empty(count, dtype)
             _fill(member, array.view(np.uint8).data)
-            extra = member.read(1)  # reading to the end also checks the sum
+            extra = member.read(1)  # reading to the end also checks the checksum
     except MemoryLimitError:
         raise
     except (*_DAMAGED, MemoryError) as e:
-        raise ArtifactError(f"{path}: array {key!r} is damaged: {e}") from e
+        raise CorruptError(f"{path}: array {key!r} is damaged: {e}") from e
     if extra:
-        raise ArtifactError(f"{path}: array {key!r} is longer than its shape {shape}")
+        raise CorruptError(f"{path}: array {key!r} is longer than its shape {shape}")
     shaped = array.reshape(shape, order="F" if fortran else "C")
     native = shaped.astype(dtype.newbyteorder("="), copy=False)
     return torch.from_numpy(np.ascontiguousarray(native))
@@ -92,15 +102,17 @@ def _fill(member: IO[bytes], into: memoryview) -> None:
 
 
 def read_safetensors(path: Path, keys: Sequence[str]) -> dict[str, Tensor]:
-    """Tensors of a safetensors file; errors as :func:`read_npz`."""
+    """Read tensors from a safetensors file; errors as in :func:`read_npz`."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
             _require(path, keys, set(file.keys()))
             found = {key: file.get_tensor(key) for key in keys}
+    except FileNotFoundError as e:
+        raise MissingError(f"{path} does not exist") from e
     except (OSError, SafetensorError) as e:
-        raise ArtifactError(f"{path} is no readable safetensors file: {e}") from e
+        raise CorruptError(f"{path} is not a readable safetensors file: {e}") from e
     for key, tensor in found.items():
         if not tensor.is_floating_point():
             raise ArtifactError(f"{path}: array {key!r} is of type {tensor.dtype}, not of floats")
@@ -108,26 +120,34 @@ def read_safetensors(path: Path, keys: Sequence[str]) -> dict[str, Tensor]:
 
 
 def safetensors_keys(path: Path) -> set[str]:
-    """Names of the tensors in a safetensors file."""
+    """Return the names of the tensors in a safetensors file."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
             return set(file.keys())
+    except FileNotFoundError as e:
+        raise MissingError(f"{path} does not exist") from e
     except (OSError, SafetensorError) as e:
-        raise ArtifactError(f"{path} is no readable safetensors file: {e}") from e
+        raise CorruptError(f"{path} is not a readable safetensors file: {e}") from e
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """JSON object in a file."""
+    """Read a JSON object from a file."""
     found = read_json(path)
     if not isinstance(found, dict):
-        raise ArtifactError(f"{path} is no JSON object; it is not the settings of an SAE")
+        raise ArtifactError(f"{path} is not a JSON object, as the settings of an SAE are")
     return found
 
 
 def number(path: Path, settings: dict[str, Any], *keys: str) -> float:
-    """A finite number in nested settings; ArtifactError naming file and key otherwise."""
+    """Return a finite number from nested settings.
+
+    Raises
+    ------
+    ArtifactError
+        If there is none under these keys; the message names file and keys.
+    """
     value: Any = settings
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
@@ -138,7 +158,7 @@ def number(path: Path, settings: dict[str, Any], *keys: str) -> float:
 
 
 def check_arrays(path: Path, arrays: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]) -> None:
-    """Refuse arrays of the wrong shape, NaN, and infinity but in a threshold.
+    """Refuse arrays of the wrong shape, NaN, and infinity except in a threshold.
 
     Raises
     ------
@@ -151,23 +171,23 @@ def check_arrays(path: Path, arrays: dict[str, Tensor], shapes: dict[str, tuple[
                 f"{path}: array {key!r} has shape {tuple(arrays[key].shape)}, expected {shape}"
             )
     for key, array in arrays.items():
-        # Both outlast a sum, which needs no second array as large.
+        # Both survive a sum, which needs no second array of that size.
         total = array.sum(dtype=torch.float64)
         if total.isnan() or (total.isinf() and key != "threshold"):
             raise ArtifactError(f"{path}: array {key!r} holds NaN or infinity")
 
 
 def encoder_shape(path: Path, arrays: dict[str, Tensor], key: str) -> tuple[int, int]:
-    """Shape of a weight that must be a matrix and not empty."""
+    """Return the shape of a weight, which must be a non-empty matrix."""
     shape = tuple(arrays[key].shape)
     if len(shape) != 2 or 0 in shape:
         raise ArtifactError(f"{path}: array {key!r} has shape {shape}, expected a matrix")
     return shape[0], shape[1]
 
 
-def _require(path: Path, keys: Sequence[str], there: set[str]) -> None:
-    missing = [key for key in keys if key not in there]
+def _require(path: Path, keys: Sequence[str], stored: set[str]) -> None:
+    missing = [key for key in keys if key not in stored]
     if missing:
         raise ArtifactError(
-            f"{path} lacks {', '.join(map(repr, missing))}; it holds {', '.join(sorted(there))}"
+            f"{path} lacks {', '.join(map(repr, missing))}; it holds {', '.join(sorted(stored))}"
         )
