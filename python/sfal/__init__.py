@@ -1,21 +1,31 @@
 """SFAL: semantic-functional alignment scores for sparse autoencoder features.
 
-The stages as functions over arrays and Arrow tables; each name is imported
-when it is first used. From activations of one's own:
+Every name below is imported when it is first used, so ``import sfal`` is fast.
 
-- :func:`count_features`, :func:`count_encoded`: which features occur in which window
-- :func:`embed_texts`: explanations as vectors
-- :func:`score_features`: the scores, a row a feature
+Your own activations and explanations, as arrays and Arrow tables:
 
-The kernels below them: :class:`Occurrences`, :class:`Histogram`, :func:`phi`,
+- :func:`count_features`, :func:`count_encoded`: find which features occur in which windows
+- :func:`embed_texts`: embed explanations
+- :func:`score_features`: score every feature, one row each
+
+The data tree that the command line uses:
+
+- :func:`collect` with :class:`CollectSettings`: count features of the sources in
+  :mod:`sfal.sources` (stage 1)
+- :func:`merge_runs`: join separately counted runs
+- :func:`read_occurrences`: read what was counted
+- :func:`download_explanations` with :class:`DownloadSettings`, :func:`explain_features`,
+  :func:`embed_explanations` with :class:`EmbedSettings`: explanations and their embeddings
+  (stage 2)
+- :func:`score`: score sources on disk (stage 3)
+- :func:`run` with :class:`RunSettings`: run all stages for some sources
+- :func:`verify`: check the files of a tree
+
+The kernels: :class:`Occurrences`, :class:`Histogram`, :func:`phi`,
 :func:`functional_neighbours`, :func:`semantic_neighbours`,
-:func:`top_neighbours`, :func:`ndcg`, :func:`chance`. The data tree of the
-command line: :func:`collect` with :class:`CollectSettings` and the sources of
-:mod:`sfal.sources`, :func:`read_occurrences`, :func:`download_explanations`
-with :class:`DownloadSettings`, :func:`explain_features`,
-:func:`embed_explanations` with :class:`EmbedSettings`, :func:`score`; and all
-of it at once, :func:`run` with :class:`RunSettings`. What they raise:
-:mod:`sfal.errors`. The package's version: ``sfal.__version__``.
+:func:`top_neighbours`, :func:`ndcg`, :func:`chance`.
+
+The errors that they raise: :mod:`sfal.errors`. The version: ``sfal.__version__``.
 """
 
 from typing import TYPE_CHECKING
@@ -36,6 +46,7 @@ if TYPE_CHECKING:
     from sfal.api.embed import embed_texts
     from sfal.api.score import score, score_features
     from sfal.collect.driver import collect
+    from sfal.collect.merge import merge_runs
     from sfal.collect.settings import CollectSettings
     from sfal.embeddings.driver import embed_explanations
     from sfal.embeddings.settings import EmbedSettings
@@ -44,6 +55,7 @@ if TYPE_CHECKING:
     from sfal.pipeline.run import run
     from sfal.pipeline.settings import RunSettings
     from sfal.store.occurrences import read_occurrences
+    from sfal.store.verify import verify_tree as verify
 
     __version__: str
 
@@ -64,6 +76,7 @@ __all__ = [
     "errors",
     "explain_features",
     "functional_neighbours",
+    "merge_runs",
     "ndcg",
     "phi",
     "read_occurrences",
@@ -73,29 +86,32 @@ __all__ = [
     "semantic_neighbours",
     "sources",
     "top_neighbours",
+    "verify",
 ]
 
-# `import sfal` must stay free of numpy, torch and pyarrow: the command line starts with it.
+# Where a name is defined, `module` or `module:other_name`; the others are in `_core`.
+# `import sfal` must not import numpy, torch or pyarrow, since the command line starts with it.
 _MODULES = {
     "CollectSettings": "sfal.collect.settings",
     "DownloadSettings": "sfal.explanations.settings",
     "EmbedSettings": "sfal.embeddings.settings",
     "RunSettings": "sfal.pipeline.settings",
-    "collect": "sfal.collect.driver",
     "count_encoded": "sfal.api.count",
     "count_features": "sfal.api.count",
     "download_explanations": "sfal.explanations.driver",
     "embed_explanations": "sfal.embeddings.driver",
     "embed_texts": "sfal.api.embed",
     "explain_features": "sfal.explanations.driver",
+    "merge_runs": "sfal.collect.merge",
     "read_occurrences": "sfal.store.occurrences",
     "run": "sfal.pipeline.run",
     "score": "sfal.api.score",
     "score_features": "sfal.api.score",
+    "verify": "sfal.store.verify:verify_tree",
 }
-_SUBMODULES = ("errors", "sources")
+_SUBMODULES = ("collect", "errors", "sources")  # `collect` is callable
 
-# Out of type checkers' sight: to them a module with this has every name there can be.
+# Hidden from type checkers: they assume that a module with `__getattr__` has every name.
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
@@ -108,7 +124,8 @@ if not TYPE_CHECKING:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         if name in _SUBMODULES:
             return import_module(f"{__name__}.{name}")
-        value: object = getattr(import_module(_MODULES.get(name, "sfal._core")), name)
+        module, _, attribute = _MODULES.get(name, "sfal._core").partition(":")
+        value: object = getattr(import_module(module), attribute or name)
         globals()[name] = value
         return value
 

@@ -1,4 +1,4 @@
-"""``python -m sfal``: the same as the ``sfal`` command."""
+"""``python -m sfal``: run the ``sfal`` command."""
 
 from sfal.cli.main import main
 

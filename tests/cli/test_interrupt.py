@@ -1,11 +1,11 @@
-"""Ctrl-C where it is not taken for what it is: the process ends all the same."""
+"""Ctrl-C where it is misread or swallowed: the process ends anyway."""
 
 import signal
 import subprocess
 import sys
 import time
 
-# A thread that nobody can stop, as libraries start them, and who waits for it.
+# A thread that cannot be stopped, such as libraries start, and code that waits for it.
 STUCK = """
 import threading, time
 from sfal.cli.interrupt import CtrlC
@@ -41,7 +41,7 @@ def parsed(*args, **kwargs):
 cli.sfal.make_context = parsed
 cli.main(["merge"])
 """
-# A destructor swallows what is raised in it.
+# A destructor swallows the exceptions raised in it.
 DESTROYING = """
 import time, types
 import click
@@ -59,7 +59,7 @@ def destroying(name):
 cli.import_module = destroying
 cli.main(["merge"])
 """
-# Ctrl-C ends the main thread at once, while another is in the middle of a file.
+# Ctrl-C ends the main thread at once, while another thread is writing a file.
 WRITING = """
 import sys, threading, time
 from pathlib import Path
@@ -79,7 +79,7 @@ def writing(name):
 cli.import_module = writing
 cli.main(["merge"])
 """
-SAID = "Interrupted. The same command, started again, goes on where it stopped.\n"
+SAID = "Interrupted. Run the same command again to continue where it stopped.\n"
 
 
 def interrupted(script, *words):
@@ -96,29 +96,29 @@ def interrupted(script, *words):
     return process.returncode, stderr, time.monotonic() - started
 
 
-def test_what_waits_for_ever_is_ended():
+def test_an_endless_wait_is_ended():
     code, stderr, seconds = interrupted(STUCK)
     assert (code, stderr) == (130, SAID)
     assert seconds < 3
 
 
-def test_an_import_that_fails_by_it_is_no_failure():
+def test_an_import_that_it_breaks_is_not_reported_as_a_failure():
     code, stderr, seconds = interrupted(FAILING_IMPORT)
     assert (code, stderr) == (130, SAID)
     assert seconds < 1
 
 
-def test_nothing_else_is_said_while_the_command_line_is_read():
+def test_it_prints_a_single_line_while_the_command_line_is_parsed():
     code, stderr, _ = interrupted(PARSING)
     assert (code, stderr) == (130, SAID)
 
 
-def test_it_is_answered_also_where_a_destructor_swallows_it():
+def test_it_ends_the_process_even_if_a_destructor_swallows_it():
     code, stderr, _ = interrupted(DESTROYING)
     assert (code, stderr) == (130, SAID)
 
 
-def test_a_file_that_a_thread_is_writing_is_not_left(tmp_path):
+def test_a_file_that_a_thread_is_writing_is_removed(tmp_path):
     code, stderr, _ = interrupted(WRITING, tmp_path)
     assert (code, stderr) == (130, SAID)
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""The spelling of options, defaults from a file, and errors of the command line."""
+"""The spelling of options, defaults from a file, and command-line errors."""
 
 import subprocess
 import sys
@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sfal.cli.main import sfal as command_line
-from sfal.cli.options import INTEGERS, MANY, Common, command
+from sfal.cli.options import Common, command
+from sfal.cli.param_types import INTEGERS, MANY
 from sfal.errors import InvalidInputError
 
 
@@ -37,27 +38,27 @@ def run(*args: str) -> Result:
         ["--layers", "0", "--layers", "8", "17"],
     ],
 )
-def test_layers_are_read_apart_with_commas_or_repeated(words: list[str]) -> None:
+def test_layers_may_be_words_a_list_or_repeated_options(words: list[str]) -> None:
     assert run(*words).output.split("|")[1] == "(0, 8, 17)"
 
 
-def test_a_range_counts_both_ends_and_repeated_numbers_once() -> None:
+def test_a_range_includes_both_ends_and_repeated_numbers_count_once() -> None:
     assert run("--layers", "0-3", "2", "9").output.split("|")[1] == "(0, 1, 2, 3, 9)"
 
 
 @pytest.mark.parametrize("word", ["x", "3-", "-3", "5-2", "1.5", "0-99999999"])
-def test_what_is_no_layer_is_refused_by_name(word: str) -> None:
+def test_a_word_that_is_not_a_layer_is_refused_and_named(word: str) -> None:
     result = run(f"--layers={word}")
     assert result.exit_code == 2
     assert word in result.output
 
 
-def test_published_spelling_with_underscores_is_accepted() -> None:
+def test_the_published_spelling_with_underscores_is_accepted() -> None:
     result = run("--n_docs", "60", "--sae_type", "res", "mlp", "--layers", "1")
     assert result.output.strip() == "|(1,)|('res', 'mlp')|60"
 
 
-def test_underscores_in_values_stay() -> None:
+def test_underscores_in_values_are_kept() -> None:
     assert run("--sae_type=my_type").output.split("|")[2] == "('my_type',)"
 
 
@@ -76,14 +77,14 @@ def test_a_file_sets_defaults_that_the_command_line_overrides(tmp_path: Path) ->
         ("[cooc]\nkk = 3\n[cooc.gema]\nk = 3", "[cooc]: no option 'kk'; did you mean k?"),
         ("[cooc.gema]\nk = 3", "[cooc]: no section [gema]; did you mean gemma?"),
         ("[cooc.sae]\ntarget-l0 = 3", "[cooc]: [sae]: no option 'target-l0'; there are "),
-        ("score = 3", "[score] is no table"),
+        ("score = 3", "[score] is not a table"),
         ("[score]\nlayer = 3", "[score]: no option 'layer'; did you mean layers?"),
         ('[score]\nconfig = "b.toml"', "[score]: no option 'config'; there are data-dir, debug, "),
         ('[score]\nsources = ["a"]', "[score]: no option 'sources'; did you mean source?"),
     ],
 )
 @pytest.mark.parametrize("words", ["status", "score --n-windows none"])
-def test_what_no_command_knows_is_refused_by_name(
+def test_an_unknown_name_is_refused_and_named(
     tmp_path: Path, text: str, said: str, words: str
 ) -> None:
     config = tmp_path / "sfal.toml"
@@ -105,7 +106,7 @@ def test_a_file_names_options_as_the_command_line_does(tmp_path: Path) -> None:
     assert "a/b" in str(CliRunner().invoke(command_line, words).exception)
 
 
-def test_a_config_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
+def test_a_missing_config_file_is_reported(tmp_path: Path) -> None:
     result = run("--config", str(tmp_path / "sfal.tml"))
     assert isinstance(result.exception, InvalidInputError)
     assert str(result.exception).endswith("sfal.tml: there is no such file")
@@ -152,7 +153,7 @@ def test_a_value_out_of_range_is_refused_as_on_the_command_line(tmp_path: Path, 
     assert f"Invalid value for '--{line.split()[0]}'" in result.output
 
 
-def test_a_table_is_no_value_of_an_option(tmp_path: Path) -> None:
+def test_a_table_is_not_a_value_for_an_option(tmp_path: Path) -> None:
     config = tmp_path / "sfal.toml"
     config.write_text("[score]\nlayers = {a = 1}\n")
     done = sfal("score", "--config", str(config))
@@ -184,12 +185,12 @@ def test_an_unknown_command_is_a_usage_error() -> None:
     assert "No such command 'nonsense'" in done.stderr
 
 
-def test_an_unknown_command_is_answered_with_near_ones() -> None:
+def test_an_unknown_command_brings_suggestions() -> None:
     assert "Did you mean 'score'?" in CliRunner().invoke(command_line, ["scor"]).output
     assert "Did you mean 'gemma'?" in CliRunner().invoke(command_line, ["cooc", "gema"]).output
 
 
-def test_sources_of_the_presets_come_first_and_many_are_said_to_be_many() -> None:
+def test_preset_sources_come_first_and_a_long_list_comes_with_advice() -> None:
     result = CliRunner().invoke(command_line, ["sources", "gemma"])
     rows = [row.split() for row in result.stdout.splitlines()[1:]]
     first = [row[2].startswith("gemma-2-") for row in rows]
@@ -214,7 +215,7 @@ def test_sources_lists_release_id_neuronpedia_id_width_and_l0() -> None:
     ]
 
 
-def test_sources_that_match_nothing_say_so_and_fail() -> None:
+def test_sources_fails_and_says_so_if_nothing_matches() -> None:
     done = sfal("sources", "no-such-sae-anywhere")
     assert done.returncode == 1
     assert "no-such-sae-anywhere" in done.stderr

@@ -1,4 +1,4 @@
-"""The miniature that is shipped: it loads as any source does, and is what its figures say."""
+"""The miniature in the package: it loads like any source and matches its figures."""
 
 import gzip
 import json
@@ -34,7 +34,7 @@ def layer_of(sae: str) -> int:
     return int(sae.split("/")[0].removeprefix("layer_"))
 
 
-def test_all_files_together_take_at_most_8_mb_in_a_wheel() -> None:
+def test_all_files_take_at_most_8_mb_in_a_wheel() -> None:
     packed = sum(len(zlib.compress(p.read_bytes(), 6)) for p in DATA.rglob("*") if p.is_file())
     assert packed <= 8_000_000
 
@@ -51,7 +51,7 @@ def test_there_are_two_saes_in_gemma_scope_layout_named_by_their_l0() -> None:
 
 
 @pytest.mark.parametrize("sae_name", SAES)
-def test_through_the_loaders_of_any_run_the_stated_l0_comes_out(sae_name: str) -> None:
+def test_the_usual_loaders_give_the_stated_l0(sae_name: str) -> None:
     point = HookPoint(layer=layer_of(sae_name), site="res", module=None)
     model = load_language_model(str(DATA / "model"), [point])
     sae = load_sae(SaeRef(kind="local", path=str(DATA / "sae" / sae_name)))
@@ -66,7 +66,7 @@ def test_through_the_loaders_of_any_run_the_stated_l0_comes_out(sae_name: str) -
     assert fired / tokens == pytest.approx(stated, rel=0.06)
 
 
-def test_the_model_predicts_held_out_text_as_well_as_stated_and_better_than_bigrams() -> None:
+def test_the_model_predicts_held_out_text_as_stated_and_better_than_bigrams() -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(DATA / "model")
@@ -83,14 +83,14 @@ def test_the_model_predicts_held_out_text_as_well_as_stated_and_better_than_bigr
     assert stated["loss"] < stated["bigram_loss"] - 0.5 < stated["unigram_loss"] - 0.5
 
 
-def test_the_saes_keep_what_the_model_needs_and_have_few_dead_features() -> None:
+def test_the_saes_preserve_the_loss_and_have_few_dead_features() -> None:
     for found in FIGURES["saes"]["held_out"].values():
         assert found["fvu"] < 0.3
         assert found["dead_share"] < 0.05
         assert found["loss_recovered"] > 0.85
 
 
-def test_the_embedder_loads_as_any_folder_and_puts_cities_beside_cities() -> None:
+def test_the_embedder_loads_like_any_folder_and_puts_cities_near_cities() -> None:
     embedder = SentenceEmbedder(resolve_embedder(str(DATA / "embedder")), device="cpu")
     texts = ["Paris, London, Rome", "Berlin, Vienna, Madrid", "cells, proteins, DNA"]
     vectors = embedder.encode(texts)
@@ -99,7 +99,7 @@ def test_the_embedder_loads_as_any_folder_and_puts_cities_beside_cities() -> Non
     assert cities > 0.4 > 0.2 > other
 
 
-def test_no_article_is_both_counted_and_looked_at_for_labels() -> None:
+def test_no_article_is_used_for_both_counts_and_labels() -> None:
     titles = [article["title"] for article in articles()]
     assert len(titles) == N_COUNTS + FIGURES["text"]["label_articles"]
     assert len(set(titles)) == len(titles)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 
 def run(*words, **variables):
-    # Whatever tries to reach the network fails at once instead of reaching it.
+    # An attempt to reach the network fails at once.
     dead = "http://127.0.0.1:9"
     environment = {**os.environ, "HTTP_PROXY": dead, "HTTPS_PROXY": dead, **variables}
     return subprocess.run(
@@ -41,12 +41,12 @@ def kept(tmp_path_factory):
 
 
 def rows(out):
-    """(median score, median with shuffled labels) of each layer, from the screen."""
+    """Return (median score, median with shuffled labels) for each layer, from the screen."""
     found = re.findall(r"^  layer \d +[\d,]+ +([+-]\d\.\d+) +([+-]\d\.\d+)$", out, re.MULTILINE)
     return [(float(a), float(b)) for a, b in found]
 
 
-def test_real_labels_score_above_chance_and_shuffled_ones_at_it(kept):
+def test_real_labels_score_above_chance_and_shuffled_ones_at_chance(kept):
     scores = rows(kept.out)
     assert len(scores) == 2
     for real, shuffled in scores:
@@ -63,10 +63,10 @@ def test_best_and_worst_features_are_shown_with_matches_marked(kept):
 
 
 def test_no_line_is_wider_than_the_screen(kept):
-    assert max(len(line) for line in kept.out.split("look further")[0].splitlines()) <= 80
+    assert max(len(line) for line in kept.out.split("explore them")[0].splitlines()) <= 80
 
 
-def test_what_is_kept_serves_the_other_commands(kept, tmp_path):
+def test_other_commands_can_use_the_kept_files(kept, tmp_path):
     words = re.search(r"sfal (feature \S+ \d+ --data-dir \S+)", kept.out)
     assert words is not None
     shown = run(*words[1].split())
@@ -88,12 +88,12 @@ def test_the_readme_shows_what_the_demo_shows(kept):
     words = [line for line in block.splitlines() if not re.search(r"[+-]?\d\.\d|^  \[…\]$", line)]
     assert len(words) > 20
     assert [line for line in words if line not in shown] == []
-    # Another processor rounds otherwise: what is computed is near, not the same.
+    # Another processor rounds differently, so computed numbers are close, not equal.
     for told, found in zip(rows(block), rows(kept.out), strict=True):
         assert told == pytest.approx(found, abs=0.02)
 
 
-def test_what_the_screen_says_of_python_works(kept):
+def test_the_python_expression_on_the_screen_works(kept):
     expression = re.search(r"or in Python\n  (pandas\..*)\n", kept.out)
     assert expression is not None
     import pandas

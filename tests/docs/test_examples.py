@@ -1,4 +1,4 @@
-"""Examples in docstrings and in the README are run."""
+"""The examples in docstrings and in the README work."""
 
 import doctest
 import importlib
@@ -39,18 +39,18 @@ def test_readme_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         exec(compile(block, README.name, "exec"), names)
 
 
-def test_readme_settings_are_taken(tmp_path: Path) -> None:
+def test_readme_settings_are_accepted(tmp_path: Path) -> None:
     (block,) = re.findall(r"```toml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     path = tmp_path / "sfal.toml"
     path.write_text(block, encoding="utf-8")
     words = ["--config", str(path), "--histogram", "no"]
     result = CliRunner().invoke(sfal_command, ["cooc", "gemma", *words])
-    # The file is read first; what is wrong is the word behind it.
+    # The file is read first; only the word after it is wrong.
     assert "'no' is not one of" in result.output
 
 
-def test_readme_commands_are_there() -> None:
-    """Every `sfal …` line of the README names commands and options that exist."""
+def test_readme_commands_exist() -> None:
+    """Check that every `sfal …` line of the README names commands and options that exist."""
     text = README.read_text(encoding="utf-8")
     lines = re.findall(r"^(?:pip install \. && )?sfal ([^#`\n]+)", text, re.MULTILINE)
     assert len(lines) > 8
@@ -66,7 +66,7 @@ def test_readme_commands_are_there() -> None:
         assert given <= options | {"--config", "--data-dir"}, line
 
 
-def test_the_completion_that_the_readme_sets_up_completes(tmp_path: Path) -> None:
+def test_the_completion_from_the_readme_works(tmp_path: Path) -> None:
     (setup,) = re.findall(r'^eval "\$\(_SFAL_COMPLETE.*$', README.read_text("utf-8"), re.MULTILINE)
     script = f"""
     {setup}
@@ -90,7 +90,7 @@ def test_the_completion_that_the_readme_sets_up_completes(tmp_path: Path) -> Non
         env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"},
         check=True,
     )
-    assert done.stdout.splitlines() == ["score", "npz none", "--dry-run"]
+    assert done.stdout.splitlines() == ["score", "auto npz none", "--dry-run"]
 
 
 def test_readme_links_to_files_that_exist() -> None:

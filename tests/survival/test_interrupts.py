@@ -72,7 +72,7 @@ def test_the_demo_leaves_nothing(world, tally):
     done, seconds = interrupt(command)
     assert seconds < REACTION
     assert done.returncode == 130, done.stderr
-    assert done.stderr.endswith("Interrupted. Nothing is left of it; `sfal demo` starts afresh.\n")
+    assert done.stderr.endswith("Interrupted. Nothing was kept; `sfal demo` starts over.\n")
     assert not list(world.launched.temporary.glob("sfal-demo-*"))
     tally("interruptions: sfal demo")
 

@@ -1,1 +1,1 @@
-"""The recipe that makes the miniature: `python -m tools.demo`."""
+"""The recipe for the miniature: `python -m tools.demo`."""

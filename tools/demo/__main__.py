@@ -25,14 +25,14 @@ logger = logging.getLogger("tools.demo")
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that is not in the settings of the parts."""
+    """Settings of the recipe, other than those of its parts."""
 
     n_labels: int = N_LABELLED
     n_counts: int = N_COUNTED
     gloss_words: int = 90
-    """Words at which a WordNet document closes."""
+    """Words at which a WordNet document ends."""
     article_weight: int = 3
-    """How often an article counts when the tokenizer learns its merges."""
+    """Weight of an article when the tokenizer learns its merges."""
     layers: tuple[int, ...] = (0, 2)
     """Layers with an SAE on their residual stream."""
     seed: int = 1
@@ -42,11 +42,20 @@ class Recipe:
 def main() -> int:
     """Parse the command line and run the recipe."""
     parser = argparse.ArgumentParser(prog="python -m tools.demo", description=__doc__)
-    parser.add_argument("--work", type=Path, required=True, help="folder for the two packages")
-    parser.add_argument("--output", type=Path, default=DATA, help="where the miniature goes")
-    parser.add_argument("--threads", type=int, default=1, help="one is fastest on a busy machine")
     parser.add_argument(
-        "--keep-lm", action="store_true", help="keep the language model already in OUTPUT"
+        "--work", type=Path, required=True, help="folder for the two input packages"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=DATA,
+        help="folder for the miniature; default: the package's own",
+    )
+    parser.add_argument(
+        "--threads", type=int, default=1, help="CPU threads; 1 is fastest on a busy machine"
+    )
+    parser.add_argument(
+        "--keep-lm", action="store_true", help="keep the language model that is in OUTPUT"
     )
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
@@ -60,7 +69,7 @@ def main() -> int:
 
 
 def build(recipe: Recipe, work: Path, output: Path, threads: int, keep_lm: bool = False) -> None:
-    """Make every file of the miniature below `output`."""
+    """Make every file of the miniature in `output`."""
     import torch
 
     torch.set_num_threads(threads)
@@ -72,7 +81,7 @@ def build(recipe: Recipe, work: Path, output: Path, threads: int, keep_lm: bool 
         recipe.n_counts,
         recipe.seed,
     )
-    # As `sfal cooc --n-docs --examples` takes them: examples come from behind.
+    # In the order of `sfal cooc --n-docs --examples`: the examples come last.
     write_articles(output / "held_out.jsonl.gz", corpus.counts + corpus.labels)
     tokenizer, vectors = train_embedder(corpus.articles + corpus.glosses, recipe.embedder)
     save_embedder(tokenizer, vectors, output / "embedder")
@@ -120,7 +129,7 @@ def _language_model(recipe: Recipe, corpus: Corpus, folder: Path, keep: bool) ->
     model, tokenizer = lm.read_lm(folder)
     articles, glosses = encode(tokenizer, corpus.articles), encode(tokenizer, corpus.glosses)
     held_out = encode(tokenizer, [a.text for a in corpus.labels + corpus.counts])
-    # Articles alone: counting glosses too makes both baselines worse on articles.
+    # Articles only: with glosses, both baselines are worse on articles.
     baseline = Bigrams(articles, settings.vocab_size)
     return {
         "language_model": {
@@ -161,7 +170,7 @@ def _saes(recipe: Recipe, corpus: Corpus, output: Path) -> dict[str, Any]:
     measured: dict[str, Any] = {}
     for layer in recipe.layers:
         weights = train_sae(training[layer], keep, settings)
-        # The folder's name states the measured L0, as Gemma Scope's does.
+        # The folder's name gives the measured L0, as in Gemma Scope.
         found = sae_figures(model, weights, layer, held_out[layer], documents[:1])
         name = f"layer_{layer}/width_1k/average_l0_{round(found.l0)}"
         path = output / "sae" / name / "params.npz"

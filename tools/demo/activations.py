@@ -1,4 +1,4 @@
-"""Residual streams of the finished model, document by document."""
+"""The residual stream of the finished model, document by document."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,9 +11,9 @@ from torch import Tensor
 def residuals(
     model: Any, documents: Sequence[list[int]], layers: Sequence[int], batch_rows: int = 32
 ) -> dict[int, Tensor]:
-    """Residual stream after each of some layers, for every token but BOS.
+    """Return the residual stream after some layers, for every token but BOS.
 
-    Documents are run right-padded, with those of about their length.
+    Documents run right-padded, in batches of similar length.
 
     Returns
     -------

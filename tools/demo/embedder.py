@@ -1,8 +1,8 @@
 """Word vectors from the training text, as a sentence-transformers folder.
 
-Positive pointwise mutual information of words that stand near each other,
-factored by a truncated SVD: what a count can know about meaning, in a few
-hundred kilobytes, with nothing fetched and nothing learned elsewhere.
+Positive pointwise mutual information of words that occur near each other,
+factored by a truncated SVD: what counts can tell about meaning, in a few
+hundred kilobytes, without any downloaded or pretrained model.
 
 References
 ----------
@@ -10,7 +10,7 @@ References
    Learned from Word Embeddings", TACL 2015: context smoothing, weighting of
    singular values.
 .. [2] Arora, Liang, Ma, "A Simple but Tough-to-Beat Baseline for Sentence
-   Embeddings", ICLR 2017: frequent words count less in a mean.
+   Embeddings", ICLR 2017: frequent words get less weight in a mean.
 """
 
 import logging
@@ -38,17 +38,17 @@ class EmbedderSettings:
     vocab_size: int = 10_000
     dimensions: int = 64
     reach: int = 12
-    """Words to each side that count as near; a pair at distance d weighs 1/d."""
+    """Words to each side that count as near; a pair at distance d has weight 1/d."""
     smoothing: float = 0.75
-    """Power on context counts."""
+    """Exponent of context counts."""
     singular_power: float = 0.5
     frequency_pivot: float = 1e-3
-    """A word of relative frequency p weighs pivot / (pivot + p) in a mean."""
+    """A word with relative frequency p has weight pivot / (pivot + p) in a mean."""
     seed: int = 20262
 
 
 def train_embedder(texts: list[str], settings: EmbedderSettings) -> tuple["Tokenizer", Floats]:
-    """Tokenizer and vectors of shape (vocab_size, dimensions) learned from text."""
+    """Learn a tokenizer and vectors of shape (vocab_size, dimensions) from text."""
     tokenizer = _train_tokenizer(texts, settings.vocab_size)
     documents = [np.array(e.ids, dtype=np.int64) for e in tokenizer.encode_batch(texts)]
     pairs = _count_pairs(documents, settings)
@@ -56,13 +56,13 @@ def train_embedder(texts: list[str], settings: EmbedderSettings) -> tuple["Token
     vectors = _factor(pairs, settings)
     share = frequency / frequency.sum()
     vectors *= (settings.frequency_pivot / (settings.frequency_pivot + share))[:, None]
-    # A token too rare for vectors of its own says nothing.
+    # A token that is too rare for a reliable vector gets none.
     vectors[frequency < 5] = 0
     return tokenizer, vectors.astype(np.float32)
 
 
 def _train_tokenizer(texts: list[str], vocab_size: int) -> "Tokenizer":
-    """Lower-case BPE: most words whole, rare ones in pieces."""
+    """Train a lower-case BPE: most words are whole, rare ones in pieces."""
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
@@ -85,13 +85,13 @@ def _train_tokenizer(texts: list[str], vocab_size: int) -> "Tokenizer":
 
 
 def _count_pairs(documents: list[Any], settings: EmbedderSettings) -> Any:
-    """Sparse symmetric (vocab, vocab) matrix of weighted pairs within reach."""
+    """Return the sparse symmetric (vocab, vocab) matrix of weighted pairs within reach."""
     from scipy import sparse
 
     size = settings.vocab_size
     total = sparse.csr_matrix((size, size), dtype=np.float32)
     for chunk in _chunks(documents, 4_000):
-        # A gap wider than the reach keeps documents apart.
+        # A gap as wide as the reach separates documents.
         gap = np.full(settings.reach, -1, dtype=np.int64)
         stream = np.concatenate([part for document in chunk for part in (document, gap)])
         for distance in range(1, settings.reach + 1):
@@ -108,7 +108,7 @@ def _chunks(documents: list[Any], size: int) -> Iterator[list[Any]]:
 
 
 def _factor(pairs: Any, settings: EmbedderSettings) -> Floats:
-    """Truncated SVD of the positive PMI, weighted singular vectors, mean taken off."""
+    """Return the weighted singular vectors of the positive PMI, with the mean subtracted."""
     from scipy.sparse.linalg import svds
 
     rows = np.asarray(pairs.sum(axis=1)).ravel() + 1e-9
@@ -124,7 +124,7 @@ def _factor(pairs: Any, settings: EmbedderSettings) -> Floats:
 
 
 def save_embedder(tokenizer: "Tokenizer", vectors: Floats, folder: Path) -> None:
-    """Write a folder that `SentenceTransformer(folder)` loads, vectors in float16."""
+    """Write a folder that `SentenceTransformer(folder)` loads, with vectors in float16."""
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding

@@ -1,4 +1,4 @@
-"""What the parts are worth, measured on text that none of them was trained on."""
+"""The quality of the parts, measured on text that none of them was trained on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class Bigrams:
     """Interpolated Kneser-Ney bigrams: the baseline that a language model must beat.
 
     ``p(w | v) = max(c(v, w) - D, 0) / c(v) + D · n(v) / c(v) · q(w)`` where ``n(v)``
-    counts the different words after v, q is the share of the different pairs that
-    end in w, with a hundredth of it given to all words alike, and
+    counts the distinct words after v, q(w) is the share of distinct pairs that
+    end in w, with a hundredth of it spread over all words, and
     ``D = n1 / (n1 + 2 n2)`` from the pairs seen once and twice.
 
     References
@@ -41,11 +41,11 @@ class Bigrams:
         self._discount = once / (once + 2 * twice)
 
     def unigram_loss(self, documents: Sequence[Sequence[int]]) -> float:
-        """Nats a token, from frequencies alone."""
+        """Return the loss in nats per token, from frequencies alone."""
         return float(-np.log(self._unigram[_pairs(documents)[1]]).mean())
 
     def bigram_loss(self, documents: Sequence[Sequence[int]]) -> float:
-        """Nats a token, from the token before."""
+        """Return the loss in nats per token, given the token before."""
         first, second = _pairs(documents)
         codes = first * self._size + second
         at = np.minimum(np.searchsorted(self._codes, codes), len(self._codes) - 1)
@@ -71,12 +71,12 @@ class SaeFigures:
     fvu: float
     """Fraction of variance unexplained."""
     l0: float
-    """Mean number of features active on a token."""
+    """Mean number of active features per token."""
     dead_share: float
-    """Share of the features that are active on no held-out token."""
+    """Share of features that are not active on any held-out token."""
     loss_recovered: float
     """1 if the model predicts as well through the SAE as without it, 0 if no better
-    than with the mean activation put in its place."""
+    than with the mean activation in place of the SAE's output."""
 
 
 @torch.no_grad()
@@ -90,7 +90,7 @@ def sae_figures(
     x : Tensor of shape (n_tokens, d_model)
         Held-out activations for FVU, L0 and dead features.
     documents : sequence of list of int
-        Held-out documents for the loss; a few hundred will do.
+        Held-out documents for the loss; a few hundred are enough.
     """
     mean = x.float().mean(dim=0)
     error, variance, active = 0.0, 0.0, 0
@@ -115,7 +115,7 @@ def sae_figures(
 
 
 def _loss(model: Any, layer: int, documents: Sequence[list[int]], replace: Any) -> float:
-    """Next-token loss with the residual after a layer replaced, BOS's left alone."""
+    """Return the next-token loss with the residual after a layer replaced, except at BOS."""
 
     def hook(_module: Any, _inputs: Any, output: Tensor) -> Tensor:
         return torch.cat([output[:, :1], replace(output[0, 1:])[None]], dim=1)

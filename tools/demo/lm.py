@@ -1,4 +1,4 @@
-"""The language model: Gemma 2's architecture at two million parameters."""
+"""The language model: Gemma 2's architecture with two million parameters."""
 
 import logging
 import math
@@ -26,27 +26,27 @@ class LmSettings:
     n_key_value_heads: int = 2
     d_mlp: int = 512
     context: int = 256
-    """Tokens a row while training; the model itself takes up to 1024."""
+    """Tokens per row in training; the model itself takes up to 1024."""
     batch_rows: int = 12
     article_epochs: int = 5
     gloss_epochs: int = 1
     matrix_lr: float = 4e-3
-    """Muon's rate, for the matrices inside the layers."""
+    """Learning rate of Muon, for the matrices inside the layers."""
     other_lr: float = 4e-3
-    """AdamW's rate, for embeddings and norms."""
+    """Learning rate of AdamW, for embeddings and norms."""
     weight_decay: float = 0.05
     warmup: float = 0.02
-    """Share of the steps over which the rate rises; then it falls to zero by a cosine."""
+    """Share of the steps over which the rate rises; then it falls to zero along a cosine."""
     fast: bool = True
-    """Compile the step and multiply in bfloat16: twice as fast where the CPU can."""
+    """Compile the step and multiply in bfloat16: twice as fast on CPUs that support it."""
     seed: int = 20260
 
 
 def build_model(settings: LmSettings, pad_id: int, bos_id: int, eos_id: int) -> Any:
-    """Untrained `Gemma2ForCausalLM`.
+    """Return an untrained `Gemma2ForCausalLM`.
 
-    As Gemma 2 in everything but size and the cap on the final logits, which is
-    left off: it bounds logits that a model of this size never reaches.
+    It differs from Gemma 2 only in size and in having no cap on the final
+    logits, which a model of this size never reaches.
     """
     from transformers import Gemma2Config, Gemma2ForCausalLM
 
@@ -75,10 +75,10 @@ def build_model(settings: LmSettings, pad_id: int, bos_id: int, eos_id: int) -> 
 def rows(
     articles: list[list[int]], glosses: list[list[int]], settings: LmSettings
 ) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Training rows of shape (n_rows, context): documents joined, each begun by its BOS.
+    """Return training rows of shape (n_rows, context): joined documents, each beginning with BOS.
 
-    Articles and glosses are mixed evenly over the whole of training, in an
-    order of their own in every epoch.
+    Articles and glosses are mixed evenly over the whole training, in a new
+    order in every epoch.
     """
     rng = np.random.default_rng(settings.seed)
     rounds = settings.article_epochs
@@ -104,16 +104,16 @@ def train_lm(
     settings: LmSettings,
     checkpoint: Callable[[int, int], None],
 ) -> float:
-    """Train in place; loss on the held-out documents at the end, nats a token.
+    """Train in place, and return the final held-out loss in nats per token.
 
     Parameters
     ----------
     model : Gemma2ForCausalLM
     training : ndarray of shape (n_rows, context), int64
     held_out : list of list of int
-        Documents for the running estimate and the figure returned; never trained on.
+        Documents for the running estimate and the returned loss; never trained on.
     checkpoint : callable
-        Called now and then with the step and the number of steps.
+        Called every 500 steps with the step and the number of steps.
     """
     optimizers = _optimizers(model, settings)
     n_steps = len(training) // settings.batch_rows
@@ -181,7 +181,7 @@ def _compiled(model: Any, settings: LmSettings) -> Callable[[Tensor], Tensor]:
 
 @torch.no_grad()
 def held_out_loss(model: Any, documents: list[list[int]]) -> float:
-    """Mean next-token loss in nats, each document alone, in float32."""
+    """Return the mean next-token loss in nats, each document alone, in float32."""
     total, n = 0.0, 0
     for document in documents:
         ids = torch.tensor([document])
@@ -193,7 +193,7 @@ def held_out_loss(model: Any, documents: list[list[int]]) -> float:
 
 
 def save_lm(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Write model and tokenizer as a transformers folder, weights in float16."""
+    """Write model and tokenizer as a transformers folder, with weights in float16."""
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     model.half().save_pretrained(folder)
     model.float().load_state_dict(state)
@@ -202,7 +202,7 @@ def save_lm(model: Any, tokenizer: Any, folder: Path) -> None:
 
 
 def read_lm(folder: Path) -> tuple[Any, Any]:
-    """Model, in float32, and tokenizer of a folder that `save_lm` wrote."""
+    """Read the model, in float32, and the tokenizer from a folder that `save_lm` wrote."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model = AutoModelForCausalLM.from_pretrained(
@@ -214,7 +214,7 @@ def read_lm(folder: Path) -> tuple[Any, Any]:
 def n_training_tokens(
     articles: list[list[int]], glosses: list[list[int]], settings: LmSettings
 ) -> int:
-    """Tokens of a whole training, repetitions counted."""
+    """Return the number of tokens in a whole training, repetitions included."""
     return settings.article_epochs * sum(map(len, articles)) + settings.gloss_epochs * sum(
         map(len, glosses)
     )

@@ -2,11 +2,11 @@
 
 References
 ----------
-.. [1] Bussmann, Leask, Nanda, "BatchTopK Sparse Autoencoders", 2024: the top
-   ``k`` activations a token on average over a batch, and one threshold instead
-   of the batch afterwards.
+.. [1] Bussmann, Leask, Nanda, "BatchTopK Sparse Autoencoders", 2024: on
+   average the top ``k`` activations per token over a batch, and afterwards one
+   threshold in place of the batch.
 .. [2] Gao et al., "Scaling and evaluating sparse autoencoders", 2024, appendix
-   A.2: the auxiliary loss that brings dead features back.
+   A.2: the auxiliary loss that revives dead features.
 """
 
 import logging
@@ -29,19 +29,19 @@ class SaeSettings:
 
     n_features: int = 1024
     l0: int = 12
-    """Features a token that training aims at."""
+    """Active features per token that training aims for."""
     batch_tokens: int = 2048
     n_tokens: int = 3_000_000
-    """Tokens trained on, epoch after epoch."""
+    """Tokens to train on, over all epochs."""
     fragment_share: float = 0.2
-    """How often a piece of a word, a digit or a sign takes part, against a whole word."""
+    """How often a word piece, digit or sign is trained on, relative to a whole word."""
     pivot: float = 1e-3
-    """Relative frequency from which on a token is thinned out; see `keep_probabilities`."""
+    """Relative frequency above which a token is subsampled; see `keep_probabilities`."""
     lr: float = 1e-3
     dead_after: int = 80_000
-    """Tokens without an activation after which a feature is helped."""
+    """Tokens without an activation after which a feature counts as dead."""
     n_auxiliary: int = 64
-    """Dead features that may explain a token's error."""
+    """Dead features that may reconstruct a token's error."""
     auxiliary_weight: float = 1 / 32
     seed: int = 20261
 
@@ -63,29 +63,29 @@ class SaeWeights:
     threshold: Tensor
 
     def encode(self, x: Tensor) -> Tensor:
-        """Activations of shape (n, n_features) of inputs of shape (n, d_model)."""
+        """Return activations of shape (n, n_features) for inputs of shape (n, d_model)."""
         pre = x @ self.w_enc + self.b_enc
         return pre * (pre > self.threshold)
 
     def decode(self, activations: Tensor) -> Tensor:
-        """Inputs as the features rebuild them, shape (n, d_model)."""
+        """Return reconstructed inputs of shape (n, d_model)."""
         return activations @ self.w_dec + self.b_dec
 
 
 def keep_probabilities(ids: Tensor, whole: Tensor, settings: SaeSettings) -> Tensor:
-    """Probability with which each token is trained on.
+    """Return the probability with which each token is trained on.
 
     ``min(1, sqrt(pivot / frequency))`` (Mikolov et al., 2013, equation 5, for word
-    vectors), times `fragment_share` for pieces of words, digits and signs. Half of
-    all text is "the", "of" and commas, and a small vocabulary spells its rare
-    names; thinned out, they leave more of a small dictionary to words that mean
-    something.
+    vectors), times `fragment_share` for word pieces, digits and signs. Half of
+    all text is "the", "of" and commas, and a small vocabulary spells out rare
+    names; subsampling them leaves more of a small dictionary for meaningful
+    words.
 
     Parameters
     ----------
     ids : Tensor of shape (n_tokens,), int64
     whole : Tensor of shape (n_tokens,), bool
-        Whether the token is a word by itself.
+        Whether the token is a whole word.
     settings : SaeSettings
 
     Returns
@@ -103,15 +103,15 @@ def train_sae(x: Tensor, keep: Tensor, settings: SaeSettings) -> SaeWeights:
     Parameters
     ----------
     x : Tensor of shape (n_tokens, d_model), float16 or float32
-        Activations at one hook point, BOS left out.
+        Activations at one hook point, without BOS.
     keep : Tensor of shape (n_tokens,)
-        Probability with which a token takes part in an epoch.
+        Probability with which a token is used in an epoch.
     settings : SaeSettings
 
     Returns
     -------
     SaeWeights
-        For inputs as they are, the input scale folded in.
+        For unscaled inputs; the input scale is folded in.
     """
     generator = torch.Generator().manual_seed(settings.seed)
     sample = x[torch.randperm(len(x), generator=generator)[:50_000]].float()
@@ -132,7 +132,7 @@ def train_sae(x: Tensor, keep: Tensor, settings: SaeSettings) -> SaeWeights:
 
 
 class _Trainer:
-    """Parameters, optimizer and the count of tokens since each feature was last active."""
+    """Parameters, optimizer, and the number of tokens since each feature was last active."""
 
     def __init__(self, sample: Tensor, settings: SaeSettings, generator: torch.Generator) -> None:
         d_model = sample.shape[1]
@@ -151,7 +151,7 @@ class _Trainer:
         )
 
     def step(self, batch: Tensor, progress: float) -> tuple[float, int]:
-        """Learn from a batch; its FVU, and the number of dead features."""
+        """Train on a batch; return its FVU and the number of dead features."""
         settings = self.settings
         for group in self.optimizer.param_groups:
             group["lr"] = settings.lr * min(1.0, 5 * (1 - progress), 50 * progress + 0.02)
@@ -169,7 +169,7 @@ class _Trainer:
         return fvu.item(), int(dead.sum())
 
     def _auxiliary(self, batch: Tensor, error: Tensor, dead: Tensor) -> Tensor:
-        """Let dead features explain what the others left over."""
+        """Return the loss of dead features in reconstructing the error of the others."""
         if not dead.any():
             return torch.zeros(())
         pre = torch.relu(batch @ self.w_enc[:, dead] + self.b_enc[dead])
@@ -179,7 +179,7 @@ class _Trainer:
         return self.settings.auxiliary_weight * residue.pow(2).sum() / error.pow(2).sum()
 
     def _keep_unit_norm(self) -> None:
-        """Step along the sphere, and come back onto it."""
+        """Step tangentially to the unit sphere, then project back onto it."""
         with torch.no_grad():
             gradient = self.w_dec.grad
             if gradient is not None:
@@ -189,7 +189,7 @@ class _Trainer:
 
     @torch.no_grad()
     def finish(self, sample: Tensor, scale: float) -> SaeWeights:
-        """One threshold that keeps the wanted L0, and weights for unscaled inputs."""
+        """Return weights for unscaled inputs, with one threshold that gives the wanted L0."""
         pre = torch.relu(sample @ self.w_enc + self.b_enc)
         n_kept = self.settings.l0 * len(sample)
         threshold = pre.flatten().kthvalue(pre.numel() - n_kept).values.item()
@@ -209,7 +209,7 @@ def _batch_top(pre: Tensor, n_kept: int) -> Tensor:
 
 
 def save_sae(weights: SaeWeights, path: Path) -> None:
-    """Write `params.npz` with Gemma Scope's five arrays, float16."""
+    """Write `params.npz` with Gemma Scope's five arrays in float16."""
     arrays = {
         "W_enc": weights.w_enc,
         "W_dec": weights.w_dec,

@@ -1,4 +1,4 @@
-"""What is trained on, what is held out, and the held-out files that are shipped."""
+"""The training text, the held-out text, and the file with the held-out text."""
 
 import gzip
 import json
@@ -12,19 +12,19 @@ from tools.demo.inputs import Article
 from sfal.io.atomic import atomic_path
 
 MIN_CHARACTERS = 300
-"""Shorter summaries give hardly a window; they are trained on, never held out."""
+"""Shorter summaries barely fill a window; they are trained on, never held out."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """The text, split once and for all by a seed."""
+    """The text, split by a seed."""
 
     articles: list[str]
     """Wikipedia summaries to train on."""
     glosses: list[str]
     """WordNet documents to train on."""
     labels: list[Article]
-    """Held out: where `sfal explain` looks for examples."""
+    """Held out: where `sfal cooc --examples` looks for examples."""
     counts: list[Article]
     """Held out: where occurrences are counted."""
 
@@ -32,7 +32,7 @@ class Corpus:
 def split(
     articles: Sequence[Article], glosses: Sequence[str], n_labels: int, n_counts: int, seed: int
 ) -> Corpus:
-    """Hold `n_labels` + `n_counts` articles out, drawn at random among the longer ones."""
+    """Hold out `n_labels` + `n_counts` articles, drawn at random from the longer ones."""
     order = [i for i, article in enumerate(articles) if len(article.text) >= MIN_CHARACTERS]
     random.Random(seed).shuffle(order)
     labels, counts = order[:n_labels], order[n_labels : n_labels + n_counts]
@@ -46,7 +46,7 @@ def split(
 
 
 def write_articles(path: Path, articles: Sequence[Article]) -> None:
-    """Write articles as JSON lines, gzip, the same bytes every time.
+    """Write articles as gzipped JSON lines, with the same bytes every time.
 
     Each line carries the title, which names the Wikipedia page and with it the
     authors: the attribution that CC BY-SA asks for.

@@ -1,4 +1,4 @@
-"""A BPE tokenizer after Gemma's: BOS in front, `▁` for a blank, bytes for the rest."""
+"""A BPE tokenizer like Gemma's: BOS first, `▁` for a space, bytes for unknown characters."""
 
 import json
 from collections.abc import Iterable
@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 SPECIAL = ("<pad>", "<eos>", "<bos>", "<unk>")
-"""As Gemma numbers them: 0, 1, 2, 3."""
+"""With Gemma's ids: 0, 1, 2, 3."""
 BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
 WORDS = r"▁?\p{L}[\p{L}\p{M}]*|▁?\p{N}{1,4}|▁?[^\p{L}\p{N}▁]|▁"
-"""A word, a number of up to four digits or a sign, each with the blank before it."""
+"""A word, a number of up to four digits or a sign, each with the space before it."""
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> "PreTrainedTokenizerFast":
@@ -20,14 +20,14 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> "PreTrainedTokeniz
     Parameters
     ----------
     texts : iterable of str
-        Training text; what occurs in it more often gets whole tokens first.
+        Training text; the more frequent a string, the sooner it becomes a token.
     vocab_size : int
-        Tokens in all, the 4 special ones and the 256 bytes included.
+        Total number of tokens, including 4 special ones and 256 bytes.
 
     Returns
     -------
     PreTrainedTokenizerFast
-        Adds BOS by itself; spells characters it has never seen as bytes.
+        Adds BOS automatically; encodes unseen characters as bytes.
     """
     from tokenizers import Tokenizer, decoders, models, trainers
     from transformers import PreTrainedTokenizerFast
@@ -92,13 +92,13 @@ def _bos_first(bos_id: int) -> Any:
 
 
 def encode(tokenizer: "PreTrainedTokenizerFast", texts: list[str]) -> list[list[int]]:
-    """Token ids of each text, BOS in front."""
+    """Return the token ids of each text, BOS first."""
     ids: list[list[int]] = tokenizer(texts, add_special_tokens=True)["input_ids"]
     return ids
 
 
 def whole_words(tokenizer: "PreTrainedTokenizerFast", ids: list[int]) -> list[bool]:
-    """Whether each token of a document is a word by itself, neither piece nor sign nor number."""
+    """Return whether each token of a document is a whole word, not a piece, sign or number."""
     tokens = [str(token) for token in tokenizer.convert_ids_to_tokens(ids)]
     following = [*tokens[1:], ""]
     return [

@@ -1,4 +1,8 @@
-"""``--config``: a TOML file with defaults, at its top level for all commands, in tables for one."""
+"""``--config``: a TOML file with default values for options.
+
+Keys at the top level hold for all commands; keys in a table such as ``[score]``
+or ``[cooc.gemma]`` hold for one command.
+"""
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,21 +12,21 @@ from typing import Any
 
 import click
 
-from sfal.cli.options import Many
+from sfal.cli.param_types import Many
 from sfal.errors import InvalidInputError
 
 
 def read_config(ctx: click.Context, path: Path) -> None:
-    """Take the defaults of the command that is called from a file.
+    """Read the current command's defaults from a file into click's ``default_map``.
 
-    All names in the file are checked, those of other commands too; the values
-    of other commands are not.
+    All names in the file are checked, including those for other commands;
+    values for other commands are not.
 
     Raises
     ------
     InvalidInputError
         If the file cannot be read, a section or an option does not exist, or
-        a value is of another type than the option's.
+        a value does not have the option's type.
     """
     where = f"--config {path}"
     table: Any = _load(path, where)
@@ -32,7 +36,7 @@ def read_config(ctx: click.Context, path: Path) -> None:
     for current in _path(ctx):
         if current.parent is not None:
             table = table.get(current.command.name, {})
-            table = table if isinstance(table, dict) else {}  # else an option of the same name
+            table = table if isinstance(table, dict) else {}  # otherwise an option with that name
         for key, value in table.items():
             option = options.get(_plain(key))
             is_section = current is not ctx and isinstance(value, dict)
@@ -53,7 +57,7 @@ def _load(path: Path, where: str) -> dict[str, Any]:
 
 
 def _check_names(table: Mapping[str, Any], ctx: click.Context, where: str) -> None:
-    """Refuse sections and options that do not exist, in a table and those in it."""
+    """Reject unknown sections and options in a table and its subtables."""
     sections = dict(_subcommands(ctx))
     options = {name for below in _commands(ctx) for name in _options(below.command)}
     for key, value in table.items():
@@ -65,7 +69,7 @@ def _check_names(table: Mapping[str, Any], ctx: click.Context, where: str) -> No
             _check_names(value, section, f"{where}: [{key}]")
         elif _plain(key) not in options:
             if section is not None:
-                raise InvalidInputError(f"{where}: [{key}] is no table")
+                raise InvalidInputError(f"{where}: [{key}] is not a table")
             near = _near(_plain(key), options)
             raise InvalidInputError(f"{where}: no option {key!r}; {near}")
 
@@ -85,7 +89,7 @@ def _subcommands(ctx: click.Context) -> Iterator[tuple[str, click.Context]]:
 
 
 def _commands(ctx: click.Context) -> Iterator[click.Context]:
-    """The commands at and below one that take options."""
+    """Yield the commands at and below a context that take options."""
     if not isinstance(ctx.command, click.Group):
         yield ctx
     for _, below in _subcommands(ctx):
@@ -93,7 +97,7 @@ def _commands(ctx: click.Context) -> Iterator[click.Context]:
 
 
 def _options(command: click.Command) -> dict[str, click.Option]:
-    """Options that a file may set, by their long names without the dashes in front."""
+    """Return the options that a file may set, by their long names without the leading dashes."""
     return {
         name.removeprefix("--"): option
         for option in command.params
@@ -108,7 +112,7 @@ def _plain(key: str) -> str:
 
 
 def _path(ctx: click.Context) -> list[click.Context]:
-    """Contexts from the outermost command to the one that is called."""
+    """Return the contexts from the outermost command to the one being run."""
     found = [ctx]
     while found[0].parent is not None:
         found.insert(0, found[0].parent)
@@ -116,7 +120,7 @@ def _path(ctx: click.Context) -> list[click.Context]:
 
 
 def _value(option: click.Option, value: Any, where: str) -> Any:
-    """What the command line would give for a value of the file."""
+    """Convert a value from the file to what the command line would give."""
     if option.is_flag:
         if not isinstance(value, bool):
             raise InvalidInputError(f"{where} is {value!r}, but must be true or false")

@@ -1,4 +1,4 @@
-"""``sfal cooc``: stage 1, which features occur together."""
+"""``sfal cooc``: count which features occur together (stage 1)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -7,25 +7,69 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sfal.cli.cooc_options import corpus, shared
-from sfal.cli.hints import data_dir_words, in_flags
-from sfal.cli.options import INTEGERS, MANY, Common, command, fail_for
-from sfal.errors import InvalidInputError, SfalError, worded_hint
+from sfal.cli.hints import data_dir_words, told_text
+from sfal.cli.options import (
+    Common,
+    Decorator,
+    command,
+    fail_for,
+    say_note,
+    setting_options,
+    use_threads,
+)
+from sfal.cli.param_types import INTEGERS, MANY
+from sfal.collect.settings import CollectSettings
+from sfal.errors import InvalidInputError, Note, SfalError
 
 if TYPE_CHECKING:
     from sfal.collect.driver import CollectResult
-    from sfal.collect.settings import CollectSettings
     from sfal.sources import Source
 
 _COVERED = 0.25
-"""Share of the tokens in windows, below which a run deserves a word."""
+"""Share of tokens in windows below which a run gets a note."""
+
+
+def counting_options(corpus: str | None, shown: str | bool = True) -> Decorator:
+    """Add the options of a command that counts.
+
+    Parameters
+    ----------
+    corpus : str or None
+        Default corpus.
+    shown : str or bool
+        The default as help shows it; True: as it is.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for add in reversed(
+            [
+                setting_options(
+                    CollectSettings,
+                    leave_out={"device"},  # an option of every command
+                    corpus={"default": corpus, "show_default": shown},
+                ),
+                click.option(
+                    "--source", "source_name", metavar="NAME", help="Folder name of the source."
+                ),
+                click.option(
+                    "--dry-run",
+                    is_flag=True,
+                    help="Only say what would be downloaded, computed and stored, and how long it "
+                    "would take.",
+                ),
+            ]
+        ):
+            function = add(function)
+        return function
+
+    return decorate
 
 
 @click.group("cooc", context_settings={"help_option_names": ["-h", "--help"]})
 def cooc() -> None:
     """Count which features occur together in windows of text (stage 1).
 
-    The same command, started again, goes on where it stopped.
+    Run the same command again to continue where it stopped.
 
     \b
     sfal cooc gemma --k 256
@@ -37,15 +81,14 @@ def cooc() -> None:
 @command("gemma")
 @click.option("--model", default="google/gemma-2-2b", show_default=True, help="A Gemma 2 model.")
 @click.option("--layers", type=INTEGERS, help="Layers; default: the paper's for the model.")
-@click.option("--sae-type", type=MANY, default=("res",), help="Of res, mlp, att; default: res.")
+@click.option("--sae-type", type=MANY, default=("res",), help="Any of res, mlp, att; default: res.")
 @click.option("--sae-features", default="16k", show_default=True, help="Width of the SAEs.")
 @click.option(
     "--target-l0",
     type=click.IntRange(min=1),
-    help="Take the SAE with the nearest L0; default: the one that Neuronpedia explains.",
+    help="Use the SAE with the nearest L0; default: the one that Neuronpedia explains.",
 )
-@corpus("monology/pile-uncopyrighted")
-@shared
+@counting_options("monology/pile-uncopyrighted")
 def gemma(
     common: Common,
     model: str,
@@ -73,7 +116,7 @@ def gemma(
     "--model", default="meta-llama/Llama-3.1-8B", show_default=True, help="A Llama 3.1 8B model."
 )
 @click.option("--layers", type=INTEGERS, help="Layers; default: the paper's.")
-@click.option("--sae-type", type=MANY, default=("res",), help="Of res, mlp, att; default: res.")
+@click.option("--sae-type", type=MANY, default=("res",), help="Any of res, mlp, att; default: res.")
 @click.option(
     "--expansion",
     type=click.Choice(["8x", "32x"]),
@@ -81,8 +124,7 @@ def gemma(
     show_default=True,
     help="Width of the SAEs: 32,768 or 131,072 features.",
 )
-@corpus("cerebras/SlimPajama-627B")
-@shared
+@counting_options("cerebras/SlimPajama-627B")
 def llama(
     common: Common,
     model: str,
@@ -93,7 +135,7 @@ def llama(
 ) -> None:
     """Count for Llama Scope SAEs of Llama 3.1 8B.
 
-    The published numbers' rule is --input-scale none --top-k 50.
+    The published numbers were made with --input-scale none --top-k 50.
 
     \b
     sfal cooc llama --layers 0 8 17 --sae-type res mlp
@@ -108,19 +150,24 @@ def llama(
 
 @command("sae")
 @click.option("--release", help="SAELens release; `sfal sources` lists them.")
-@click.option("--sae-id", help="Id inside the release.")
+@click.option("--sae-id", help="Id within the release.")
 @click.option(
     "--sae",
     "sae_path",
     type=click.Path(path_type=Path),
-    help="An SAE on disk: a folder or an npz file.",
+    help="SAE on disk: a folder or an .npz file.",
 )
-@click.option("--model", help="Language model, where the SAE does not say it.")
-@click.option("--site", help="Of res, res_pre, mlp, att, attn_out, likewise.")
-@click.option("--layer", type=click.IntRange(min=0), help="Layer from 0, likewise.")
-@click.option("--hook-module", metavar="PATH", help="Module to read at, instead of a site.")
-@corpus("monology/pile-uncopyrighted")
-@shared
+@click.option("--model", help="Language model, if the SAE does not name it.")
+@click.option(
+    "--site", help="One of res, res_pre, mlp, att, attn_out, if the SAE does not name it."
+)
+@click.option(
+    "--layer", type=click.IntRange(min=0), help="Layer from 0, if the SAE does not name it."
+)
+@click.option(
+    "--hook-module", metavar="PATH", help="Module whose output the SAE reads, in place of a site."
+)
+@counting_options("monology/pile-uncopyrighted")
 def sae(
     common: Common,
     release: str | None,
@@ -132,7 +179,7 @@ def sae(
     hook_module: str | None,
     **options: Any,
 ) -> None:
-    """Count for any SAE: one that SAELens knows, or one on disk.
+    """Count for any SAE, from SAELens or on disk.
 
     \b
     sfal cooc sae --release gpt2-small-res-jb --sae-id blocks.8.hook_resid_pre
@@ -160,7 +207,7 @@ def _resolve_each(
     layers: Sequence[int] | None,
     sites: Sequence[str],
 ) -> "tuple[list[Source], list[SfalError]]":
-    """Sources of all layers and sites; where some are refused, those of the others."""
+    """Resolve all layers and sites, one by one if some are refused."""
     if not sites:
         raise InvalidInputError("--sae-type names no site")
     try:
@@ -187,12 +234,14 @@ def count(
     refused: Sequence[SfalError],
     options: dict[str, Any],
 ) -> None:
-    """Count the sources, and say what became of each."""
+    """Count for the sources, and print the result for each."""
     name = options.pop("source_name")
     dry_run = options.pop("dry_run")
     if name is not None:
         if len(sources) > 1:
-            raise InvalidInputError(f"--source names one folder, but these are {len(sources)}")
+            raise InvalidInputError(
+                f"--source names one folder, but there are {len(sources)} sources"
+            )
         sources = [replace(sources[0], name=name)]
     show_source_notes(sources)
     settings = collect_settings(common, options)
@@ -201,60 +250,37 @@ def count(
         from sfal.collect.dry_run.estimate import estimate
 
         lines, errors = estimate(sources, settings, common.data_dir)
-        click.echo("\n".join(worded_hint(line, in_flags) for line in lines))
+        click.echo("\n".join(map(told_text, lines)))
         fail_for([*refused, *errors])
         return
     from sfal.collect.driver import collect
 
     results = collect(sources, settings, common.data_dir)
     for result in results:
-        show_collected(result, settings, common.data_dir)
+        show_collected(result, settings)
     fail_for([*refused, *(result.error for result in results if result.error is not None)])
+
+
+def collect_settings(common: Common, options: dict[str, Any]) -> CollectSettings:
+    """Return the settings that the options of :func:`counting_options` stand for."""
+    return CollectSettings(**options, device=common.device)
 
 
 def show_source_notes(sources: "Sequence[Source]") -> None:
     """Print what the user should know about sources before they are counted, each note once."""
-    for note in {note: None for source in sources for note in source.notes}:
-        click.echo(f"Note: {note}", err=True)
+    for note in dict.fromkeys(note for source in sources for note in source.notes):
+        say_note(note)
 
 
-def use_threads(common: Common) -> None:
-    """Let PyTorch use as many threads as the command line says."""
-    if common.threads is not None:
-        import torch
-
-        torch.set_num_threads(common.threads)
-
-
-def show_collected(result: "CollectResult", settings: "CollectSettings", data_dir: Path) -> None:
+def show_collected(result: "CollectResult", settings: CollectSettings) -> None:
     """Print what was counted for a source, unless it failed, and the notes about it."""
     if result.error is None:
         click.echo(_summary(result))
         if settings.examples:
-            click.echo(f"  {_examples(result, data_dir)}")
-    for said in (result.note, _little_covered(result)):
-        if said is not None:
-            click.echo(f"Note: {result.source.name}: {said}", err=True)
-
-
-def collect_settings(common: Common, options: dict[str, Any]) -> "CollectSettings":
-    """Return the settings that the options of stage 1 stand for."""
-    from sfal.collect.settings import CollectSettings
-    from sfal.collect.shard import Shard
-
-    shard = options.pop("shard")
-    histogram = options.pop("histogram")
-    source = click.get_current_context().get_parameter_source("histogram")
-    if histogram == "npz" and source is click.core.ParameterSource.DEFAULT:
-        histogram = "auto"
-    return CollectSettings(
-        window_size=options.pop("k"),
-        shard=None if shard is None else Shard.parse(shard),
-        histogram=histogram,
-        redo_damaged=options.pop("resume"),
-        device=common.device,
-        **options,
-    )
+            click.echo(f"  {_examples(result)}")
+    for note in (result.note, _low_coverage(result)):
+        if note is not None:
+            say_note(note, result.source.name)
 
 
 def _summary(result: "CollectResult") -> str:
@@ -267,31 +293,31 @@ def _summary(result: "CollectResult") -> str:
     done = "" if result.counted else ", counted before"
     return (
         f"{result.source.name}: {counts.documents} documents{short}, {counts.windows} windows, "
-        f"{100 * manifest.coverage:.1f} % of the tokens, {mean:.1f} features a window{done}; "
+        f"{100 * manifest.coverage:.1f} % of the tokens, {mean:.1f} features per window{done}; "
         f"in {result.folder}"
     )
 
 
-def _little_covered(result: "CollectResult") -> str | None:
-    """What to say of a run most of whose text lies in no window."""
+def _low_coverage(result: "CollectResult") -> Note | None:
+    """Return a note on a run with most of its text outside windows."""
     manifest = result.manifest
     if manifest is None or not manifest.n_windows or manifest.coverage >= _COVERED:
         return None
     size = manifest.window_size
-    return (
+    return Note(
         f"only {manifest.coverage:.0%} of the tokens lie in a window, since most documents are "
-        f"short beside --k {size}; take longer documents or a smaller --k, with --run NAME or in "
-        "another --data-dir"
+        f"shorter than {size} tokens",
+        "use longer documents or a smaller $window_size, with $run(NAME) or another $data_dir",
     )
 
 
-def _examples(result: "CollectResult", data_dir: Path) -> str:
+def _examples(result: "CollectResult") -> str:
     from sfal.store.examples import read_examples_metadata
 
-    told = read_examples_metadata(result.folder)
-    first, stop = told["documents"]
+    found = read_examples_metadata(result.folder)
+    first, stop = found["documents"]
     return (
-        f"examples of {told['features']:,} features in documents {first} to {stop - 1}; "
+        f"examples of {found['features']:,} features in documents {first} to {stop - 1}; "
         f"next: sfal explain {result.source.name}{data_dir_words()}"
     )
 

@@ -1,4 +1,4 @@
-"""``sfal demo``: all stages on the miniature inside the package."""
+"""``sfal demo``: run all stages on the miniature inside the package."""
 
 import os
 import shlex
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import click
 
 from sfal.cli.interrupt import stopped
-from sfal.cli.options import Common, command
+from sfal.cli.options import Common, command, use_threads
 from sfal.store.layout import SCORES
 
 if TYPE_CHECKING:
     from sfal.demo.run import LayerOutcome
 
 _WIDTHS = (76, 120)
-"""Narrowest and widest screen that is drawn for."""
+"""Narrowest and widest layout, in columns."""
 
 
 @command("demo")
@@ -27,37 +27,34 @@ _WIDTHS = (76, 120)
     "--keep",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Leave everything in DIR, a data folder like any other; default: nothing is left.",
+    help="Keep everything in DIR, an ordinary data folder; default: nothing is kept.",
 )
 def demo(common: Common, keep: Path | None) -> None:
-    """Run all stages on a tiny language model that the package carries.
+    """Run all stages on a tiny language model included in the package.
 
-    No network and no GPU are needed, and it takes under a minute. Ends with
-    the scores, and the best and the worst explained features.
+    Needs neither network nor GPU, and takes under a minute. Ends with the
+    scores and with the best and the worst explained features.
 
     \b
     sfal demo
     sfal demo --keep ./demo-data
     """
-    # Everything lies in the package: a name that is not there must not be looked for elsewhere.
+    # Everything is in the package, so nothing may be looked up on the hub.
     os.environ["HF_HUB_OFFLINE"] = "1"
     started = time.monotonic()
     from sfal.demo.run import figures, run_demo
     from sfal.demo.screen import screen
 
-    if common.threads is not None:
-        import torch
-
-        torch.set_num_threads(common.threads)
+    use_threads(common)
     with ExitStack() as stack:
         folder = keep or Path(stack.enter_context(TemporaryDirectory(prefix="sfal-demo-")))
         try:
-            with stopped(f"with what is done in {keep}"):
+            with stopped(f"early; finished files are in {keep}"):
                 layers = run_demo(folder, _say, device=common.device)
         except KeyboardInterrupt:
             if keep is not None:
                 raise
-            raise KeyboardInterrupt("Nothing is left of it; `sfal demo` starts afresh.") from None
+            raise KeyboardInterrupt("Nothing was kept; `sfal demo` starts over.") from None
     columns = shutil.get_terminal_size((96, 24)).columns
     width = min(max(columns, _WIDTHS[0]), _WIDTHS[1])
     click.echo("\n".join(screen(layers, figures(), width)))
@@ -66,15 +63,15 @@ def demo(common: Common, keep: Path | None) -> None:
 
 def _next_steps(last: "LayerOutcome", keep: Path | None) -> str:
     own = (
-        "An SAE of your own:\n"
+        "Your own SAE:\n"
         "  sfal cooc sae --sae SAE --model MODEL --site res --layer N --corpus TEXT.jsonl"
     )
     if keep is None:
-        return f"Nothing is kept; `sfal demo --keep DIR` leaves it all in DIR.\n{own}"
+        return f"Nothing was kept; `sfal demo --keep DIR` keeps all files in DIR.\n{own}"
     feature = last.best[0].feature if last.best else 0
     folder = shlex.quote(str(keep))
     return (
-        f"All of it is in {keep}; look further with\n"
+        f"All files are in {keep}; explore them with\n"
         f"  sfal status {folder}\n"
         f"  sfal feature {last.source} {feature} --data-dir {folder}\n"
         f"  sfal score --data-dir {folder} --plot scores.png\n"

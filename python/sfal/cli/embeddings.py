@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sfal.cli.hints import told
-from sfal.cli.options import INTEGERS, MANY, Common, command
+from sfal.cli.options import Common, command
+from sfal.cli.param_types import INTEGERS, MANY
 from sfal.errors import InvalidInputError, SfalError
 
 if TYPE_CHECKING:

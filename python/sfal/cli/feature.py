@@ -2,8 +2,8 @@
 
 import click
 
-from sfal.cli.hints import told
-from sfal.cli.options import MANY, Common, command
+from sfal.cli.options import Common, command, say_note
+from sfal.cli.param_types import MANY
 
 
 @command("feature")
@@ -48,4 +48,4 @@ def feature(
     view = view_feature(found, index, shown, ScoreSettings(top_n, n_windows))
     click.echo("\n".join(feature_text(view, terminal_width())))
     for note in view.notes:
-        click.echo(f"Note: {told(note)}", err=True)
+        say_note(note)

@@ -1,7 +1,12 @@
-"""Hints of errors and notes, worded as options and commands."""
+"""The wording of hints in errors and notes as options and commands.
 
+:mod:`sfal.errors` defines hints and words them for Python.
+"""
+
+import logging
 import os
 import shlex
+from copy import copy
 from pathlib import Path
 
 from sfal.errors import Note, SfalError, worded_hint
@@ -16,14 +21,13 @@ _FLAGS = {
     "redo_damaged": "--resume",
     "run_name": "--run",
     "sae_path": "--sae",
-    "site": "--site",
     "source_name": "--source",
     "sources": "--source",
     "types": "--type",
     "width": "--sae-features",
     "window_size": "--k",
 }
-"""Options that are not spelled as the setting is."""
+"""Options whose name differs from the setting's."""
 
 _COMMANDS = {
     "do_count": "sfal cooc",
@@ -43,7 +47,7 @@ _SENTENCES = {
     "do_redo": "the same `sfal cooc` command with --resume",
 }
 _BY_SOURCE_OPTION = frozenset({"do_download", "do_embed", "do_score"})
-"""Actions whose command takes a source as ``--source NAME``; the others take it as it stands."""
+"""Actions whose command takes a source as ``--source NAME``; the others take it as an argument."""
 _BY_PATH = frozenset({"do_verify"})
 """Actions whose command takes a path, and so needs no data folder."""
 
@@ -51,7 +55,7 @@ _data_dir: Path | None = None
 
 
 def in_flags(name: str, argument: str | None) -> str:
-    """Word a setting as an option, an action as a command."""
+    """Word a setting as an option and an action as a command."""
     if name in _SENTENCES:
         return _SENTENCES[name]
     if name in _COMMANDS:
@@ -66,16 +70,16 @@ def in_flags(name: str, argument: str | None) -> str:
 
 
 def use_data_dir(data_dir: Path) -> None:
-    """Remember the data folder of this command, for the commands that hints show."""
+    """Store this command's data folder, for the commands shown in hints."""
     global _data_dir
     _data_dir = data_dir
 
 
 def data_dir_words() -> str:
-    """The ``--data-dir`` that a command shown to the user needs.
+    """Return the ``--data-dir`` option that a command shown to the user needs.
 
-    Empty where the command finds the folder without it: in ``$SFAL_DATA``, or
-    at its default place.
+    Empty if the command finds the folder without it: through ``$SFAL_DATA`` or
+    at the default place.
     """
     usual = Path(os.environ.get("SFAL_DATA") or DEFAULT_DATA_DIR)
     if _data_dir is None or _data_dir == usual:
@@ -83,13 +87,34 @@ def data_dir_words() -> str:
     return f" --data-dir {shlex.quote(str(_data_dir))}"
 
 
-def told(error: SfalError | Note) -> str:
-    """An error or a note in the command line's words."""
-    return error.worded(in_flags)
+def told(said: SfalError | Note | str) -> str:
+    """Word an error or a note for the command line; a text without hints stays as it is."""
+    return said if isinstance(said, str) else said.worded(in_flags)
+
+
+def told_text(text: str) -> str:
+    """Word the settings and actions in a text for the command line."""
+    return worded_hint(text, in_flags)
 
 
 def told_hint(hint: str) -> str:
-    """A hint in the command line's words; a command alone without its quotes, to be copied."""
-    words = worded_hint(hint, in_flags)
+    """Word a hint for the command line; a command alone goes without quotes, to be copied."""
+    words = told_text(hint)
     bare = words.strip("`")
     return bare if words == f"`{bare}`" and "`" not in bare else words
+
+
+class HintFormatter(logging.Formatter):
+    """A log formatter that words logged errors and notes for the command line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Word the message's arguments, then format as usual."""
+        arguments = record.args
+        if isinstance(arguments, tuple):
+            # A copy, since other handlers receive the same record.
+            record = copy(record)
+            record.args = tuple(
+                told(argument) if isinstance(argument, SfalError | Note) else argument
+                for argument in arguments
+            )
+        return super().format(record)

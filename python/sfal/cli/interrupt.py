@@ -1,4 +1,4 @@
-"""Ctrl-C: a command ends within seconds, whatever it is in, and says how to go on."""
+"""Ctrl-C: a command ends within seconds, whatever it is doing, and says how to continue."""
 
 import _thread
 import os
@@ -16,20 +16,20 @@ import click
 from sfal.io.atomic import remove_unfinished
 
 EXIT_CODE = 130
-"""Of a command that was interrupted, as shells have it."""
+"""Exit code of an interrupted command, by the convention of shells."""
 
-_PATIENCE = 2.0
-"""Seconds for tidying up."""
-_GOES_ON = "The same command, started again, goes on where it stopped."
+_CLEAN_UP_SECONDS = 2.0
+"""Seconds allowed for clean-up."""
+_CONTINUE = "Run the same command again to continue where it stopped."
 
 
 class Interrupted(click.ClickException):
-    """A command was interrupted; the message says where it stopped and how to go on."""
+    """A command was interrupted; the message says where it stopped and how to continue."""
 
     exit_code = EXIT_CODE
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(message or _GOES_ON)
+        super().__init__(message or _CONTINUE)
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the message."""
@@ -38,19 +38,19 @@ class Interrupted(click.ClickException):
 
 @contextmanager
 def stopped(where: str) -> Iterator[None]:
-    """Let an interruption of the block say where it stopped, unless it says so itself."""
+    """Make an interruption of the block say where it stopped, unless it already does."""
     try:
         yield
     except KeyboardInterrupt as e:
-        raise KeyboardInterrupt(str(e) or f"Stopped {where}. {_GOES_ON}") from None
+        raise KeyboardInterrupt(str(e) or f"Stopped {where}. {_CONTINUE}") from None
 
 
 class CtrlC:
-    """While its block runs, Ctrl-C interrupts once, and ends the process if that does not.
+    """A context in which Ctrl-C interrupts once, and ends the process if that is not enough.
 
-    Threads that libraries start, and imports that take an interruption for a
-    failure, would keep a process that has been told to stop. What lies on disk
-    is whole at any instant, so nothing is lost by ending it.
+    Threads started by libraries, and imports that turn an interruption into a
+    failure, would otherwise keep the process alive. The files on disk are
+    complete at every instant, so ending the process loses nothing.
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class CtrlC:
         self._hook = sys.unraisablehook
 
     def __enter__(self) -> Self:
-        """Take the signal over, unless somebody else has it."""
+        """Install the signal handler, unless somebody else has installed one."""
         mine = threading.current_thread() is threading.main_thread()
         if mine and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             self._before = signal.signal(signal.SIGINT, self._interrupt)
@@ -68,27 +68,27 @@ class CtrlC:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Give the signal back, unless the process is about to end by it."""
+        """Restore the signal handler, unless the process is about to end."""
         if self._before is not None and not self.pressed:
             signal.signal(signal.SIGINT, self._before)
             sys.unraisablehook = self._hook
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        # A second one would break off the tidying up.
+        # A second one would interrupt the clean-up.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.pressed = True
-        # Not by `threading`, whose locks the main thread may hold at this instant.
+        # Not `threading`: the main thread may hold its locks at this instant.
         _thread.start_new_thread(_end, ())
         raise KeyboardInterrupt
 
     def _unraisable(self, swallowed: Any) -> None:
-        # An interruption that a destructor swallowed is no news; the end comes all the same.
+        # No need to report an interruption that a destructor swallowed: the process ends anyway.
         if swallowed.exc_type is not KeyboardInterrupt:
             self._hook(swallowed)
 
 
 def _end() -> None:
-    time.sleep(_PATIENCE)
+    time.sleep(_CLEAN_UP_SECONDS)
     remove_unfinished()
-    os.write(2, f"Interrupted. {_GOES_ON}\n".encode())
+    os.write(2, f"Interrupted. {_CONTINUE}\n".encode())
     os._exit(EXIT_CODE)

@@ -1,4 +1,4 @@
-"""The ``sfal`` command: one small module a command, loaded when it is called."""
+"""The ``sfal`` command: each subcommand is a module, imported when it is called."""
 
 import logging
 import os
@@ -8,29 +8,29 @@ from typing import Any
 
 import click
 
-from sfal.cli.hints import told
+from sfal.cli.hints import HintFormatter, told
 from sfal.cli.interrupt import EXIT_CODE, CtrlC, Interrupted
-from sfal.errors import Note, SfalError
+from sfal.errors import CombinedError, Note, SfalError
 from sfal.io.atomic import remove_unfinished
 
 _COMMANDS = {
-    "demo": ("sfal.cli.demo:demo", "See all stages work, on a tiny model in this package."),
+    "demo": ("sfal.cli.demo:demo", "Run all stages on a tiny model included in the package."),
     "cooc": ("sfal.cli.cooc:cooc", "Count which features occur together (stage 1)."),
     "embeddings": (
         "sfal.cli.embeddings:embeddings",
-        "Fetch explanations and embed them (stage 2).",
+        "Download explanations and embed them (stage 2).",
     ),
     "explain": (
         "sfal.cli.explain:explain",
-        "Label features by their top tokens, where nobody has explained them.",
+        "Label features by their top tokens, where no explanations exist.",
     ),
-    "score": ("sfal.cli.score:score", "Compare the two neighbourhoods of each feature (stage 3)."),
-    "run": ("sfal.cli.run:run", "Do all stages for some sources."),
-    "merge": ("sfal.cli.merge:merge", "Join runs of one source that were counted apart."),
+    "score": ("sfal.cli.score:score", "Compare each feature's two neighbourhoods (stage 3)."),
+    "run": ("sfal.cli.run:run", "Run all stages for some sources."),
+    "merge": ("sfal.cli.merge:merge", "Join separately counted runs of one source."),
     "feature": ("sfal.cli.feature:feature", "Show one feature with both its neighbourhoods."),
-    "sources": ("sfal.cli.sources:sources", "List the SAEs that can be named."),
-    "status": ("sfal.cli.status:status", "Show what lies on disk and what is missing."),
-    "verify": ("sfal.cli.verify:verify", "Check what lies on disk against its hashes."),
+    "sources": ("sfal.cli.sources:sources", "List the known SAEs."),
+    "status": ("sfal.cli.status:status", "Show what is on disk and what is missing."),
+    "verify": ("sfal.cli.verify:verify", "Check the files on disk against their hashes."),
 }
 
 
@@ -53,7 +53,7 @@ class _Group(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.NoSuchCommand as e:
-            # click looks for near names among the commands that are loaded only.
+            # click suggests only commands that are already loaded.
             raise click.NoSuchCommand(e.command_name, possibilities=_COMMANDS, ctx=ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -71,13 +71,18 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Version."
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the version.",
 )
 def sfal() -> None:
     """Semantic-functional alignment scores for sparse autoencoder features.
 
-    Do the features that mean the same also work together? Count which features
-    of an SAE occur together, embed their explanations, compare the two
+    Do features with similar meanings also occur together? Count which features
+    of an SAE occur together, embed their explanations, and compare the two
     neighbourhoods of every feature.
 
     \b
@@ -88,10 +93,10 @@ def sfal() -> None:
 
 
 def main(args: list[str] | None = None) -> Any:
-    """Run the command line and leave with its exit code.
+    """Run the command line and exit with its code.
 
-    0: all done. 1: something was refused or failed, said in a line or two on
-    standard error. 2: the command line itself is wrong. 130: interrupted.
+    0: all done. 1: something was refused or failed, as a line or two on
+    standard error say. 2: the command line itself is wrong. 130: interrupted.
     """
     words = sys.argv[1:] if args is None else args
     debug = "--debug" in words
@@ -100,23 +105,23 @@ def main(args: list[str] | None = None) -> Any:
         with ctrl_c:
             _quieten(debug)
             code = _run(words)
-            if ctrl_c.pressed:  # and swallowed on its way
+            if ctrl_c.pressed:  # but the exception was swallowed on its way
                 raise KeyboardInterrupt
     except BrokenPipeError:
-        # The reader went away (`sfal sources | head`); nobody is left to tell.
+        # The reader closed the pipe (`sfal sources | head`), so there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except (KeyboardInterrupt, Exception) as e:
         ended = isinstance(e, click.ClickException | KeyboardInterrupt)
         if debug and not ctrl_c.pressed and not ended:
             raise
-        # Whatever it was taken for on its way, such as an import that fails.
-        taken_for = ctrl_c.pressed and not isinstance(e, KeyboardInterrupt)
-        error = Interrupted() if taken_for else _shown(e)
+        # A library may have turned Ctrl-C into another error, such as a failed import.
+        disguised = ctrl_c.pressed and not isinstance(e, KeyboardInterrupt)
+        error = Interrupted() if disguised else _shown(e)
         error.show()
         code = error.exit_code
     if ctrl_c.pressed:
-        # The libraries take their time to end; a thread of ours may still be writing.
+        # Libraries may be slow to end, and a thread of ours may still be writing.
         sys.stdout.flush()
         remove_unfinished()
         os._exit(EXIT_CODE)
@@ -124,7 +129,7 @@ def main(args: list[str] | None = None) -> Any:
 
 
 def _run(words: list[str]) -> Any:
-    """What click's own main does, which would put an empty line in front of what Ctrl-C says."""
+    """Run click without its own main, which prints an empty line before the Ctrl-C message."""
     if os.environ.get("_SFAL_COMPLETE"):
         return sfal.main(args=words, prog_name="sfal")
     try:
@@ -142,20 +147,24 @@ def _shown(error: BaseException) -> click.ClickException:
         return Interrupted(told(said) if isinstance(said, Note) else str(said))
     if isinstance(error, MemoryError) and not isinstance(error, SfalError):
         return click.ClickException(
-            "out of memory; a smaller --batch-tokens or fewer layers at a time need less"
+            "out of memory; use a smaller --batch-tokens or fewer layers at a time"
         )
+    if isinstance(error, CombinedError):
+        return click.ClickException("\nError: ".join(map(told, error.errors)))
     if isinstance(error, SfalError):
         return click.ClickException(told(error))
     if isinstance(error, OSError):
         return click.ClickException(str(error))
     return click.ClickException(
-        f"{type(error).__name__}: {error} (unexpected; --debug shows where)"
+        f"{type(error).__name__}: {error} (unexpected; --debug shows the traceback)"
     )
 
 
 def _quieten(debug: bool) -> None:
-    """Keep the libraries' own reports off the terminal, unless asked for."""
-    logging.basicConfig(level=logging.DEBUG if debug else logging.ERROR, format="%(message)s")
+    """Keep the libraries' own messages off the terminal unless debugging."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(HintFormatter())
+    logging.basicConfig(level=logging.DEBUG if debug else logging.ERROR, handlers=[handler])
     logging.getLogger("sfal").setLevel(logging.DEBUG if debug else logging.WARNING)
     if not debug:
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

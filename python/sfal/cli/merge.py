@@ -1,4 +1,4 @@
-"""``sfal merge``: runs of one source counted apart, joined."""
+"""``sfal merge``: join separately counted runs of one source."""
 
 from pathlib import Path
 
@@ -12,11 +12,11 @@ from sfal.errors import SfalError
 @command("merge")
 @click.argument("folders", nargs=-1, type=click.Path(exists=True, file_okay=False, path_type=Path))
 def merge(common: Common, folders: tuple[Path, ...]) -> None:
-    """Join runs of one source that were counted apart, such as shards.
+    """Join separately counted runs of one source, such as shards.
 
-    FOLDERS are data trees, sources or runs (default: the data folder); each
-    source found there is joined into its folder below --data-dir. Settings
-    must be alike, and no document may be in two runs.
+    FOLDERS are data trees, sources or runs (default: the data folder). The
+    runs of each source found there are joined into its folder in --data-dir.
+    Their settings must be equal, and no document may be in two runs.
 
     \b
     sfal cooc gemma --shard 1/2 --data-dir a   # on one machine

@@ -1,23 +1,27 @@
-"""What every command shares: spelling of options, common options, errors.
+"""What all commands share: the spelling of options, common options, notes and errors.
 
-Options are accepted with underscores too (``--n_docs``), as the published
-scripts spell them, and options of several values take them as separate words
+Options may be written with underscores (``--n_docs``), as the published
+scripts write them. Options with several values take them as separate words
 (``--layers 0 8 17``), as a list (``--layers 0,8,17``) or as a range
 (``--layers 0-5``).
 """
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, fields
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
+from sfal.cli.config import read_config
 from sfal.cli.hints import told, use_data_dir
-from sfal.errors import SfalError
+from sfal.cli.param_types import Many, Parsed
+from sfal.errors import Note, SfalError
 from sfal.store.layout import DEFAULT_DATA_DIR
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 @dataclass(frozen=True)
@@ -29,53 +33,16 @@ class Common:
     device: str
     """``auto``, ``cpu`` or ``cuda``."""
     threads: int | None
-    """Threads for PyTorch and the Rust core; None: as many as there are cores."""
+    """Threads for PyTorch and the Rust core; None: one per core."""
     debug: bool
-    """Show tracebacks and what the libraries report."""
-
-
-class Many(click.ParamType[Any]):
-    """Several words, given apart or with commas between them."""
-
-    name = "words"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Split on commas and white space."""
-        if isinstance(value, tuple):
-            return value
-        if isinstance(value, list):
-            value = " ".join(map(str, value))
-        return tuple(str(value).replace(",", " ").split())
-
-
-class Integers(Many):
-    """Several integers, given apart, with commas, or as ranges such as ``0-5``."""
-
-    name = "integers"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read the words as integers and ranges; repeated ones count once."""
-        numbers: dict[int, None] = {}
-        for word in super().convert(value, param, ctx):
-            first, dash, last = str(word).partition("-")
-            if not first.isdecimal() or (dash and not last.isdecimal()):
-                self.fail(f"{word!r} is neither an integer nor a range such as 0-5", param, ctx)
-            stop = int(last) if dash else int(first)
-            if stop < int(first) or stop - int(first) > 10_000:
-                self.fail(f"{word!r} is no range: the first number is the smaller one", param, ctx)
-            numbers.update(dict.fromkeys(range(int(first), stop + 1)))
-        return tuple(numbers)
-
-
-MANY = Many()
-INTEGERS = Integers()
+    """Show tracebacks and the libraries' own log messages."""
 
 
 class SfalCommand(click.Command):
-    """A command whose options may be spelled as the published scripts spell them."""
+    """A command that accepts options as the published scripts spell them."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Bring the words into click's form, then parse them."""
+        """Rewrite the words in click's form, then parse them."""
         return super().parse_args(ctx, self._normalise(args))
 
     def _normalise(self, args: Sequence[str]) -> list[str]:
@@ -102,7 +69,7 @@ class SfalCommand(click.Command):
             values = [value] if equals else []
             while words and not words[0].startswith("-"):
                 values.append(words.pop(0))
-            if name in result:  # given again: add to what was given before
+            if name in result:  # repeated: append to the earlier values
                 result[result.index(name) + 1] += "," + ",".join(values)
             else:
                 result += [name, ",".join(values)]
@@ -111,8 +78,6 @@ class SfalCommand(click.Command):
 
 def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
     if path is not None:
-        from sfal.cli.config import read_config
-
         read_config(ctx, path)
 
 
@@ -131,7 +96,7 @@ _COMMON = [
         is_eager=True,
         expose_value=False,
         callback=_read_config,
-        help="TOML file with defaults for any option.",
+        help="TOML file with default values for options.",
     ),
     click.option(
         "--device",
@@ -140,16 +105,18 @@ _COMMON = [
         show_default=True,
         help="Where models run.",
     ),
-    click.option("--threads", type=click.IntRange(1, 4096), help="CPU threads; default: all."),
-    click.option("--debug", is_flag=True, help="Show tracebacks and the libraries' own reports."),
+    click.option(
+        "--threads", type=click.IntRange(1, 4096), help="CPU threads; default: one per core."
+    ),
+    click.option("--debug", is_flag=True, help="Show tracebacks and library logs."),
 ]
 
 
 def command(name: str, **attributes: Any) -> Callable[[Callable[..., Any]], click.Command]:
-    """Make a function a command with the common options.
+    """Turn a function into a command that also takes the common options.
 
-    The function's first argument is the :class:`Common` of the call; its
-    docstring is the help text.
+    The function receives them as :class:`Common` in its first argument; its
+    docstring is the command's help text.
     """
 
     def decorate(function: Callable[..., Any]) -> click.Command:
@@ -158,7 +125,7 @@ def command(name: str, **attributes: Any) -> Callable[[Callable[..., Any]], clic
             data_dir: Path, device: str, threads: int | None, debug: bool, **options: Any
         ) -> Any:
             if threads is not None:
-                # Read when the Rust core's and OpenMP's pools are first made.
+                # Rust's and OpenMP's thread pools read these when they are first created.
                 os.environ["RAYON_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
             use_data_dir(data_dir)
             return function(Common(data_dir, device, threads, debug), **options)
@@ -175,8 +142,74 @@ def command(name: str, **attributes: Any) -> Callable[[Callable[..., Any]], clic
 _COMMON_NAMES = frozenset({"data_dir", "config", "device", "threads", "debug"})
 
 
+def setting_options(
+    settings: type[Any], *, leave_out: Container[str] = (), **changes: Mapping[str, Any]
+) -> Decorator:
+    """Add an option for each field of a settings dataclass, from the field's metadata.
+
+    Parameters
+    ----------
+    settings : type
+        The dataclass. :func:`sfal.collect.options.option` describes the
+        metadata. A parameter of the command is named after its field.
+    leave_out : container of str, optional
+        Fields without an option.
+    **changes : mapping
+        By field: attributes of the option that differ, such as its default.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for field in reversed(fields(settings)):
+            if field.name not in leave_out:
+                function = _setting_option(field, changes.get(field.name, {}))(function)
+        return function
+
+    return decorate
+
+
+def _setting_option(field: Field[Any], changes: Mapping[str, Any]) -> Decorator:
+    described = field.metadata
+    kinds = get_args(field.type) or (field.type,)
+    attributes: dict[str, Any] = {
+        "help": described["help"],
+        "metavar": described.get("metavar"),
+        "default": None if field.default is MISSING else field.default,
+    }
+    if bool in kinds:
+        attributes["is_flag"] = True
+    else:
+        attributes["type"] = _type_of(kinds, described)
+        attributes["show_default"] = attributes["default"] is not None
+    flag = described.get("flag") or "--" + field.name.replace("_", "-")
+    return click.option(flag, field.name, **{**attributes, **changes})
+
+
+def _type_of(kinds: Sequence[Any], described: Mapping[str, Any]) -> click.ParamType[Any]:
+    if "choices" in described:
+        return click.Choice(described["choices"])
+    if "parse" in described:
+        return Parsed(described["parse"], described["metavar"])
+    if Path in kinds:
+        return click.Path(path_type=Path)
+    return click.IntRange(min=described.get("min")) if int in kinds else click.STRING
+
+
+def use_threads(common: Common) -> None:
+    """Let PyTorch use as many threads as the command line says."""
+    if common.threads is not None:
+        import torch
+
+        torch.set_num_threads(common.threads)
+
+
+def say_note(note: Note | str, source: str = "") -> None:
+    """Print a note on standard error, after the name of the source it concerns."""
+    where = f"{source}: " if source else ""
+    click.echo(f"Note: {where}{told(note)}", err=True)
+
+
 def fail_for(errors: Sequence[SfalError]) -> None:
-    """Say what was refused while the rest was done, the last of it by raising it."""
+    """Report what failed while the rest was done: print all errors but the last, raise that one."""
     for error in errors[:-1]:
         click.echo(f"Error: {told(error)}", err=True)
     if errors:

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sfal.cli.cooc import collect_settings, show_collected, show_source_notes, use_threads
-from sfal.cli.cooc_options import shared
+from sfal.cli.cooc import collect_settings, counting_options, show_collected, show_source_notes
 from sfal.cli.embeddings import Report, download_settings, embed_settings
-from sfal.cli.hints import in_flags
-from sfal.cli.options import MANY, Common, command, fail_for
+from sfal.cli.hints import told_text
+from sfal.cli.options import Common, command, fail_for, use_threads
+from sfal.cli.param_types import MANY
 from sfal.cli.score import show_scores
-from sfal.errors import InvalidInputError, SfalError, worded_hint
+from sfal.errors import InvalidInputError, SfalError
 
 if TYPE_CHECKING:
     from sfal.pipeline.run import StageResult
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 @command("run")
 @click.argument("names", nargs=-1, required=True, metavar="SOURCE…")
-@click.option("--corpus", help="As in `sfal cooc`; default: the preset of the model's family.")
-@shared
+@counting_options(None, "the model family's")
 @click.option(
     "--embedding-model", "models", type=MANY, default=None, help="As in `sfal embeddings`."
 )
@@ -71,7 +70,7 @@ def run(common: Common, names: tuple[str, ...], output: Path, **options: Any) ->
 
 
 def _say(line: str) -> None:
-    click.echo(worded_hint(line, in_flags))
+    click.echo(told_text(line))
 
 
 def _settings(common: Common, options: dict[str, Any], output: Path) -> "RunSettings":
@@ -95,7 +94,7 @@ def _show(result: "StageResult", settings: "RunSettings", common: Common, report
     if isinstance(result, SfalError):
         report.error(result)
     elif isinstance(result, CollectResult):
-        show_collected(result, settings.collect, common.data_dir)
+        show_collected(result, settings.collect)
         if result.error is not None:
             report.error(result.error, result.source.name)
     elif isinstance(result, DownloadResult):

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from sfal.cli.hints import told
-from sfal.cli.options import INTEGERS, MANY, Common, command
+from sfal.cli.options import Common, command, say_note
+from sfal.cli.param_types import INTEGERS, MANY
 
 if TYPE_CHECKING:
     from sfal.scoring.driver import Outcome
@@ -98,6 +99,6 @@ def show_scores(outcome: "Outcome", output: Path | None) -> None:
     if output is not None:
         click.echo(f"Scores: {output}")
     for note in outcome.notes:
-        click.echo(f"Note: {told(note)}", err=True)
+        say_note(note)
     for error in outcome.refused:
         click.echo(f"Error: {told(error)}", err=True)

@@ -1,4 +1,4 @@
-"""All stages on the miniature, and the same scores with the labels shuffled."""
+"""All stages on the miniature, and its scores with shuffled labels."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfal.demo import DATA, N_COUNTED, N_LABELLED, WINDOW_SIZE
-from sfal.errors import ArtifactError, CombinedError
+from sfal.errors import CombinedError, MissingError
 from sfal.io.atomic import read_json
 
 if TYPE_CHECKING:
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from sfal.sources import Source
 
 MODEL_NAME = "sfal-demo-2m"
-"""Folder of the sources below the data folder."""
+"""Folder of the sources in the data folder."""
 EMBEDDER_NAME = "sfal-demo/words"
-"""Folder of the embeddings below a source."""
+"""Folder of the embeddings in a source's folder."""
 
-_SHARE = (0.01, 0.15)
-"""Of the windows, in which a feature must fire to be shown."""
-_WORDS = 3
-"""Whole words that a label must have to be shown: numerals and commas make dull reading."""
-_APART = 20
-"""Features shown are not among each other's first functional neighbours."""
+_SHARES = (0.01, 0.15)
+"""Least and largest share of windows in which a feature fires if it is to be shown."""
+_MIN_WORDS = 3
+"""Whole words that a label needs to be shown: numerals and commas are dull to read."""
+_N_EXCLUDED = 20
+"""Functional neighbours of a feature that are not shown together with it."""
 _SEED = 0
 
 
@@ -50,11 +50,11 @@ class LayerOutcome:
     shuffled: float
     """Median score with the labels shuffled among the features."""
     chance: float
-    """NDCG that a score of 0 stands for."""
+    """NDCG that corresponds to a score of 0."""
     best: "tuple[FeatureView, ...]"
-    """Features with the highest scores, of those that make a good example."""
+    """Features with the highest scores, among those that make good examples."""
     worst: "tuple[FeatureView, ...]"
-    """Features with the lowest scores, likewise."""
+    """Features with the lowest scores, among the same."""
 
 
 def run_demo(
@@ -65,20 +65,20 @@ def run_demo(
     n_shown: int = 2,
     n_neighbours: int = 6,
 ) -> list[LayerOutcome]:
-    """Count, label, embed and score the miniature by the code that runs any source.
+    """Count, label, embed and score the miniature with the code that runs any source.
 
     Parameters
     ----------
     data_dir : Path
-        Where everything goes; what is there already is not done again.
+        Where all files go; work that is already there is not repeated.
     say : callable
-        Told what happens next, a line at a time.
+        Called with one line of text before each step.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     n_shown : int
-        Best and worst features to pick, each.
+        Number of best and of worst features to pick.
     n_neighbours : int
-        Neighbours to name in each list.
+        Neighbours in each list.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def run_demo(
     Raises
     ------
     ArtifactError
-        If the package's data are not there, or the folder holds something else.
+        If the package's data are missing, or the folder holds other data.
     CombinedError
         If a layer cannot be scored.
     """
@@ -99,13 +99,13 @@ def run_demo(
     layers = " and ".join(str(source.layer) for source in sources)
     say(
         f"counting: {N_COUNTED:,} articles through the model and the SAEs of layers {layers}, "
-        f"then {N_LABELLED} others for the labels"
+        f"then {N_LABELLED} more for the labels"
     )
     _count(sources, data_dir, device)
-    say("labelling: the words on which each feature fires most strongly, in other articles")
-    say("embedding: the labels, by word vectors")
+    say("labelling: the words on which each feature fires most strongly in other articles")
+    say("embedding: the labels, with word vectors")
     _label(sources, data_dir)
-    say("scoring: neighbours by co-occurrence against neighbours by label")
+    say("scoring: neighbours by co-occurrence compared with neighbours by label")
     names = tuple(source.name for source in sources)
     selection = Selection(sources=names, embeddings=(EMBEDDER_NAME,))
     outcome = score_selection(data_dir, selection, output=data_dir / "scoring_results.csv")
@@ -115,7 +115,7 @@ def run_demo(
 
 
 def figures() -> dict[str, Any]:
-    """What the recipe measured of the miniature."""
+    """Return what the recipe measured about the miniature."""
     found: dict[str, Any] = read_json(DATA / "figures.json")
     return found
 
@@ -125,7 +125,7 @@ def _sources() -> "list[Source]":
 
     saes = sorted(DATA.glob("sae/layer_*/width_*/average_l0_*"))
     if not saes:
-        raise ArtifactError(f"{DATA} holds no SAEs; install the package again")
+        raise MissingError(f"{DATA} holds no SAEs", hint="install the package again")
     found = []
     for path in saes:
         layer = int(path.parts[-3].removeprefix("layer_"))
@@ -195,7 +195,7 @@ def _outcome(scores: "SourceScores", n_shown: int, n_neighbours: int) -> LayerOu
 
 
 def _shuffled(scores: "SourceScores") -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
-    """Functional neighbours, and scores with each feature's label given to another one."""
+    """Return functional neighbours, and the scores after the labels are permuted."""
     from sfal import _core
     from sfal.scoring.inputs import open_counts, read_embeddings
     from sfal.scoring.metrics import beyond_chance
@@ -215,16 +215,16 @@ def _makes_an_example(scores: "SourceScores", feature: int) -> bool:
     share = float(scores.windows[feature]) / scores.n_windows
     words = scores.explanations.get(feature, "").split(", ")
     whole = sum(word.isalpha() and len(word) > 2 for word in words)
-    return _SHARE[0] <= share <= _SHARE[1] and whole >= _WORDS
+    return _SHARES[0] <= share <= _SHARES[1] and whole >= _MIN_WORDS
 
 
 def _spread(order: Sequence[Any], functional: NDArray[np.uint32], n: int) -> Iterator[int]:
-    """First `n` features of an order, leaving out near neighbours of those already taken."""
+    """Yield the first `n` features of an order, without close neighbours of those before."""
     near: set[int] = set()
     for feature in map(int, order):
         if n == 0:
             return
         if feature not in near:
-            near |= {feature, *map(int, functional[feature, :_APART])}
+            near |= {feature, *map(int, functional[feature, :_N_EXCLUDED])}
             n -= 1
             yield feature

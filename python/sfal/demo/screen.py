@@ -1,4 +1,4 @@
-"""What the demo shows at its end."""
+"""The text that the demo prints at its end."""
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from sfal.scoring.feature import FeatureView, Neighbour
 
 NEAR = 50
-"""Places of the other list that count as a match."""
+"""Length of the start of the other list in which a neighbour counts as a match."""
 
 
 def screen(layers: "Sequence[LayerOutcome]", figures: Mapping[str, Any], width: int) -> list[str]:
-    """Lines that tell a newcomer what was done and found.
+    """Return lines that tell a newcomer what was done and found.
 
     Parameters
     ----------
     layers : sequence of LayerOutcome
-        By layer; examples are shown of the last one.
+        By layer; the examples are from the last one.
     figures : mapping
-        What the recipe measured of the miniature.
+        What the recipe measured about the miniature.
     width : int
         Columns.
     """
@@ -30,20 +30,20 @@ def screen(layers: "Sequence[LayerOutcome]", figures: Mapping[str, Any], width: 
     return [
         *_heading("What was counted", width),
         *_paragraph(_counted(last, figures), width),
-        *_heading("Do features that mean the same also fire together?", width),
+        *_heading("Do features with similar meanings also fire together?", width),
         *_table(layers),
         "",
         *_paragraph(
-            "1: a feature's label puts it among the very features it fires with. 0: no better "
-            f"than a random order, whose NDCG is {last.chance:.3f} here. With the labels shuffled "
-            "among the features the score falls to about 0: what is measured is that the right "
-            "labels are on the right features.",
+            "1: a feature's label places it exactly among the features it fires with. 0: no "
+            f"better than a random order, whose NDCG is {last.chance:.3f} here. If the labels are "
+            "shuffled among the features, the score falls to about 0, so it does measure "
+            "whether the right labels are on the right features.",
             width,
         ),
         *_heading(f"Best explained in layer {last.layer}", width),
         *_paragraph(
-            "Left the features that fire in the same windows (phi: correlation), right those "
-            "whose labels are alike (cosine: nearness of their vectors). #N: place in the other "
+            "Left: features that fire in the same windows (phi: correlation). Right: features "
+            "with similar labels (cosine similarity of their vectors). #N: place in the other "
             f"list. *: a match, among the first {NEAR} there.",
             width,
         ),
@@ -53,10 +53,10 @@ def screen(layers: "Sequence[LayerOutcome]", figures: Mapping[str, Any], width: 
         *_views(last.worst, width),
         "",
         *_paragraph(
-            "Shown are features that fire in 1 to 15 % of the windows and are labelled by three "
-            "whole words or more. A low score may mean a bad label, a bad feature, or that what "
-            "means the same need not fire together. Labels and co-occurrences come from the "
-            "same SAE, though from other articles.",
+            "The examples are features that fire in 1 to 15 % of the windows and have at least "
+            "three whole words in their label. A low score may mean a bad label or a bad "
+            "feature, or that features with similar meanings need not fire together. Labels and "
+            "co-occurrences come from the same SAE, though from different articles.",
             width,
         ),
     ]
@@ -65,11 +65,12 @@ def screen(layers: "Sequence[LayerOutcome]", figures: Mapping[str, Any], width: 
 def _counted(last: "LayerOutcome", figures: Mapping[str, Any]) -> str:
     model = figures["language_model"]
     return (
-        f"A language model of {model['parameters'] / 1e6:.1f} million parameters (Gemma 2's "
-        f"architecture, trained on Wikipedia summaries and WordNet) read {N_COUNTED:,} articles it had never "
-        f"seen: {last.n_windows:,} windows of {WINDOW_SIZE} tokens. In two of its layers a sparse "
-        f"autoencoder splits what the model holds into {last.n_features:,} features. A feature's "
-        f"label is the words on which it fires most strongly in {N_LABELLED} other articles."
+        f"A language model with {model['parameters'] / 1e6:.1f} million parameters (Gemma 2's "
+        f"architecture, trained on Wikipedia summaries and WordNet) read {N_COUNTED:,} articles "
+        f"that it had never seen: {last.n_windows:,} windows of {WINDOW_SIZE} tokens. In two of "
+        f"its layers, a sparse autoencoder splits the activations into {last.n_features:,} "
+        "features. A feature's label is the words on which it fires most strongly in "
+        f"{N_LABELLED} other articles."
     )
 
 

@@ -1,4 +1,4 @@
-"""The recipe's parts on tiny inputs; the recipe as a whole takes an hour and is not run here."""
+"""The parts of the recipe on tiny inputs; the whole recipe takes an hour and is not run here."""
 
 import io
 import lzma
@@ -13,7 +13,7 @@ from tools.demo import activations, figures, inputs, lm, sae, text, tokenizer
 from tools.demo.inputs import Article, Package
 
 from sfal.collect.sae.sae import load_sae
-from sfal.errors import ArtifactError, DownloadError
+from sfal.errors import CorruptError, DownloadError
 from sfal.sources import SaeRef
 
 SENTENCES = [
@@ -24,7 +24,7 @@ SENTENCES = [
 
 
 def deb_with(path, files):
-    """An `ar` archive that holds files as `data.tar.xz`, like a Debian package."""
+    """Write an `ar` archive that holds files as `data.tar.xz`, like a Debian package."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         for name, content in files.items():
@@ -38,7 +38,7 @@ def deb_with(path, files):
     path.write_bytes(data)
 
 
-def test_glosses_are_read_from_a_debian_package_in_order_and_joined(tmp_path):
+def test_glosses_are_read_in_order_from_a_debian_package_and_joined(tmp_path):
     lines = (
         "  1 This is the licence\n"
         '00000001 03 n 02 sea 0 blue_sea 0 001 @ 00000002 n 0000 | salt water; "at sea"  \n'
@@ -61,7 +61,7 @@ def test_glosses_are_read_from_a_debian_package_in_order_and_joined(tmp_path):
 def test_a_file_with_another_hash_is_refused(tmp_path):
     (tmp_path / "file.whl").write_bytes(b"something else")
     package = Package(title="text", file_name="file.whl", sha256="0" * 64, fetch=("false",))
-    with pytest.raises(ArtifactError, match="expected 0000"):
+    with pytest.raises(CorruptError, match="expected 0000"):
         inputs.obtain(package, tmp_path)
     missing = Package(title="text", file_name="none.whl", sha256="0" * 64, fetch=("false",))
     with pytest.raises(DownloadError, match=r"put none\.whl into"):
@@ -74,7 +74,7 @@ def test_gaps_that_removed_formulas_leave_are_closed():
     )
 
 
-def test_no_article_is_in_two_parts_of_the_split_and_none_is_lost():
+def test_the_split_has_every_article_exactly_once():
     articles = [Article(f"t{i}", "", f"article {i} " + "x" * (400 * (i % 5))) for i in range(200)]
     corpus = text.split(articles, ["gloss"], n_labels=30, n_counts=50, seed=3)
     labels, counts = ({a.text for a in part} for part in (corpus.labels, corpus.counts))
@@ -86,14 +86,14 @@ def test_no_article_is_in_two_parts_of_the_split_and_none_is_lost():
     assert text.split(articles, [], 30, 50, 4).counts != corpus.counts
 
 
-def test_shipped_text_has_the_same_bytes_every_time(tmp_path):
+def test_the_held_out_text_has_the_same_bytes_every_time(tmp_path):
     articles = [Article("Sea", "Geography", "Salt water – “vast”.")]
     for name in ("a", "b"):
         text.write_articles(tmp_path / name, articles)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_the_tokenizer_puts_bos_first_and_gives_any_text_back():
+def test_the_tokenizer_puts_bos_first_and_restores_any_text():
     trained = tokenizer.train_tokenizer(SENTENCES * 3, 330)
     for sample in (*SENTENCES, "naïve 日本 x², 'quoted'"):
         ids = trained(sample)["input_ids"]
@@ -107,7 +107,7 @@ def documents(n, vocabulary, seed=0):
     return [rng.zipf(1.5, 30).clip(1, vocabulary - 1).tolist() for _ in range(n)]
 
 
-def test_bigram_loss_equals_the_formula_in_loops():
+def test_bigram_loss_equals_the_formula_written_as_loops():
     seen, held_out = documents(20, 12), documents(5, 12, seed=1)
     bigrams = figures.Bigrams(seen, 12)
     pairs = [pair for d in seen for pair in pairwise(d)]
@@ -139,7 +139,7 @@ def tiny_model():
     return lm.build_model(settings, 0, 2, 1).eval(), settings
 
 
-def test_residuals_are_those_of_each_document_alone(tiny_model):
+def test_residuals_equal_those_of_each_document_alone(tiny_model):
     model, _ = tiny_model
     runs = [[2, *d[: 5 + i]] for i, d in enumerate(documents(6, 64))]
     found = activations.residuals(model, runs, (0, 1), batch_rows=3)
@@ -164,7 +164,7 @@ def test_training_lowers_the_loss_on_text_with_a_pattern(tiny_model):
     assert after < before - 1
 
 
-def test_frequent_tokens_and_pieces_of_words_are_thinned_out():
+def test_frequent_tokens_and_word_pieces_are_subsampled():
     ids = torch.tensor([7] * 90 + [8] * 10)
     settings = sae.SaeSettings(pivot=0.1, fragment_share=0.5)
     whole = torch.tensor([True] * 99 + [False])
@@ -174,7 +174,7 @@ def test_frequent_tokens_and_pieces_of_words_are_thinned_out():
     assert keep[-1].item() == 0.5
 
 
-def test_whole_words_are_told_from_pieces_signs_and_numbers():
+def test_whole_words_are_distinguished_from_pieces_signs_and_numbers():
     trained = tokenizer.train_tokenizer(SENTENCES * 3, 330)
     ids = trained("The sea, 1815 seas")["input_ids"]
     tokens = trained.convert_ids_to_tokens(ids)
@@ -182,7 +182,7 @@ def test_whole_words_are_told_from_pieces_signs_and_numbers():
     assert whole == ["▁The", "▁sea"]
 
 
-def test_an_sae_finds_sparse_directions_and_loads_as_gemma_scope(tmp_path):
+def test_an_sae_finds_sparse_directions_and_loads_like_gemma_scope(tmp_path):
     generator = torch.Generator().manual_seed(0)
     directions = torch.randn(24, 16, generator=generator)
     directions /= directions.norm(dim=1, keepdim=True)
