@@ -171,7 +171,7 @@ def _neighbours(
 
 
 def _page(source: SourceInput, feature: int) -> str | None:
-    """The feature's page on Neuronpedia, if the source is known there."""
+    """Return the address of the feature's page on Neuronpedia, None if it has none."""
     manifest = RunFolder(source.run_folder).readable_manifest
     known = None if manifest is None else manifest.source.neuronpedia_id
     return None if known is None else f"{_NEURONPEDIA}/{known}/{feature}"
