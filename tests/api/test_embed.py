@@ -38,5 +38,5 @@ def test_texts_that_are_all_empty_are_refused(texts, model):
 
 
 def test_a_folder_without_a_model_is_named_with_its_purpose():
-    with pytest.raises(InvalidInputError, match=r"^embedding model \./nofolder: no model lies"):
+    with pytest.raises(InvalidInputError, match=r"^embedding model \./nofolder: there is no model"):
         sfal.embed_texts(["cities"], "./nofolder")

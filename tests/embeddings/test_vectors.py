@@ -56,7 +56,7 @@ def test_a_vector_that_is_not_finite_is_never_written(tmp_path, value):
 def test_arrays_that_do_not_fit_are_refused(tmp_path):
     features, rows = some()
     for bad in (rows[:-1], rows.ravel(), rows[:, :0]):
-        with pytest.raises(InvalidInputError, match="do not match"):
+        with pytest.raises(InvalidInputError, match="do not fit each other"):
             write_vectors(tmp_path / "x_embeddings.parquet", features, bad, {})
 
 

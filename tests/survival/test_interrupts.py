@@ -60,7 +60,7 @@ def test_cooc_says_which_documents_are_kept(halfway, tally):
     done, _ = interrupt(command)
     assert done.returncode == 130
     assert "windows of the documents before " in done.stderr
-    assert "Run it again to continue from there." in done.stderr
+    assert "the same command continues from there" in done.stderr
     tally("interruptions: sfal cooc")
 
 

@@ -42,7 +42,7 @@ def stopped(where: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as e:
-        raise KeyboardInterrupt(str(e) or f"Stopped {where}. {_CONTINUE}") from None
+        raise KeyboardInterrupt(*(e.args or [f"Stopped {where}. {_CONTINUE}"])) from None
 
 
 class CtrlC:

@@ -183,7 +183,7 @@ def _finish(run: Run) -> CollectResult:
     )
 
 
-def _where_stopped(runs: Sequence[Run]) -> str:
+def _where_stopped(runs: Sequence[Run]) -> Note:
     lines = []
     for run in runs:
         # From disk: the interrupt may have come right after it was written.
@@ -193,4 +193,4 @@ def _where_stopped(runs: Sequence[Run]) -> str:
             position = manifest.parts[-1].stop
             kept = f"{manifest.n_windows} windows of the documents before {position} are kept"
         lines.append(f"{run.source.name}: {kept}")
-    return "; ".join(lines) + ". Run it again to continue from there."
+    return Note("; ".join(lines), "$do_again continues from there")

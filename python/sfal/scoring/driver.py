@@ -74,9 +74,9 @@ def score_selection(
                 refused += _located(source.name, e)
                 continue
             except KeyboardInterrupt:
+                where = f"at {source.name}, after {len(scores)} of {len(selected.sources)} sources"
                 raise KeyboardInterrupt(
-                    f"Stopped at {source.name}, after {len(scores)} of {len(selected.sources)} "
-                    "sources, before the CSV. Starting again scores them all."
+                    Note(f"Stopped {where}, before the CSV", "$do_again scores them all")
                 ) from None
             finally:
                 bar.update(1)
