@@ -8,6 +8,7 @@ import click
 from sfal.cli.hints import data_dir_words, told, told_hint, use_data_dir
 from sfal.cli.options import Common, command
 from sfal.errors import InvalidInputError
+from sfal.terminal.table import Column, render_table
 
 if TYPE_CHECKING:
     from sfal.store.status import Stage
@@ -38,9 +39,8 @@ def status(common: Common, folder: Path | None) -> None:
             click.echo()
         empty = False
         click.echo(source.name)
-        width = max(len(stage.name) for stage in source.stages)
-        for stage in source.stages:
-            click.echo(f"  {stage.name:<{width}}  {_describe(stage)}")
+        rows = [(stage.name, _describe(stage)) for stage in source.stages]
+        click.echo("\n".join(render_table([Column(), Column()], rows, indent="  ")))
     if empty:
         click.echo(
             f"No data in {root} yet. `sfal cooc gemma{data_dir_words()}` counts the first "

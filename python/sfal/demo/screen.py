@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sfal.demo import N_COUNTED, N_LABELLED, WINDOW_SIZE
+from sfal.terminal.table import Column, cut, one_line, render_table, side_by_side
 
 if TYPE_CHECKING:
     from sfal.demo.run import LayerOutcome
@@ -74,12 +75,14 @@ def _counted(last: "LayerOutcome", figures: Mapping[str, Any]) -> str:
     )
 
 
-def _table(layers: "Sequence[LayerOutcome]") -> Iterator[str]:
-    yield f"  {'':<10}{'features':>10}{'median score':>16}{'labels shuffled':>19}"
-    for one in layers:
-        name = f"layer {one.layer}"
-        shuffled = f"{one.shuffled:+.3f}"
-        yield f"  {name:<10}{one.n_scored:>10,}{one.median:>+16.3f}{shuffled:>19}"
+def _table(layers: "Sequence[LayerOutcome]") -> list[str]:
+    titles = ("features", "median score", "labels shuffled")
+    columns = [Column(), *(Column(title, "right") for title in titles)]
+    rows = [
+        (f"layer {o.layer}", f"{o.n_scored:,}", f"{o.median:+.3f}", f"{o.shuffled:+.3f}")
+        for o in layers
+    ]
+    return render_table(columns, rows, indent="  ", separator="    ")
 
 
 def _views(views: "Sequence[FeatureView]", width: int) -> Iterator[str]:
@@ -90,9 +93,11 @@ def _views(views: "Sequence[FeatureView]", width: int) -> Iterator[str]:
         share = view.windows / view.n_windows
         yield f"  “{view.explanation}”  score {view.sfal:+.2f}"
         yield f"  feature {view.feature}, fires in {share:.1%} of the windows"
-        yield f"  {'fires with it (phi)':<{side}} | labelled like it (cosine)"
-        for left, right in zip(view.functional, view.semantic, strict=True):
-            yield f"  {_cell(left, side)} | {_cell(right, side)}".rstrip()
+        yield from side_by_side(
+            ["  fires with it (phi)", *(f"  {_cell(n, side)}" for n in view.functional)],
+            ["labelled like it (cosine)", *(_cell(n, side) for n in view.semantic)],
+            side + 2,
+        )
 
 
 def _cell(neighbour: "Neighbour", width: int) -> str:
@@ -100,9 +105,7 @@ def _cell(neighbour: "Neighbour", width: int) -> str:
     mark = "*" if rank is not None and rank < NEAR else " "
     place = "" if rank is None else f"#{rank + 1}"
     head = f"{mark} {neighbour.similarity:5.2f} {place:>5}  "
-    room = width - len(head)
-    text = neighbour.explanation
-    return (head + (text if len(text) <= room else text[: room - 1] + "…")).ljust(width)
+    return head + cut(one_line(neighbour.explanation), width - len(head))
 
 
 def _heading(text: str, width: int) -> list[str]:
