@@ -28,7 +28,18 @@ impl Scale {
         })
     }
 
-    fn ideal(&self, n: usize) -> f64 {
+    /// Gains by semantic rank.
+    pub(crate) fn gains(&self) -> &[f64] {
+        &self.gains
+    }
+
+    /// Discounts by functional rank.
+    pub(crate) fn discounts(&self) -> &[f64] {
+        &self.discounts
+    }
+
+    /// What the first `n` semantic neighbours collect in their own order.
+    pub(crate) fn ideal(&self, n: usize) -> f64 {
         self.gains.iter().zip(&self.discounts).take(n).map(|(g, d)| g * d).sum()
     }
 }

@@ -5,7 +5,7 @@ use numpy::{
 };
 use pyo3::prelude::*;
 
-use super::arguments::{Ranks, Row, context, size};
+use super::arguments::{Ranks, Row, candidate_count, context};
 use super::arrays::{Ranked, contiguous2, lists, refused, same_rows, shown};
 use super::interruptible::run;
 use crate::context::Context;
@@ -161,10 +161,7 @@ pub(super) fn ndcg<'py>(
 #[pyfunction]
 #[pyo3(signature = (n_candidates, top_n=Ranks(1023), base=1.1), text_signature = "(n_candidates, top_n=1023, base=1.1)")]
 pub(super) fn chance(n_candidates: &Bound<'_, PyAny>, top_n: Ranks, base: f64) -> PyResult<f64> {
-    let n = size("n_candidates", n_candidates, 0, "from 0 to 4294967295")?;
-    let n =
-        u32::try_from(n).map_err(|_| Error::argument("n_candidates", n, "from 0 to 4294967295"))?;
-    Ok(ndcg_core::chance(n, top_n.0, base)?)
+    Ok(ndcg_core::chance(candidate_count(n_candidates)?, top_n.0, base)?)
 }
 
 /// Explain why two arrays are neither both similarities nor both ranked lists.

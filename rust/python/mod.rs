@@ -7,6 +7,7 @@
 
 mod arguments;
 mod arrays;
+mod chance_law;
 mod histogram;
 mod interruptible;
 mod memory;
@@ -44,6 +45,8 @@ impl From<Error> for PyErr {
 /// :func:`available_memory`.
 #[pymodule]
 mod _core {
+    #[pymodule_export]
+    use super::chance_law::chance_law;
     #[pymodule_export]
     use super::histogram::PyHistogram;
     #[pymodule_export]
