@@ -14,6 +14,9 @@ mod memory;
 mod metrics;
 mod neighbours;
 mod occurrences;
+mod ranking;
+mod similarity;
+mod trust;
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
@@ -57,4 +60,8 @@ mod _core {
     use super::neighbours::{functional_neighbours, phi, semantic_neighbours};
     #[pymodule_export]
     use super::occurrences::PyOccurrences;
+    #[pymodule_export]
+    use super::ranking::{PyRanking, functional_ranking, semantic_ranking, top_ranking};
+    #[pymodule_export]
+    use super::trust::{label_fit, overlap, rank_biased_overlap};
 }

@@ -28,13 +28,7 @@ pub(super) fn survival(terms: &Terms) -> (Vec<f64>, Vec<f64>) {
 }
 
 /// Put the neighbour of semantic rank `rank` and all later ones at each of the free positions.
-fn each_order(
-    terms: &Terms,
-    rank: usize,
-    score: f64,
-    is_free: &mut [bool],
-    scores: &mut Vec<f64>,
-) {
+fn each_order(terms: &Terms, rank: usize, score: f64, is_free: &mut [bool], scores: &mut Vec<f64>) {
     let Some(weight) = terms.weights.get(rank) else {
         scores.push(score);
         return;

@@ -180,7 +180,7 @@ impl<'a> Tilted<'a> {
         let mut moments = self.moments;
         // How much more mass there is, under each tilt, than where all positions have a mass of 1.
         let mut excess = [1.0; TILTS];
-        for rank in 0..self.n_sampled {
+        for (rank, weight) in weights[..self.n_sampled].iter().enumerate() {
             let n_left = n - rank as f64;
             let (left, drawn) = if rank < self.n_tabled {
                 let masses = &self.masses[rank * n_first..][..n_first];
@@ -198,7 +198,7 @@ impl<'a> Tilted<'a> {
                 let urn = Urn { masses, sums, tilt, beyond, left: left[tilt] };
                 (left, urn.draw(is_used, random))
             } else {
-                let steepness = self.tilts.map(|tilt| tilt * weights[rank]);
+                let steepness = self.tilts.map(|tilt| tilt * weight);
                 let left = steepness.map(|x| {
                     n_left + x * moments.iter().rev().fold(0.0, |sum, moment| moment + x * sum)
                 });
@@ -211,7 +211,7 @@ impl<'a> Tilted<'a> {
             if let Some(position) = drawn {
                 is_used[position] = true;
                 used.push(position);
-                score += weights[rank] * discounts[position];
+                score += weight * discounts[position];
                 let mut powers = [0.0; ORDERS];
                 add_powers(discounts[position], &mut powers);
                 moments.iter_mut().zip(powers).for_each(|(sum, power)| *sum -= power);
