@@ -750,9 +750,7 @@ def label_fit(
     *,
     n_threads: int | None = None,
     memory_limit: int | None = None,
-) -> tuple[
-    NDArray[np.uint32], NDArray[np.float64], NDArray[np.uint32], NDArray[np.float32]
-]:
+) -> tuple[NDArray[np.uint32], NDArray[np.float64], NDArray[np.uint32], NDArray[np.float32]]:
     """Compute how well every label fits every feature.
 
     If features i and j exchanged their labels, the NDCG of i would be

@@ -95,14 +95,16 @@ pub(super) fn llr(n_windows: u64, (c_i, v_i): Margin, (c_j, v_j): Margin, both: 
     let difference = numerator(n_windows, c_i, c_j, both) / n;
     let (with_i, with_j, both) = (c_i as f64, c_j as f64, f64::from(both));
     let (without_i, without_j) = (n - with_i, n - with_j);
-    let cell = |observed: f64, expected: f64, difference: f64| {
-        expected * excess(observed / expected, difference / expected)
+    let cell = |observed: f64, product: f64, difference: f64| {
+        // One division in place of two by the expected count.
+        let inverse = n / product;
+        product * excess(observed * inverse, difference * inverse)
     };
-    let alike = cell(both, with_i * with_j / n, difference)
-        + cell(n - (with_i + with_j) + both, without_i * without_j / n, difference);
-    let unlike = cell(with_i - both, with_i * without_j / n, -difference)
-        + cell(with_j - both, without_i * with_j / n, -difference);
-    let ratio = (2.0 * (alike + unlike)).max(0.0);
+    let alike = cell(both, with_i * with_j, difference)
+        + cell(n - (with_i + with_j) + both, without_i * without_j, difference);
+    let unlike = cell(with_i - both, with_i * without_j, -difference)
+        + cell(with_j - both, without_i * with_j, -difference);
+    let ratio = (2.0 * (alike + unlike) / n).max(0.0);
     unless_constant(v_i, v_j, if difference < 0.0 { -ratio } else { ratio })
 }
 

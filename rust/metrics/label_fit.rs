@@ -25,7 +25,7 @@ use crate::simd::{Isa, per_isa};
 /// Semantic neighbours whose gains decide the ranks; a tie class that goes on counts as a whole.
 pub const DECIDING: usize = 128;
 /// Neighbours whose gains are asked for ahead of time.
-const AHEAD: usize = 4;
+const AHEAD: usize = 6;
 /// Stands where there is no better label.
 pub const NO_LABEL: u32 = u32::MAX;
 

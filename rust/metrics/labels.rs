@@ -63,7 +63,9 @@ impl Same {
         let mut start = 0;
         for members in order.chunk_by(|&a, &b| same[a as usize] == same[b as usize]) {
             let end = start + members.len() as u32;
-            members.iter().for_each(|&label| class[label as usize] = (start, end));
+            for &label in members {
+                class[label as usize] = (start, end);
+            }
             start = end;
         }
         Some(Self { order, class })

@@ -26,7 +26,9 @@ pub fn overlap(
     let depth = depth.min(functional.width).min(semantic.width);
     let is_first = Averages::new(vec![1.0; depth]);
     let mut shares = products((functional, &is_first), (semantic, &is_first), context)?;
-    shares.iter_mut().for_each(|share| *share /= depth as f64);
+    for share in &mut shares {
+        *share /= depth as f64;
+    }
     Ok(shares)
 }
 

@@ -1,12 +1,13 @@
 //! Gains by the feature that earns them: which labels have a feature among their first neighbours.
 
+use crate::alloc::zeros;
 use crate::context::Context;
 use crate::error::Result;
 use crate::simd::prefetch;
 
-/// Labels whose sums stand together in the cache, 1 MiB. Smaller blocks would cut the gains of a
+/// Labels whose sums stand together in the cache, 512 KiB. Smaller blocks would cut the gains of a
 /// feature into pieces so short that finding them takes longer than adding them.
-pub(crate) const BLOCK: usize = 1 << 17;
+pub(crate) const BLOCK: usize = 1 << 16;
 
 /// A gain that a feature earns for a label.
 #[derive(Debug, Clone, Copy, Default)]
@@ -73,7 +74,7 @@ pub(crate) fn transpose(
             "rank only the features that are scored, or give fewer columns of semantic",
         )?;
         let mut next = starts.clone();
-        let mut gains = vec![Gain::default(); starts[n_features]];
+        let mut gains = zeros::<Gain>(starts[n_features]);
         for label in labels {
             each(label, &mut |feature, gain| {
                 let at = &mut next[feature as usize];

@@ -167,6 +167,7 @@ impl<'a, E: Entry> TopN<'a, E> {
     }
 
     /// Keep, beside the best `n`, the features that tie with the last of them.
+    #[must_use]
     pub fn with_ties(mut self, is_wanted: bool) -> Self {
         self.ties = is_wanted.then(Vec::new);
         self

@@ -180,12 +180,11 @@ fn no_pair(functional: &Bound<'_, PyAny>, semantic: &Bound<'_, PyAny>) -> PyErr 
     };
     for (name, array) in [("functional", functional), ("semantic", semantic)] {
         if !known(array) {
-            let expected =
-                "a 2-D array, of float32 or float64 similarities uint32 ranked lists or a Ranking";
+            let expected = "a 2-D array, of float32 or float64 similarities or uint32 ranked lists, or a Ranking";
             return refused(name, array, expected);
         }
     }
     let got = format!("{} and semantic is {}", shown(functional), shown(semantic));
-    let expected = "both of the same kind, uint32 ranked lists, float similarities or Ranking";
+    let expected = "both of the same kind, uint32 ranked lists or float similarities or rankings";
     Error::argument("functional", got, expected).into()
 }

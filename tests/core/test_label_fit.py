@@ -113,9 +113,9 @@ def test_equal_labels_fit_as_well_and_are_not_better():
 
 def test_many_labels_in_blocks_and_on_any_number_of_threads():
     rng = np.random.default_rng(1)
-    n, width = 20_000, 6
+    n, width = 70_000, 6
     functional, semantic = (rng.integers(0, n, (n, width), dtype=np.uint32) for _ in range(2))
-    rows = np.array([0, 5, 16_383, 16_384, 19_999])
+    rows = np.array([0, 5, 65_535, 65_536, 69_999])
     found = [
         _core.label_fit(functional[rows], semantic, width, rows=rows, n_threads=k) for k in (1, 2)
     ]
