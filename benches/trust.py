@@ -76,7 +76,7 @@ def fit():
     rng = np.random.default_rng(0)
     for n in (16_384, 131_072):
         semantic = rng.integers(0, n, (n, 128), dtype=np.uint32)
-        rows = np.arange(0, n, n // 1_024)
+        rows = np.arange(0, n, n // 4_096)
         functional = rng.integers(0, n, (len(rows), 1_023), dtype=np.uint32)
         seconds, _ = timed(lambda f=functional, s=semantic, r=rows: _core.label_fit(f, s, rows=r))
         # The gains are transposed once for all rows: the time of one row is taken off.

@@ -9,6 +9,8 @@
 //! among its first neighbours, into a row of sums that stays in the cache. Rows are made one at a
 //! time; nothing of F × F is held.
 
+use std::iter;
+
 use rayon::prelude::*;
 
 use crate::context::Context;
@@ -20,6 +22,8 @@ use crate::metrics::ndcg::Scale;
 use crate::metrics::ties::{Averages, weighted};
 use crate::metrics::transposed::{BLOCK, Block, transpose};
 use crate::neighbours::row_ties::Lists;
+use crate::simd::line::for_each_bit;
+use crate::simd::threshold::{CHUNK, above_f64};
 use crate::simd::{Isa, per_isa};
 
 /// Semantic neighbours whose gains decide the ranks; a tie class that goes on counts as a whole.
@@ -139,7 +143,7 @@ impl Fit<'_> {
     fn rows(&self, rows: &[u32], context: &Context) -> Result<LabelFit> {
         let n = self.labels.len();
         let scratch = || Scratch {
-            sums: vec![0.0; n],
+            sums: vec![0.0; n.min(BLOCK)],
             earned: vec![0.0; n.min(BLOCK)],
             discounts: Vec::new(),
             gains: Vec::new(),
@@ -175,66 +179,81 @@ impl Fit<'_> {
         feature: u32,
         scratch: &mut Scratch,
     ) -> (u32, f64, Vec<(usize, f64)>) {
-        self.sum(row, feature, scratch);
-        let Scratch { sums, discounts, gains, discount_of, .. } = scratch;
+        let Scratch { sums, earned, discounts, gains, neighbours, discount_of } = scratch;
+        let list = self.functional.row(row);
+        neighbours.clear();
+        neighbours.extend(weighted(list, self.discounts.of(list, discounts)));
         let own = self.label_of[feature as usize] as usize;
-        let value = sums[own];
-        let (mut rank, total) = count_and_sum(Isa::active(), sums, value);
-        let mean = (total - value) / (self.labels.len() as f64 - 1.0);
-        if let Some(same) = &self.same {
-            for &label in same.members(own) {
-                // Equal labels fit equally, whatever rounding says: they count, and are not better.
-                rank += u32::from(sums[label as usize] < value);
-                sums[label as usize] = f64::NEG_INFINITY;
+        let equals = self.same.as_ref().map_or(&[][..], |same| same.members(own));
+        let (mut rank, mut total, mut value) = (0, 0.0, 0.0);
+        let mut better = Highest { n: self.best, best: Vec::with_capacity(self.best + 1) };
+        // The own label's block first, as all others are compared with that label. Each block's
+        // sums are read while they are in the cache.
+        let others = (0..self.blocks.len()).filter(|&b| b != own / BLOCK);
+        for b in iter::once(own / BLOCK).chain(others) {
+            let first = b * BLOCK;
+            let sums = &mut sums[..BLOCK.min(self.labels.len() - first)];
+            self.sum(b, feature, neighbours, sums, earned);
+            if b == own / BLOCK {
+                value = sums[own - first];
             }
+            let (at_least, sum) = count_and_sum(Isa::active(), sums, value);
+            (rank, total) = (rank + at_least, total + sum);
+            for &label in equals {
+                // Equal labels fit equally, whatever rounding says: they count, and are not better.
+                if let Some(sum) = sums.get_mut((label as usize).wrapping_sub(first)) {
+                    rank += u32::from(*sum < value);
+                    *sum = f64::NEG_INFINITY;
+                }
+            }
+            better.add(first, sums, value);
         }
-        let mut better = highest(sums, value, self.best);
+        let mean = (total - value) / (self.labels.len() as f64 - 1.0);
+        let mut better = better.best;
         if !better.is_empty() {
-            let list = self.functional.row(row);
-            let means = self.discounts.of(list, discounts);
-            discount_of.set(weighted(list, means));
+            discount_of.set(neighbours.iter().copied());
             for (label, sum) in &mut better {
                 *sum = self.exact(*label, feature, gains, discount_of);
             }
-            discount_of.clear(weighted(list, means).map(|(feature, _)| feature));
+            discount_of.clear(neighbours.iter().map(|&(neighbour, _)| neighbour));
             better.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         }
         (rank, mean, better)
     }
 
-    /// The fit of each label to a feature, by the gains of its first neighbours. Every sum runs in
-    /// the order of the functional list, so that equal terms make equal sums.
-    fn sum(&self, row: usize, feature: u32, scratch: &mut Scratch) {
-        let Scratch { sums, earned, discounts, neighbours, .. } = scratch;
-        let list = self.functional.row(row);
-        let means = self.discounts.of(list, discounts);
-        neighbours.clear();
-        neighbours.extend(weighted(list, means));
+    /// The fit of each label of a block to a feature, by the gains of its first neighbours. Every
+    /// sum runs in the order of the functional list, so that equal terms make equal sums.
+    fn sum(
+        &self,
+        b: usize,
+        feature: u32,
+        neighbours: &[(u32, f64)],
+        sums: &mut [f64],
+        earned: &mut [f64],
+    ) {
+        let block = &self.blocks[b];
         sums.fill(0.0);
-        for (b, (block, sums)) in self.blocks.iter().zip(sums.chunks_mut(BLOCK)).enumerate() {
-            let first = b * BLOCK;
-            for gain in block.of(feature) {
-                earned[gain.label as usize] = f64::from(gain.gain);
+        for gain in block.of(feature) {
+            earned[gain.label as usize] = f64::from(gain.gain);
+        }
+        for (rank, &(neighbour, discount)) in neighbours.iter().enumerate() {
+            // Gains lie anywhere in memory; without a hint each feature would wait for its own.
+            if let Some(&(later, _)) = neighbours.get(rank + 2 * AHEAD) {
+                block.prefetch_start(later);
             }
-            for (rank, &(neighbour, discount)) in neighbours.iter().enumerate() {
-                // Gains lie anywhere in memory; without a hint each feature would wait for its own.
-                if let Some(&(later, _)) = neighbours.get(rank + 2 * AHEAD) {
-                    block.prefetch_start(later);
-                }
-                if let Some(&(later, _)) = neighbours.get(rank + AHEAD) {
-                    block.prefetch(later);
-                }
-                for gain in block.of(neighbour) {
-                    sums[gain.label as usize] += discount * f64::from(gain.gain);
-                }
-                let label = (self.label_of[neighbour as usize] as usize).wrapping_sub(first);
-                if let Some(sum) = sums.get_mut(label) {
-                    *sum += discount * earned[label];
-                }
+            if let Some(&(later, _)) = neighbours.get(rank + AHEAD) {
+                block.prefetch(later);
             }
-            for gain in block.of(feature) {
-                earned[gain.label as usize] = 0.0;
+            for gain in block.of(neighbour) {
+                sums[gain.label as usize] += discount * f64::from(gain.gain);
             }
+            let label = (self.label_of[neighbour as usize] as usize).wrapping_sub(b * BLOCK);
+            if let Some(sum) = sums.get_mut(label) {
+                *sum += discount * earned[label];
+            }
+        }
+        for gain in block.of(feature) {
+            earned[gain.label as usize] = 0.0;
         }
     }
 
@@ -255,21 +274,44 @@ impl Fit<'_> {
     }
 }
 
-/// The `n` highest of the sums above `bound` and their positions, highest first.
-fn highest(sums: &[f64], bound: f64, n: usize) -> Vec<(usize, f64)> {
-    let mut best: Vec<(usize, f64)> = Vec::with_capacity(n + 1);
-    let mut least = bound;
-    for (label, &sum) in sums.iter().enumerate() {
-        if sum > least && n > 0 {
-            let at = best.partition_point(|&(_, other)| other >= sum);
-            best.insert(at, (label, sum));
-            best.truncate(n);
-            if best.len() == n {
-                least = best[n - 1].1;
-            }
+/// The labels of the `n` highest sums, highest first, of equal ones the first.
+struct Highest {
+    n: usize,
+    best: Vec<(usize, f64)>,
+}
+
+impl Highest {
+    /// Add the sums above `bound` of the labels from `first` on.
+    fn add(&mut self, first: usize, sums: &[f64], bound: f64) {
+        if self.n == 0 {
+            return;
+        }
+        let isa = Isa::active();
+        let (chunks, tail) = sums.as_chunks::<CHUNK>();
+        for (c, chunk) in chunks.iter().enumerate() {
+            let (mask, _) = above_f64(isa, chunk, &[self.least(bound); CHUNK]);
+            for_each_bit(mask, |k| self.push(first + c * CHUNK + k, chunk[k], bound));
+        }
+        for (label, &sum) in (first + sums.len() - tail.len()..).zip(tail) {
+            self.push(label, sum, bound);
         }
     }
-    best
+
+    /// No sum below this one can be among the highest.
+    fn least(&self, bound: f64) -> f64 {
+        self.best.get(self.n - 1).map_or(bound, |last| last.1)
+    }
+
+    fn push(&mut self, label: usize, sum: f64, bound: f64) {
+        if sum > bound && sum >= self.least(bound) {
+            let is_before = |&(other, higher): &(usize, f64)| {
+                sum.total_cmp(&higher).then(other.cmp(&label)).is_lt()
+            };
+            let at = self.best.partition_point(is_before);
+            self.best.insert(at, (label, sum));
+            self.best.truncate(self.n);
+        }
+    }
 }
 
 per_isa! {
