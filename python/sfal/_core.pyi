@@ -651,7 +651,7 @@ def chance_law(
     Examples
     --------
     >>> import numpy as np
-    >>> round(np.interp(0.9, *chance_law(7, top_n=4)) * 42, 6)
+    >>> round(float(np.interp(0.9, *chance_law(7, top_n=4))) * 42, 6)
     1.0
     """
 

@@ -83,8 +83,7 @@ impl Entry for Single {
 impl Entry for Double {
     #[inline]
     fn ties_with(self, other: Self) -> bool {
-        let (key, other) = (self.key, other.key);
-        key == other
+        { self.key }.eq(&{ other.key })
     }
 
     type Value = f64;

@@ -47,7 +47,7 @@ type Law<'py> = (Bound<'py, PyArray1<f64>>, Bound<'py, PyArray1<f64>>);
 /// Examples
 /// --------
 /// >>> import numpy as np
-/// >>> round(np.interp(0.9, *chance_law(7, top_n=4)) * 42, 6)
+/// >>> round(float(np.interp(0.9, *chance_law(7, top_n=4))) * 42, 6)
 /// 1.0
 #[pyfunction]
 #[pyo3(signature = (n_candidates, top_n=Ranks(1023), base=1.1, *, n_threads=None), text_signature = "(n_candidates, top_n=1023, base=1.1, *, n_threads=None)")]
