@@ -10,26 +10,85 @@ use crate::cooccurrence::check_dense;
 use crate::cooccurrence::validate::{Rules, copy_row, get};
 use crate::error::{Error, Result};
 use crate::limits::check_windows;
-use crate::simd::{Isa, per_isa};
+use crate::simd::Isa;
+
+mod logarithm;
+mod pairs;
 
 /// A measure of association between two features.
+///
+/// With a the windows of both, n all windows and E = `c_i c_j / n` those expected of independent
+/// features. Where a feature occurs in no window or in all, the measure is 0 unless said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Measure {
     /// Pearson's correlation of the two occurrence indicators.
     Phi,
+    /// Its absolute value.
+    AbsPhi,
+    /// Log-likelihood ratio of dependence to independence, negative where a is below E.
+    Llr,
+    /// Normalised pointwise mutual information, `ln(a / E) / -ln(a / n)`: -1 where a is 0, 0 where
+    /// it is n.
+    Npmi,
+    /// Logarithm of the odds ratio, half a window added to each cell.
+    Odds,
+    /// `a / E`.
+    Lift,
+    /// Cole's C7: phi over its bound for the counts given.
+    Cole,
+    /// Windows of both among those of either.
+    Jaccard,
+    /// Cosine of the two occurrence indicators.
+    Cosine,
 }
+
+/// Names of all measures.
+const MEASURES: [(&str, Measure); 9] = [
+    ("phi", Measure::Phi),
+    ("abs_phi", Measure::AbsPhi),
+    ("llr", Measure::Llr),
+    ("npmi", Measure::Npmi),
+    ("odds", Measure::Odds),
+    ("lift", Measure::Lift),
+    ("cole", Measure::Cole),
+    ("jaccard", Measure::Jaccard),
+    ("cosine", Measure::Cosine),
+];
+
+/// Measures that rank as another does.
+const EQUIVALENTS: [(&str, &str); 13] = [
+    ("pearson", "same as phi"),
+    ("correlation", "same as phi"),
+    ("mcc", "same as phi"),
+    ("chi2", "same order as abs_phi"),
+    ("g2", "same order as llr where features attract each other"),
+    ("pmi", "same order as lift"),
+    ("yule_q", "nearly the same order as odds"),
+    ("yule_y", "nearly the same order as odds"),
+    ("c7", "same as cole"),
+    ("dice", "same order as jaccard"),
+    ("sorensen", "same order as jaccard"),
+    ("f1", "same order as jaccard"),
+    ("ochiai", "same as cosine"),
+];
 
 impl Measure {
     /// Return the measure of that name.
     ///
     /// # Errors
-    /// [`Error::Argument`] for an unknown name.
+    /// [`Error::Argument`] for an unknown name; it says which measure ranks alike, where one does.
     pub fn from_name(name: &str) -> Result<Self> {
-        match name {
-            "phi" => Ok(Self::Phi),
-            _ => Err(Error::argument("measure", format!("{name:?}"), "\"phi\"")),
+        if let Some(&(_, measure)) = MEASURES.iter().find(|(known, _)| *known == name) {
+            return Ok(measure);
         }
+        let names: Vec<&str> = MEASURES.iter().map(|(name, _)| *name).collect();
+        let mut expected = format!("one of {}", names.join(", "));
+        let plain = name.to_lowercase().replace([' ', '-'], "_");
+        if let Some((other, alike)) = EQUIVALENTS.iter().find(|(other, _)| *other == plain) {
+            expected = format!("{expected} ({other}: {alike})");
+        }
+        Err(Error::argument("measure", format!("{name:?}"), expected))
     }
 }
 
@@ -60,43 +119,6 @@ impl Margins {
     }
 }
 
-per_isa! {
-    /// Compute phi of one feature, given its count and variance, with each of many features.
-    ///
-    /// The numerator is exact: both of its products are below 2⁶⁴ and their difference below 2⁶².
-    /// The product of the variances commutes, so phi is symmetric to the last bit.
-    pub fn phi_row(
-        n_windows: u64,
-        row: (u64, f64),
-        both: &[u32],
-        counts: &[u64],
-        variances: &[f64],
-        out: &mut [f64],
-    ) = phi_plain
-}
-
-#[inline(always)]
-fn phi_plain(
-    n_windows: u64,
-    row: (u64, f64),
-    both: &[u32],
-    counts: &[u64],
-    variances: &[f64],
-    out: &mut [f64],
-) {
-    for (((out, &both), &c_j), &s_j) in out.iter_mut().zip(both).zip(counts).zip(variances) {
-        *out = phi_of(n_windows, row, (c_j, s_j), both);
-    }
-}
-
-#[inline(always)]
-fn phi_of(n_windows: u64, (c_i, s_i): (u64, f64), (c_j, s_j): (u64, f64), both: u32) -> f64 {
-    let numerator = n_windows.wrapping_mul(u64::from(both)).wrapping_sub(c_i.wrapping_mul(c_j));
-    let product = s_i * s_j;
-    let phi = (numerator as i64 as f64 / product.sqrt()).clamp(-1.0, 1.0);
-    if product > 0.0 { phi } else { 0.0 }
-}
-
 impl Measure {
     /// Compute the measure of feature `row` of `rows` with the features `cols.0` of `cols.1`, which
     /// share `both` windows with it.
@@ -108,15 +130,35 @@ impl Measure {
         both: &[u32],
         out: &mut [f64],
     ) {
-        let Self::Phi = self;
+        let kernel = match self {
+            Self::Phi => pairs::phi_row,
+            Self::AbsPhi => pairs::abs_phi_row,
+            Self::Llr => pairs::llr_row,
+            Self::Npmi => pairs::npmi_row,
+            Self::Odds => pairs::odds_row,
+            Self::Lift => pairs::lift_row,
+            Self::Cole => pairs::cole_row,
+            Self::Jaccard => pairs::jaccard_row,
+            Self::Cosine => pairs::cosine_row,
+        };
         let (counts, variances) = (&margins.counts[cols.clone()], &margins.variances[cols]);
-        phi_row(Isa::active(), n_windows, rows.of(row), both, counts, variances, out);
+        kernel(Isa::active(), n_windows, rows.of(row), both, counts, variances, out);
     }
 
     /// Compute the measure of one pair, with the same bits as [`Measure::row`].
     pub(crate) fn pair(self, n_windows: u64, row: (u64, f64), col: (u64, f64), both: u32) -> f64 {
-        let Self::Phi = self;
-        phi_of(n_windows, row, col, both)
+        let of = match self {
+            Self::Phi => pairs::phi,
+            Self::AbsPhi => pairs::abs_phi,
+            Self::Llr => pairs::llr,
+            Self::Npmi => pairs::npmi,
+            Self::Odds => pairs::odds,
+            Self::Lift => pairs::lift,
+            Self::Cole => pairs::cole,
+            Self::Jaccard => pairs::jaccard,
+            Self::Cosine => pairs::cosine,
+        };
+        of(n_windows, row, col, both)
     }
 }
 

@@ -1,11 +1,10 @@
 //! NDCG with exponential gains: how well one ranking predicts another.
 
-use std::collections::HashMap;
-
 use rayon::prelude::*;
 
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::metrics::feature_map::FeatureMap;
 
 /// Gains and discounts by rank.
 #[derive(Debug)]
@@ -28,7 +27,18 @@ impl Scale {
         })
     }
 
-    fn ideal(&self, n: usize) -> f64 {
+    /// Gains by semantic rank.
+    pub(crate) fn gains(&self) -> &[f64] {
+        &self.gains
+    }
+
+    /// Discounts by functional rank.
+    pub(crate) fn discounts(&self) -> &[f64] {
+        &self.discounts
+    }
+
+    /// What the first `n` semantic neighbours collect in their own order.
+    pub(crate) fn ideal(&self, n: usize) -> f64 {
         self.gains.iter().zip(&self.discounts).take(n).map(|(g, d)| g * d).sum()
     }
 }
@@ -104,68 +114,22 @@ pub fn ranked(
         (0..n_rows)
             .into_par_iter()
             .map_init(
-                || Gains::new(largest),
+                || FeatureMap::new(largest),
                 |gain_of, row| {
                     context.proceed()?;
                     let semantic = row_of(semantic, width_s, row);
-                    gain_of.set(semantic, &scale.gains);
+                    gain_of.set(semantic.iter().copied().zip(scale.gains.iter().copied()));
                     let dcg: f64 = row_of(functional, width_f, row)
                         .iter()
                         .zip(&scale.discounts)
                         .map(|(&feature, discount)| gain_of.get(feature) * discount)
                         .sum();
-                    gain_of.clear(semantic);
+                    gain_of.clear(semantic.iter().copied());
                     Ok(if ideal == 0.0 { f64::NAN } else { dcg / ideal })
                 },
             )
             .collect()
     })
-}
-
-/// The gain of each feature in one row.
-enum Gains {
-    /// By index; 0 for features that are not in the row.
-    Table(Vec<f64>),
-    /// For indices too large for a table.
-    Map(HashMap<u32, f64>),
-}
-
-impl Gains {
-    /// Features in the largest table: 32 MiB per thread.
-    const LARGEST_TABLE: usize = 1 << 22;
-
-    fn new(largest: usize) -> Self {
-        if largest < Self::LARGEST_TABLE {
-            Self::Table(vec![0.0; largest + 1])
-        } else {
-            Self::Map(HashMap::new())
-        }
-    }
-
-    /// Set the gains from the last rank to the first, so that the better of two ranks remains.
-    fn set(&mut self, features: &[u32], gains: &[f64]) {
-        for (&feature, &gain) in features.iter().zip(gains).rev() {
-            match self {
-                Self::Table(table) => table[feature as usize] = gain,
-                Self::Map(map) => drop(map.insert(feature, gain)),
-            }
-        }
-    }
-
-    fn get(&self, feature: u32) -> f64 {
-        let gain = match self {
-            Self::Table(table) => table.get(feature as usize),
-            Self::Map(map) => map.get(&feature),
-        };
-        gain.copied().unwrap_or(0.0)
-    }
-
-    fn clear(&mut self, features: &[u32]) {
-        match self {
-            Self::Table(table) => features.iter().for_each(|&f| table[f as usize] = 0.0),
-            Self::Map(map) => map.clear(),
-        }
-    }
 }
 
 fn ranked_row(lists: &[u32], width: usize, row: usize, top_n: usize) -> &[u32] {

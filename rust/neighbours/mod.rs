@@ -4,6 +4,8 @@ mod bound;
 mod cosine;
 mod pruned;
 mod row_lists;
+pub mod row_ties;
+mod similarity;
 mod tiles;
 pub mod topk;
 mod traversal;
@@ -17,22 +19,23 @@ use crate::error::{Error, Result};
 use crate::measures::{Margins, Measure};
 use crate::neighbours::cosine::Cosines;
 pub use crate::neighbours::row_lists::Neighbours;
-use crate::neighbours::row_lists::write_list;
+pub use crate::neighbours::similarity::{top, top_ranking};
 use crate::neighbours::tiles::{BitTiles, CountTiles};
-use crate::neighbours::topk::{Double, Entry, Single, best_of_row};
+use crate::neighbours::topk::{Double, Entry, Single};
 use crate::neighbours::traversal::{Query, Tiles, rectangular, symmetric, symmetric_bytes};
 use crate::occurrences::Occurrences;
-use crate::simd::Isa;
 
 const FEWER: &str = "rank fewer rows at a time (rows=...) or lower top_n";
 
 /// Which lists are wanted: their rows, the features that may appear, their length.
 struct Plan {
-    /// Whether all features are ranked among all features.
-    all: bool,
+    /// Whether the rows are the candidates, in their order.
+    is_symmetric: bool,
     rows: Vec<u32>,
     candidates: Vec<u32>,
     width: usize,
+    /// Whether to keep which neighbours tie.
+    ties: bool,
 }
 
 impl Plan {
@@ -60,7 +63,6 @@ impl Plan {
                 return Err(Error::argument(name, got, format!("below n_features = {n_features}")));
             }
         }
-        let everything = rows.is_none() && candidates.is_none();
         let rows = rows.map_or_else(all, <[u32]>::to_vec);
         let mut candidates = candidates.map_or_else(all, <[u32]>::to_vec);
         candidates.sort_unstable();
@@ -69,11 +71,17 @@ impl Plan {
         let width = top_n.min(candidates.len() - usize::from(is_candidate));
         let bytes = rows.len() as u128 * width as u128 * 8;
         context.check_memory("the neighbour lists", bytes, FEWER)?;
-        Ok(Self { all: everything, rows, candidates, width })
+        let is_symmetric = rows == candidates;
+        Ok(Self { is_symmetric, rows, candidates, width, ties: false })
+    }
+
+    fn with_ties(self) -> Self {
+        Self { ties: true, ..self }
     }
 
     fn query(&self) -> Query<'_> {
-        Query { rows: &self.rows, candidates: &self.candidates, width: self.width }
+        let Self { rows, candidates, width, ties, .. } = self;
+        Query { rows, candidates, width: *width, ties: *ties }
     }
 }
 
@@ -84,7 +92,7 @@ fn traverse<E: Entry, T: Tiles<E>>(
     plan: &Plan,
     context: &Context,
 ) -> Result<Neighbours> {
-    if plan.all && plan.width > 0 {
+    if plan.is_symmetric && plan.width > 0 {
         return symmetric(tiles, zero, plan.query(), context);
     }
     rectangular(tiles, zero, plan.query(), context)
@@ -104,19 +112,48 @@ pub fn functional(
     context: &Context,
 ) -> Result<Neighbours> {
     let plan = Plan::new(occurrences.n_features(), top_n, rows, candidates, context)?;
+    functional_lists(occurrences, measure, &plan, context)
+}
+
+/// Rank like [`functional`], and keep which neighbours tie.
+///
+/// # Errors
+/// As [`functional`].
+pub fn functional_ranking(
+    occurrences: &Occurrences,
+    top_n: usize,
+    measure: Measure,
+    rows: Option<&[u32]>,
+    candidates: Option<&[u32]>,
+    context: &Context,
+) -> Result<Neighbours> {
+    let plan = Plan::new(occurrences.n_features(), top_n, rows, candidates, context)?;
+    functional_lists(occurrences, measure, &plan.with_ties(), context)
+}
+
+fn functional_lists(
+    occurrences: &Occurrences,
+    measure: Measure,
+    plan: &Plan,
+    context: &Context,
+) -> Result<Neighbours> {
     context.run(|| {
         let counts = occurrences.counts();
-        let part = |wanted: Option<&[u32]>, features: &[u32]| match wanted {
-            None => Ok(occurrences.clone()),
-            Some(_) => occurrences.features(features, context),
+        let part = |features: &[u32]| {
+            let is_rising = features.is_sorted_by(|a, b| a < b);
+            if is_rising && features.len() == occurrences.n_features() {
+                return Ok(occurrences.clone());
+            }
+            occurrences.features(features, context)
         };
         let chosen = |features: &[u32]| -> Vec<u64> {
             features.iter().map(|&f| counts[f as usize]).collect()
         };
-        let (row_set, col_set) = (part(rows, &plan.rows)?, part(candidates, &plan.candidates)?);
+        let col_set = part(&plan.candidates)?;
+        let row_set = if plan.is_symmetric { col_set.clone() } else { part(&plan.rows)? };
         let (row_counts, col_counts) = (chosen(&plan.rows), chosen(&plan.candidates));
         let pairs = row_counts.len() as f64 * col_counts.len() as f64;
-        let pairs = if plan.all { pairs / 2.0 } else { pairs };
+        let pairs = if plan.is_symmetric { pairs / 2.0 } else { pairs };
         let n_windows = occurrences.n_windows();
         let is_sparse = sparse::is_faster(&row_counts, &col_counts, pairs, n_windows);
         if is_sparse {
@@ -130,11 +167,11 @@ pub fn functional(
         if is_sparse {
             return pruned::neighbours(&tiles, plan.query(), context);
         }
-        if plan.all {
+        if plan.is_symmetric {
             let bytes = symmetric_bytes::<Double>(plan.rows.len(), plan.width);
             context.check_memory("the candidates of all rows", bytes, FEWER)?;
         }
-        traverse::<Double, _>(&tiles, 0.0, &plan, context)
+        traverse::<Double, _>(&tiles, 0.0, plan, context)
     })
 }
 
@@ -151,7 +188,32 @@ pub fn functional_from_counts(
     context: &Context,
 ) -> Result<Neighbours> {
     let plan = Plan::new(counts.n_features(), top_n, rows, candidates, context)?;
-    if plan.all {
+    functional_lists_from_counts(counts, measure, &plan, context)
+}
+
+/// Rank like [`functional_from_counts`], and keep which neighbours tie.
+///
+/// # Errors
+/// As [`functional_from_counts`].
+pub fn functional_ranking_from_counts(
+    counts: &Histogram,
+    top_n: usize,
+    measure: Measure,
+    rows: Option<&[u32]>,
+    candidates: Option<&[u32]>,
+    context: &Context,
+) -> Result<Neighbours> {
+    let plan = Plan::new(counts.n_features(), top_n, rows, candidates, context)?;
+    functional_lists_from_counts(counts, measure, &plan.with_ties(), context)
+}
+
+fn functional_lists_from_counts(
+    counts: &Histogram,
+    measure: Measure,
+    plan: &Plan,
+    context: &Context,
+) -> Result<Neighbours> {
+    if plan.is_symmetric {
         let bytes = symmetric_bytes::<Double>(plan.rows.len(), plan.width);
         context.check_memory("the candidates of all rows", bytes, FEWER)?;
     }
@@ -159,7 +221,8 @@ pub fn functional_from_counts(
         let count = |&f: &u32| u64::from(counts.get(f as usize, f as usize));
         Margins::new(features.iter().map(count), counts.n_windows())
     };
-    if !plan.all {
+    // All tiles of all features are checked as they are read.
+    if !plan.is_symmetric || plan.rows.len() < counts.n_features() {
         counts.check(context)?;
     }
     let tiles = CountTiles {
@@ -171,7 +234,7 @@ pub fn functional_from_counts(
         row_margins: &margins(&plan.rows),
         col_margins: &margins(&plan.candidates),
     };
-    let found = context.run(|| traverse::<Double, _>(&tiles, 0.0, &plan, context))?;
+    let found = context.run(|| traverse::<Double, _>(&tiles, 0.0, plan, context))?;
     counts.mark_checked();
     Ok(found)
 }
@@ -192,9 +255,36 @@ pub fn semantic(
 ) -> Result<Neighbours> {
     Occurrences::new(n_features)?;
     let plan = Plan::new(n_features, top_n, rows, candidates, context)?;
+    semantic_lists(vectors, dim, &plan, context)
+}
+
+/// Rank like [`semantic`], and keep which neighbours tie.
+///
+/// # Errors
+/// As [`semantic`].
+pub fn semantic_ranking(
+    vectors: &[f32],
+    n_features: usize,
+    dim: usize,
+    top_n: usize,
+    rows: Option<&[u32]>,
+    candidates: Option<&[u32]>,
+    context: &Context,
+) -> Result<Neighbours> {
+    Occurrences::new(n_features)?;
+    let plan = Plan::new(n_features, top_n, rows, candidates, context)?;
+    semantic_lists(vectors, dim, &plan.with_ties(), context)
+}
+
+fn semantic_lists(
+    vectors: &[f32],
+    dim: usize,
+    plan: &Plan,
+    context: &Context,
+) -> Result<Neighbours> {
     let mut bytes = Cosines::bytes(dim, plan.rows.len(), plan.candidates.len());
-    if plan.all {
-        bytes += symmetric_bytes::<Single>(n_features, plan.width);
+    if plan.is_symmetric {
+        bytes += symmetric_bytes::<Single>(plan.rows.len(), plan.width);
     }
     context.check_memory("the unit vectors and the candidates of all rows", bytes, FEWER)?;
     context.run(|| {
@@ -207,60 +297,6 @@ pub fn semantic(
             });
         }
         let cosines = Cosines::new(vectors, dim, &plan.rows, &plan.candidates);
-        traverse::<Single, _>(&cosines, 0.0, &plan, context)
+        traverse::<Single, _>(&cosines, 0.0, plan, context)
     })
-}
-
-/// Rank the largest of each row of similarities. Row r belongs to feature `row_start + r`; the
-/// similarity of a feature to itself is never read.
-///
-/// # Errors
-/// [`Error::Argument`] for `top_n` 0 or rows beyond the last feature; [`Error::NotFinite`];
-/// [`Error::Memory`]; [`Error::Interrupted`].
-pub fn top<E: Entry>(
-    similarity: &[E::Value],
-    n_rows: usize,
-    n_features: usize,
-    top_n: usize,
-    row_start: usize,
-    context: &Context,
-) -> Result<Neighbours> {
-    if top_n == 0 {
-        return Err(Error::argument("top_n", top_n, "at least 1"));
-    }
-    if row_start.checked_add(n_rows).is_none_or(|end| end > n_features) {
-        return Err(Error::argument(
-            "row_start",
-            row_start,
-            format!("at most {n_features} features minus {n_rows} rows"),
-        ));
-    }
-    let width = top_n.min(n_features.saturating_sub(1));
-    context.check_memory("the neighbour lists", n_rows as u128 * width as u128 * 8, FEWER)?;
-    let mut found = Neighbours::zeros(n_rows, width);
-    // Rows without neighbours hold no value to check.
-    if found.indices.is_empty() {
-        return Ok(found);
-    }
-    let isa = Isa::active();
-    context.run(|| {
-        let rows = found.row_chunks(1).zip(similarity.par_chunks(n_features)).enumerate();
-        rows.map_init(Vec::new, |best, (row, ((indices, values), similarity))| {
-            context.proceed()?;
-            let refuse = |column: usize| Error::NotFinite {
-                what: "similarity",
-                row,
-                column,
-                value: similarity[column].into(),
-            };
-            best_of_row::<E>(isa, similarity, Some(row_start + row), width, best)
-                .map_err(refuse)?;
-            write_list(best, indices, values);
-            Ok(())
-        })
-        // Report the error of the first row, not of the first thread that finds one.
-        .find_first(Result::is_err)
-        .unwrap_or(Ok(()))
-    })?;
-    Ok(found)
 }

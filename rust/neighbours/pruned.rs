@@ -16,8 +16,10 @@ use rayon::prelude::*;
 use crate::context::Context;
 use crate::cooccurrence::sparse::{self, ByFeature, ByWindow, Panel, PanelCounts, RUN};
 use crate::error::Result;
+use crate::measures::Measure;
 use crate::neighbours::bound::PhiBound;
-use crate::neighbours::row_lists::{Neighbours, write_list};
+use crate::neighbours::row_lists::{Neighbours, Row, each_row, write_list};
+use crate::neighbours::row_ties::RowTies;
 use crate::neighbours::tiles::BitTiles;
 use crate::neighbours::topk::{Double, Entry, TopN, best_of_row, capacity_for, rank_in_sample};
 use crate::neighbours::traversal::Query;
@@ -49,10 +51,7 @@ pub(crate) fn neighbours(
     let height = n_rows.div_ceil(rayon::current_num_threads()).min(HEIGHT);
     found.row_chunks(height).enumerate().try_for_each_init(
         || Scratch::new(query),
-        |scratch, (s, (indices, values))| {
-            let lists = indices.chunks_mut(query.width).zip(values.chunks_mut(query.width));
-            ranking.rows(s * height, lists.collect(), scratch, context)
-        },
+        |scratch, (s, rows)| ranking.rows(s * height, each_row(rows).collect(), scratch, context),
     )?;
     Ok(found)
 }
@@ -74,9 +73,6 @@ impl Scratch {
         Self { counts: PanelCounts::new(), masks, buffer, best, both, values }
     }
 }
-
-/// Where a list is written: indices and values.
-type List<'a> = (&'a mut [u32], &'a mut [f32]);
 
 /// A row whose neighbours are wanted.
 struct RowToRank {
@@ -104,7 +100,7 @@ impl Ranking<'_> {
     fn rows(
         &self,
         first: usize,
-        lists: Vec<List<'_>>,
+        lists: Vec<Row<'_>>,
         scratch: &mut Scratch,
         context: &Context,
     ) -> Result<()> {
@@ -115,7 +111,8 @@ impl Ranking<'_> {
             let few = !row.windows.is_empty() && row.windows.len() <= RUN;
             let threshold =
                 self.sample.as_ref().filter(|_| few)?.threshold(self.tiles, row, counts, best);
-            Some(TopN::with_bound(self.query.width, threshold, buffers.next()?))
+            let top = TopN::with_bound(self.query.width, threshold, buffers.next()?);
+            Some(top.with_ties(self.query.ties))
         };
         let mut tops: Vec<_> = rows.iter().map(&mut start).collect();
         if let Some(Sample { phi_bound, .. }) = &self.sample {
@@ -131,13 +128,16 @@ impl Ranking<'_> {
         let mut left = Vec::new();
         for (row, (list, top)) in rows.iter().zip(lists.into_iter().zip(tops)) {
             match top {
-                Some(top) if !top.is_incomplete() => write_list(top.finish(), list.0, list.1),
+                Some(top) if !top.is_incomplete() => {
+                    let (best, beyond) = top.finish();
+                    write_list(best, self.query.ties.then_some(beyond), list);
+                }
                 _ => left.push((row, list)),
             }
         }
         for (row, list) in left {
             context.proceed()?;
-            if row.windows.is_empty() {
+            if row.windows.is_empty() && self.tiles.measure == Measure::Phi {
                 self.row_without_windows(row, list);
             } else {
                 self.whole_row(row, list, scratch);
@@ -182,15 +182,20 @@ impl Ranking<'_> {
 
     /// Write the list of a feature that never occurs: its phi with every other is 0, so the list
     /// holds the first candidates.
-    fn row_without_windows(&self, row: &RowToRank, (indices, list): List<'_>) {
+    fn row_without_windows(&self, row: &RowToRank, (indices, list, ties): Row<'_>) {
         let own = self.query.rows[row.number];
-        let others = self.query.candidates.iter().filter(|&&feature| feature != own);
-        indices.iter_mut().zip(others).for_each(|(index, &feature)| *index = feature);
+        let mut others = self.query.candidates.iter().copied().filter(|&feature| feature != own);
+        for index in indices {
+            *index = others.next().unwrap_or(own);
+        }
         list.fill(0.0);
+        if self.query.ties {
+            *ties = RowTies::of_equal(self.query.width, others.collect());
+        }
     }
 
     /// Write the list of a row for which the sample gives no threshold, or a wrong one.
-    fn whole_row(&self, row: &RowToRank, (indices, list): List<'_>, scratch: &mut Scratch) {
+    fn whole_row(&self, row: &RowToRank, list: Row<'_>, scratch: &mut Scratch) {
         let (tiles, candidates) = (self.tiles, self.query.candidates);
         let Scratch { counts, both, values, best, .. } = scratch;
         let n_cols = candidates.len();
@@ -202,11 +207,13 @@ impl Ranking<'_> {
         let place = (row.number, tiles.row_margins);
         tiles.measure.row(tiles.n_windows, place, cols, both, values);
         // No error is possible: a measure of counts is finite.
-        let _ = best_of_row::<Double>(self.isa, values, row.own, self.query.width, best);
-        write_list(best, indices, list);
-        for index in indices {
-            *index = candidates[*index as usize];
+        let beyond = best_of_row::<Double>(self.isa, values, row.own, self.query.width, best);
+        let feature = |column: u32| candidates[column as usize];
+        let beyond = beyond.unwrap_or_default().into_iter().map(feature);
+        for entry in &mut *best {
+            *entry = Double::new(entry.exact(), feature(entry.feature()));
         }
+        write_list(best, self.query.ties.then(|| beyond.collect()), list);
     }
 }
 
@@ -224,7 +231,9 @@ impl Sample {
     /// would reject few.
     fn new(by_feature: &ByFeature, tiles: &BitTiles<'_>, width: usize) -> Option<Self> {
         let n_cols = tiles.cols.n_features();
-        if n_cols < 4 * SAMPLE || 4 * width > n_cols {
+        // The bound holds for phi alone; other measures are computed for whole rows.
+        let is_phi = tiles.measure == Measure::Phi;
+        if !is_phi || n_cols < 4 * SAMPLE || 4 * width > n_cols {
             return None;
         }
         let step = n_cols / SAMPLE;

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::alloc::zeros;
+use crate::neighbours::row_ties::{Lists, RowTies};
 use crate::neighbours::topk::{Entry, TopN, capacity_for};
 use crate::simd::Isa;
 use crate::simd::line::for_each_bit;
@@ -19,34 +20,63 @@ pub struct Neighbours {
     pub indices: Vec<u32>,
     /// Their similarity to the row.
     pub values: Vec<f32>,
+    /// Ties of each row, where they were asked for; `None` for a row without any.
+    pub ties: Vec<Option<Box<RowTies>>>,
+}
+
+/// Where the lists of some rows are written: indices, values and ties.
+pub(crate) type Rows<'a> = (&'a mut [u32], &'a mut [f32], &'a mut [Option<Box<RowTies>>]);
+/// Where one list is written.
+pub(crate) type Row<'a> = (&'a mut [u32], &'a mut [f32], &'a mut Option<Box<RowTies>>);
+
+/// Split rows into each.
+pub(crate) fn each_row((indices, values, ties): Rows<'_>) -> impl Iterator<Item = Row<'_>> {
+    let width = (indices.len() / ties.len().max(1)).max(1);
+    let lists = indices.chunks_mut(width).zip(values.chunks_mut(width)).zip(ties);
+    lists.map(|((indices, values), ties)| (indices, values, ties))
 }
 
 impl Neighbours {
+    /// The lists without their values.
+    pub fn lists(&self) -> Lists<'_> {
+        let Self { n_rows, width, indices, ties, .. } = self;
+        Lists { n_rows: *n_rows, width: *width, indices, ties }
+    }
+
     /// Allocate lists of zeros.
     pub(crate) fn zeros(n_rows: usize, width: usize) -> Self {
         let n = n_rows * width;
-        Self { n_rows, width, indices: zeros(n), values: zeros(n) }
+        Self { n_rows, width, indices: zeros(n), values: zeros(n), ties: vec![None; n_rows] }
     }
 
-    /// Overwrite row `row` with row `from` of other lists of the same width.
-    pub(crate) fn copy_row(&mut self, row: usize, other: &Self, from: usize) {
-        let (to, from) = (row * self.width, from * self.width);
+    /// Overwrite row `row` with row `number` of other lists of the same width.
+    pub(crate) fn copy_row(&mut self, row: usize, other: &Self, number: usize) {
+        let (to, from) = (row * self.width, number * self.width);
         self.indices[to..][..self.width].copy_from_slice(&other.indices[from..][..self.width]);
         self.values[to..][..self.width].copy_from_slice(&other.values[from..][..self.width]);
+        self.ties[row].clone_from(&other.ties[number]);
     }
 
     /// Split the lists into chunks of `n_rows` consecutive rows.
     pub(crate) fn row_chunks(
         &mut self,
         n_rows: usize,
-    ) -> impl IndexedParallelIterator<Item = (&mut [u32], &mut [f32])> {
+    ) -> impl IndexedParallelIterator<Item = Rows<'_>> {
         let n = (n_rows * self.width).max(1);
-        self.indices.par_chunks_mut(n).zip(self.values.par_chunks_mut(n))
+        let lists = self.indices.par_chunks_mut(n).zip(self.values.par_chunks_mut(n));
+        lists
+            .zip(self.ties.par_chunks_mut(n_rows))
+            .map(|((indices, values), ties)| (indices, values, ties))
     }
 }
 
-/// Write one ranked list.
-pub(crate) fn write_list<E: Entry>(best: &[E], indices: &mut [u32], values: &mut [f32]) {
+/// Write one ranked list, and its ties where `beyond` gives the features that tie with its last.
+pub(crate) fn write_list<E: Entry>(
+    best: &[E],
+    beyond: Option<Vec<u32>>,
+    (indices, values, ties): Row<'_>,
+) {
+    *ties = beyond.and_then(|beyond| RowTies::of(best, beyond));
     for ((index, value), entry) in indices.iter_mut().zip(values).zip(best) {
         *index = entry.feature();
         *value = entry.value();
@@ -114,16 +144,15 @@ impl<'a, E: Entry> RowLists<'a, E> {
         }
     }
 
-    /// Write the lists of the rows from `first` on, and return the rows whose lists are incomplete.
-    pub(crate) fn write(self, first: usize, indices: &mut [u32], values: &mut [f32]) -> Vec<usize> {
-        let width = indices.len() / self.best.len().max(1);
-        let lists = indices.chunks_mut(width).zip(values.chunks_mut(width));
+    /// Write the lists of the rows from `first` on, with `ties` or without, and return the rows whose lists are incomplete.
+    pub(crate) fn write(self, first: usize, ties: bool, rows: Rows<'_>) -> Vec<usize> {
         let mut incomplete = Vec::new();
-        for (row, (best, (indices, values))) in self.best.into_iter().zip(lists).enumerate() {
+        for (row, (best, out)) in self.best.into_iter().zip(each_row(rows)).enumerate() {
             if best.is_incomplete() {
                 incomplete.push(first + row);
             } else {
-                write_list(best.finish(), indices, values);
+                let (best, beyond) = best.finish();
+                write_list(best, ties.then_some(beyond), out);
             }
         }
         incomplete

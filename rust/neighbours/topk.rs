@@ -6,6 +6,8 @@ use crate::simd::threshold::{CHUNK, above_f32, above_f64};
 
 /// A candidate that compares as it ranks: the better of two is the smaller.
 pub trait Entry: Copy + Ord + Send + Sync {
+    /// Tell whether both have the same value.
+    fn ties_with(self, other: Self) -> bool;
     /// Type of the values that are ranked.
     type Value: Copy + PartialOrd + Into<f64> + Send + Sync;
     /// A value below every other.
@@ -39,6 +41,11 @@ pub struct Double {
 }
 
 impl Entry for Single {
+    #[inline]
+    fn ties_with(self, other: Self) -> bool {
+        (self.0 ^ other.0) >> 32 == 0
+    }
+
     type Value = f32;
     const LOWEST: f32 = f32::NEG_INFINITY;
     const FILLER: Self = Self(u64::MAX);
@@ -74,6 +81,11 @@ impl Entry for Single {
 }
 
 impl Entry for Double {
+    #[inline]
+    fn ties_with(self, other: Self) -> bool {
+        { self.key }.eq(&{ other.key })
+    }
+
     type Value = f64;
     const LOWEST: f64 = f64::NEG_INFINITY;
     const FILLER: Self = Self { key: u64::MAX, feature: u32::MAX };
@@ -120,13 +132,15 @@ pub struct TopN<'a, E> {
     limit: usize,
     /// Number of entries kept then.
     kept: usize,
+    /// Dropped candidates whose value is that of the worst entry, where they are wanted.
+    ties: Option<Vec<u32>>,
 }
 
 impl<'a, E: Entry> TopN<'a, E> {
     /// Make an empty list of the best `n`; `buffer` holds at least [`capacity_for`] `n` entries.
     pub fn new(n: usize, buffer: &'a mut [E]) -> Self {
         let buffer = &mut buffer[..capacity_for(n)];
-        Self { n, len: 0, worst: None, limit: buffer.len(), kept: n, buffer }
+        Self { n, len: 0, worst: None, limit: buffer.len(), kept: n, ties: None, buffer }
     }
 
     /// Make a list for `total` candidates, the first of which serve as a sample of all.
@@ -151,6 +165,13 @@ impl<'a, E: Entry> TopN<'a, E> {
         Self { worst: Some(E::new(bound, u32::MAX)), ..Self::new(n, buffer) }
     }
 
+    /// Keep, beside the best `n`, the features that tie with the last of them.
+    #[must_use]
+    pub fn with_ties(mut self, is_wanted: bool) -> Self {
+        self.ties = is_wanted.then(Vec::new);
+        self
+    }
+
     /// Return the bound: no value below it can enter the list.
     #[inline]
     pub fn bound(&self) -> E::Value {
@@ -160,7 +181,13 @@ impl<'a, E: Entry> TopN<'a, E> {
     /// Add one candidate if it can be among the best.
     #[inline]
     pub fn push(&mut self, entry: E) {
-        if self.worst.is_some_and(|worst| entry >= worst) || self.n == 0 {
+        if self.n == 0 {
+            return;
+        }
+        if let Some(worst) = self.worst.filter(|&worst| entry >= worst) {
+            if let Some(ties) = self.ties.as_mut().filter(|_| entry.ties_with(worst)) {
+                ties.push(entry.feature());
+            }
             return;
         }
         self.buffer[self.len] = entry;
@@ -176,17 +203,38 @@ impl<'a, E: Entry> TopN<'a, E> {
         self.len < self.n
     }
 
-    /// Return the entries, best first.
-    pub fn finish(self) -> &'a [E] {
-        let n = best_of(&mut self.buffer[..self.len], self.n);
-        &self.buffer[..n]
+    /// Return the entries, best first, and the other features that tie with the last, rising.
+    pub fn finish(self) -> (&'a [E], Vec<u32>) {
+        let Self { n, buffer, len, worst, ties, .. } = self;
+        let n = best_of(&mut buffer[..len], n);
+        let (best, rest) = buffer[..len].split_at(n);
+        let (Some(mut ties), Some(&last)) = (ties, best.last()) else {
+            return (best, Vec::new());
+        };
+        if !worst.is_some_and(|worst| worst.ties_with(last)) {
+            ties.clear();
+        }
+        ties.extend(tying_with(last, rest));
+        ties.sort_unstable();
+        (best, ties)
     }
 
     fn cut(&mut self) {
-        let (_, worst, _) = self.buffer[..self.len].select_nth_unstable(self.kept - 1);
-        (self.worst, self.len) = (Some(*worst), self.kept);
+        let (_, &mut worst, rest) = self.buffer[..self.len].select_nth_unstable(self.kept - 1);
+        if let Some(ties) = &mut self.ties {
+            if !self.worst.is_some_and(|old| old.ties_with(worst)) {
+                ties.clear();
+            }
+            ties.extend(tying_with(worst, rest));
+        }
+        (self.worst, self.len) = (Some(worst), self.kept);
         (self.limit, self.kept) = (self.buffer.len(), self.n);
     }
+}
+
+/// Features of the entries whose value is that of `entry`.
+fn tying_with<E: Entry>(entry: E, entries: &[E]) -> impl Iterator<Item = u32> {
+    entries.iter().filter(move |other| other.ties_with(entry)).map(|other| other.feature())
 }
 
 /// Return the number of entries that a list of the best `n` holds at most: half as many again, so
@@ -205,6 +253,7 @@ pub(crate) fn rank_in_sample(size: usize, n: usize, total: usize, deviations: f6
 }
 
 /// Write the best `n` of a row of values to `best`, best first; the value at `own` is not read.
+/// Columns of other values that equal the last are returned, rising.
 ///
 /// A bound from a sample passes few more than `n` values, so that the row is read once and only
 /// those values are selected and sorted.
@@ -217,7 +266,7 @@ pub fn best_of_row<E: Entry>(
     own: Option<usize>,
     n: usize,
     best: &mut Vec<E>,
-) -> Result<(), usize> {
+) -> Result<Vec<u32>, usize> {
     let bound = sampled_bound::<E>(values, n, best);
     collect_reaching(isa, values, own, bound, best)?;
     let others = values.len() - usize::from(own.is_some_and(|own| own < values.len()));
@@ -225,8 +274,10 @@ pub fn best_of_row<E: Entry>(
         collect_reaching(isa, values, own, E::LOWEST, best)?;
     }
     let n = best_of(best, n);
-    best.truncate(n);
-    Ok(())
+    let rest = best.split_off(n);
+    let mut ties: Vec<u32> = best.last().map_or(Vec::new(), |&e| tying_with(e, &rest).collect());
+    ties.sort_unstable();
+    Ok(ties)
 }
 
 /// Bring the best `n` to the front, in order, and return their number.

@@ -40,6 +40,8 @@ pub(crate) struct Query<'a> {
     pub(crate) candidates: &'a [u32],
     /// Length of the lists: at most the number of candidates other than the row itself.
     pub(crate) width: usize,
+    /// Whether to keep which neighbours tie.
+    pub(crate) ties: bool,
 }
 
 /// Bytes that [`symmetric`] allocates besides its result.
@@ -47,7 +49,7 @@ pub(crate) fn symmetric_bytes<E: Entry>(n_features: usize, width: usize) -> u128
     n_features as u128 * capacity_for(width) as u128 * size_of::<E>() as u128
 }
 
-/// Rank all features among all features: each tile on or above the diagonal is computed once, and
+/// Rank the candidates among themselves, `rows` being the same: each tile on or above the diagonal is computed once, and
 /// its values are offered to its rows and to its columns.
 ///
 /// The lists do not depend on the order of the tiles, because candidates are totally ordered.
@@ -71,7 +73,7 @@ pub(crate) fn symmetric<E: Entry, T: Tiles<E>>(
         .chunks_mut(side * capacity_for(width))
         .map(|buffer| {
             RowLists::new(buffer, side, width, |buffer| {
-                TopN::with_sampled_bound(width, n - 1, buffer)
+                TopN::with_sampled_bound(width, n - 1, buffer).with_ties(query.ties)
             })
         })
         .map(Mutex::new)
@@ -88,15 +90,16 @@ pub(crate) fn symmetric<E: Entry, T: Tiles<E>>(
             for (i, values) in tile.chunks(side).take(rows.len()).enumerate() {
                 let own = rows.start + i;
                 lists.offer_row(isa, i, values, cols.len(), |j| {
-                    let feature = cols.start + j;
-                    (feature != own).then_some(feature as u32)
+                    let col = cols.start + j;
+                    (col != own).then_some(query.candidates[col])
                 });
             }
             drop(lists);
             if a != b {
                 let mut lists = lock(b);
                 for (i, values) in tile.chunks(side).take(rows.len()).enumerate() {
-                    lists.offer_column(isa, values, cols.len(), (rows.start + i) as u32);
+                    let feature = query.candidates[rows.start + i];
+                    lists.offer_column(isa, values, cols.len(), feature);
                 }
             }
             Ok(())
@@ -104,9 +107,9 @@ pub(crate) fn symmetric<E: Entry, T: Tiles<E>>(
     )?;
     let mut found = Neighbours::zeros(n, width);
     let outputs = found.row_chunks(side).zip(bands).enumerate();
-    let incomplete = outputs.flat_map_iter(|(band, ((indices, values), lists))| {
+    let incomplete = outputs.flat_map_iter(|(band, (rows, lists))| {
         let lists = lists.into_inner().unwrap_or_else(PoisonError::into_inner);
-        lists.write(band * side, indices, values)
+        lists.write(band * side, query.ties, rows)
     });
     let incomplete = incomplete.collect();
     recompute(tiles, zero, query, incomplete, &mut found, context)?;
@@ -131,10 +134,10 @@ pub(crate) fn rectangular<E: Entry, T: Tiles<E>>(
     let incomplete = Mutex::new(Vec::new());
     found.row_chunks(height).enumerate().try_for_each_init(
         || Scratch::new(zero, T::SIDE),
-        |scratch, (band, (indices, values))| {
+        |scratch, (band, rows)| {
             let span = band * height..((band + 1) * height).min(n_rows);
             let lists = scan_rows(tiles, span.clone(), query, true, scratch, context)?;
-            let missing = lists.write(span.start, indices, values);
+            let missing = lists.write(span.start, query.ties, rows);
             incomplete.lock().unwrap_or_else(PoisonError::into_inner).extend(missing);
             Ok(())
         },
@@ -165,7 +168,8 @@ fn recompute<E: Entry, T: Tiles<E>>(
                 let span = start..(start + T::ROW_STEP).min(query.rows.len());
                 let mut group = Neighbours::zeros(span.len(), query.width);
                 let lists = scan_rows(tiles, span, query, false, scratch, context)?;
-                lists.write(start, &mut group.indices, &mut group.values);
+                let Neighbours { indices, values, ties, .. } = &mut group;
+                lists.write(start, query.ties, (indices, values, ties));
                 Ok(group)
             },
         )
@@ -205,15 +209,16 @@ fn scan_rows<'a, E: Entry, T: Tiles<E>>(
     context: &Context,
 ) -> Result<RowLists<'a, E>> {
     let (isa, side) = (Isa::active(), T::SIDE);
-    let Query { rows, candidates, width } = query;
+    let Query { rows, candidates, width, ties } = query;
     let Scratch { counts, tile, buffer } = scratch;
     buffer.resize(span.len() * capacity_for(width), E::FILLER);
     let mut lists = RowLists::new(buffer, side, width, |buffer| {
-        if sampled {
+        let list = if sampled {
             TopN::with_sampled_bound(width, candidates.len(), buffer)
         } else {
             TopN::new(width, buffer)
-        }
+        };
+        list.with_ties(ties)
     });
     let n_tiles = candidates.len().div_ceil(side);
     let own_tile = span.start / side;

@@ -76,3 +76,10 @@ impl<'py> FromPyObject<'_, 'py> for Row {
         size("row_start", &value, 0, "the index of a feature").map(Self)
     }
 }
+
+/// Extract `n_candidates`, a 32-bit number.
+pub(super) fn candidate_count(value: &Bound<'_, PyAny>) -> PyResult<u32> {
+    let expected = "from 0 to 4294967295";
+    let n = size("n_candidates", value, 0, expected)?;
+    Ok(u32::try_from(n).map_err(|_| Error::argument("n_candidates", n, expected))?)
+}

@@ -1,18 +1,15 @@
 //! `top_neighbours`, `ndcg` and `chance`.
 
-use numpy::{
-    IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2, PyUntypedArrayMethods,
-};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
-use super::arguments::{Ranks, Row, context, size};
+use super::arguments::{Ranks, Row, candidate_count, context};
 use super::arrays::{Ranked, contiguous2, lists, refused, same_rows, shown};
 use super::interruptible::run;
-use crate::context::Context;
+use super::ranking::PyRanking;
+use super::similarity::Similarity;
 use crate::error::Error;
-use crate::metrics::ndcg as ndcg_core;
-use crate::neighbours::topk::{Double, Single};
-use crate::neighbours::{self, Neighbours};
+use crate::metrics::{ndcg as ndcg_core, ties};
 
 /// Rank the largest of each row of similarities.
 ///
@@ -57,7 +54,7 @@ pub(super) fn top_neighbours<'py>(
     let Some(similarity) = Similarity::extract(similarity) else {
         return Err(refused("similarity", similarity, "a 2-D float32 or float64 array"));
     };
-    lists(py, similarity.top(py, top_n.0, row_start.0, &context)?)
+    lists(py, similarity.top(py, (top_n.0, row_start.0), false, &context)?)
 }
 
 /// Score how well the functional order predicts the semantic one.
@@ -67,9 +64,10 @@ pub(super) fn top_neighbours<'py>(
 ///
 /// Parameters
 /// ----------
-/// functional, semantic : ndarray of shape (F, F), float, or (R, any), uint32
+/// functional, semantic : ndarray of shape (F, F), float, or (R, any), uint32, or Ranking
 ///     Similarities, of which the ``top_n`` largest per row are taken, or ranked lists, which are
-///     cut to ``top_n``. Both must be of the same kind.
+///     cut to ``top_n``. Both must be of the same kind. Between two rankings, the mean over all
+///     orders of ties is returned, both orders being random and independent.
 /// top_n : int
 ///     Length of both lists, at least 1.
 /// base : float
@@ -92,6 +90,8 @@ pub(super) fn top_neighbours<'py>(
 /// .. [2] Mercorio et al., "SFAL: Semantic-Functional Alignment Scores for Distributional Evaluation of
 ///    Auto-Interpretability in Sparse Autoencoders", EMNLP 2025 Industry Track,
 ///    2025.emnlp-industry.39.
+/// .. [3] McSherry and Najork, "Computing information retrieval performance measures efficiently in
+///    the presence of tied scores", ECIR 2008.
 ///
 /// Examples
 /// --------
@@ -120,6 +120,12 @@ pub(super) fn ndcg<'py>(
             run(py, &context, || ndcg_core::ranked(f, s, n_rows, top_n.0, base, &context))?;
         return Ok(scores.into_pyarray(py));
     }
+    if let (Ok(f), Ok(s)) = (functional.cast::<PyRanking>(), semantic.cast::<PyRanking>()) {
+        let (f, s) = (f.get().lists(), s.get().lists());
+        same_rows(f.n_rows, s.n_rows)?;
+        let scores = run(py, &context, || ties::ndcg(f, s, top_n.0, base, &context))?;
+        return Ok(scores.into_pyarray(py));
+    }
     let similarities = (Similarity::extract(functional), Similarity::extract(semantic));
     let (Some(f), Some(s)) = similarities else {
         return Err(no_pair(functional, semantic));
@@ -132,7 +138,8 @@ pub(super) fn ndcg<'py>(
     }
     same_rows(f.shape().0, s.shape().0)?;
     let n_rows = f.shape().0;
-    let (f, s) = (f.top(py, top_n.0, 0, &context)?, s.top(py, top_n.0, 0, &context)?);
+    let (f, s) =
+        (f.top(py, (top_n.0, 0), false, &context)?, s.top(py, (top_n.0, 0), false, &context)?);
     let scores =
         py.detach(|| ndcg_core::ranked(&f.indices, &s.indices, n_rows, top_n.0, base, &context))?;
     Ok(scores.into_pyarray(py))
@@ -161,71 +168,23 @@ pub(super) fn ndcg<'py>(
 #[pyfunction]
 #[pyo3(signature = (n_candidates, top_n=Ranks(1023), base=1.1), text_signature = "(n_candidates, top_n=1023, base=1.1)")]
 pub(super) fn chance(n_candidates: &Bound<'_, PyAny>, top_n: Ranks, base: f64) -> PyResult<f64> {
-    let n = size("n_candidates", n_candidates, 0, "from 0 to 4294967295")?;
-    let n =
-        u32::try_from(n).map_err(|_| Error::argument("n_candidates", n, "from 0 to 4294967295"))?;
-    Ok(ndcg_core::chance(n, top_n.0, base)?)
+    Ok(ndcg_core::chance(candidate_count(n_candidates)?, top_n.0, base)?)
 }
 
 /// Explain why two arrays are neither both similarities nor both ranked lists.
 fn no_pair(functional: &Bound<'_, PyAny>, semantic: &Bound<'_, PyAny>) -> PyErr {
     let known = |array: &Bound<'_, PyAny>| {
-        Similarity::extract(array).is_some() || array.cast::<PyArray2<u32>>().is_ok()
+        Similarity::extract(array).is_some()
+            || array.cast::<PyArray2<u32>>().is_ok()
+            || array.is_instance_of::<PyRanking>()
     };
     for (name, array) in [("functional", functional), ("semantic", semantic)] {
         if !known(array) {
-            let expected = "a 2-D array, of float32 or float64 similarities or uint32 ranked lists";
+            let expected = "a 2-D array, of float32 or float64 similarities or uint32 ranked lists, or a Ranking";
             return refused(name, array, expected);
         }
     }
     let got = format!("{} and semantic is {}", shown(functional), shown(semantic));
-    let expected = "both of the same kind, uint32 ranked lists or float similarities";
+    let expected = "both of the same kind, uint32 ranked lists or float similarities or rankings";
     Error::argument("functional", got, expected).into()
-}
-
-/// A 2-D float array of either precision.
-enum Similarity<'py> {
-    Single(PyReadonlyArray2<'py, f32>),
-    Double(PyReadonlyArray2<'py, f64>),
-}
-
-impl<'py> Similarity<'py> {
-    fn extract(array: &Bound<'py, PyAny>) -> Option<Self> {
-        if let Ok(array) = array.cast::<PyArray2<f32>>() {
-            return Some(Self::Single(array.readonly()));
-        }
-        array.cast::<PyArray2<f64>>().ok().map(|array| Self::Double(array.readonly()))
-    }
-
-    fn shape(&self) -> (usize, usize) {
-        let shape = match self {
-            Self::Single(array) => array.shape(),
-            Self::Double(array) => array.shape(),
-        };
-        (shape[0], shape[1])
-    }
-
-    fn top(
-        &self,
-        py: Python<'_>,
-        top_n: usize,
-        row_start: usize,
-        context: &Context,
-    ) -> PyResult<Neighbours> {
-        let (r, c) = self.shape();
-        Ok(match self {
-            Self::Single(array) => {
-                let values = contiguous2("similarity", array)?;
-                run(py, context, || {
-                    neighbours::top::<Single>(values, r, c, top_n, row_start, context)
-                })?
-            }
-            Self::Double(array) => {
-                let values = contiguous2("similarity", array)?;
-                run(py, context, || {
-                    neighbours::top::<Double>(values, r, c, top_n, row_start, context)
-                })?
-            }
-        })
-    }
 }

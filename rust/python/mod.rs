@@ -7,12 +7,16 @@
 
 mod arguments;
 mod arrays;
+mod chance_law;
 mod histogram;
 mod interruptible;
 mod memory;
 mod metrics;
 mod neighbours;
 mod occurrences;
+mod ranking;
+mod similarity;
+mod trust;
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
@@ -45,6 +49,8 @@ impl From<Error> for PyErr {
 #[pymodule]
 mod _core {
     #[pymodule_export]
+    use super::chance_law::chance_law;
+    #[pymodule_export]
     use super::histogram::PyHistogram;
     #[pymodule_export]
     use super::memory::available_memory;
@@ -54,4 +60,8 @@ mod _core {
     use super::neighbours::{functional_neighbours, phi, semantic_neighbours};
     #[pymodule_export]
     use super::occurrences::PyOccurrences;
+    #[pymodule_export]
+    use super::ranking::{PyRanking, functional_ranking, semantic_ranking, top_ranking};
+    #[pymodule_export]
+    use super::trust::{label_fit, overlap, rank_biased_overlap};
 }

@@ -73,8 +73,12 @@ pub(super) fn phi<'py>(
 ///     Windows, or their counts.
 /// top_n : int
 ///     Number of neighbours per row, at least 1.
-/// measure : {"phi"}
-///     Measure to rank by.
+/// measure : {"phi", "abs_phi", "llr", "npmi", "odds", "lift", "cole", "jaccard", "cosine"}
+///     Measure to rank by. With ``a`` the windows of both features, ``n`` all windows and
+///     ``E = c_i * c_j / n``: phi; its absolute value; the log-likelihood ratio, negative where
+///     ``a < E``; ``ln(a / E) / -ln(a / n)``, -1 at ``a = 0``; the log odds ratio, half a window
+///     added to each cell; ``a / E``; phi over its bound (Cole's C7); ``a / (c_i + c_j - a)``;
+///     ``a / sqrt(c_i * c_j)``. 0 where a feature never or always occurs, except npmi at ``a = 0``.
 /// rows : ndarray of shape (R,), int64 or uint32, optional
 ///     Features whose neighbours are wanted, in any order. Default: all.
 /// candidates : ndarray of shape (C,), int64 or uint32, optional

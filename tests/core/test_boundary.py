@@ -290,8 +290,8 @@ def test_a_number_of_threads_out_of_range_is_refused(n_threads):
 
 
 def test_an_unknown_measure_is_refused_with_the_known_ones():
-    with pytest.raises(InvalidInputError, match='"cosine", but must be "phi"'):
-        _core.functional_neighbours(occurrences(3, SMALL), 2, "cosine")
+    with pytest.raises(InvalidInputError, match="must be one of phi, abs_phi"):
+        _core.functional_neighbours(occurrences(3, SMALL), 2, "kappa")
 
 
 def test_counts_are_kept_alive_as_long_as_the_histogram():

@@ -1,0 +1,334 @@
+//! Rare scores: importance sampling of distinct positions, one neighbour after the other.
+//!
+//! Each neighbour's position is drawn from those that are left, with a probability that rises
+//! exponentially with what it adds to the score. How steeply, the tilt, is taken in turn from
+//! [`TILTS`] values, and a sample's weight is its probability over the mean of those that it has
+//! under all of them (the balance heuristic of Veach and Guibas, 1995).
+//!
+//! Rejected: one tilt for each level of survival. The law has several modes, and a tilt that centres
+//! on a score misses the others: its estimates are too small by a tenth, and their own standard
+//! error does not show it. Independent positions without those that collide need no sums over used
+//! positions, but fail where candidates are few.
+
+use rayon::prelude::*;
+
+use super::convolution::score;
+use super::{FEWEST_CONVOLVED, FLOOR, LEAST_CONVOLVED, Terms};
+use crate::context::Context;
+use crate::error::Result;
+
+/// Tilts, evenly spaced from 0.
+const TILTS: usize = 8;
+/// Samples drawn together from one seed.
+const BATCH: usize = 512;
+/// Samples at most.
+const SAMPLES: usize = 1 << 18;
+/// Nanoseconds that all samples may take, roughly.
+const TIME: f64 = 1.2e9;
+/// Largest mass of a position: sums of masses from which the used ones are subtracted stay exact
+/// enough.
+const LARGEST_MASS: f64 = 1e9;
+/// Tilt times weight from which a rank has a table of masses. Below it, six terms of the
+/// exponential series are exact to 2e-6.
+const TABLED: f64 = 0.5;
+const ORDERS: usize = 6;
+/// Draws of used positions after which the unused ones are gone through.
+const TRIES: usize = 8;
+/// Standard deviation of the ranks that are replaced by their mean.
+const NEGLIGIBLE: f64 = 5e-5;
+
+/// Replace the survival `independent` of each cell where it is not good enough.
+///
+/// # Errors
+/// [`crate::Error::Interrupted`].
+pub(super) fn refine(
+    terms: &Terms,
+    mut independent: Vec<f64>,
+    context: &Context,
+) -> Result<Vec<f64>> {
+    let many = terms.n_candidates >= FEWEST_CONVOLVED;
+    let n_sampled = sampled_ranks(terms);
+    let below = |p: f64| independent.partition_point(|&survival| survival >= p);
+    let tilted = Tilted::new(terms, n_sampled, tilt(terms, n_sampled, score(below(FLOOR))));
+    let first = if many { below(LEAST_CONVOLVED) } else { 0 };
+    // A rank costs a draw, and one with a table a look at the positions of the ranks before it.
+    let n_tabled = tilted.n_tabled as f64;
+    let share = terms.discounts.len() as f64 / terms.n_candidates as f64;
+    let cost = n_sampled as f64 * 40.0 + n_tabled * n_tabled * share / 2.0 * 30.0;
+    let n_batches = ((TIME / cost) as usize).clamp(2_048, SAMPLES) / BATCH;
+    let batches = (0..n_batches as u64).into_par_iter().map(|batch| {
+        context.proceed()?;
+        Ok(tilted.samples(batch))
+    });
+    let mut samples = batches.collect::<Result<Vec<_>>>()?.concat();
+    samples.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1)));
+    let n_samples = samples.len() as f64;
+    let mut samples = samples.into_iter().peekable();
+    let mut sum = 0.0;
+    for cell in (first..independent.len()).rev() {
+        // Sums of the same terms may differ in their last digits.
+        while samples.peek().is_some_and(|&(sampled, _)| sampled >= score(cell) - 1e-9) {
+            sum += samples.next().map_or(0.0, |(_, weight)| weight);
+        }
+        independent[cell] = sum / n_samples;
+    }
+    Ok(independent)
+}
+
+/// Ranks that are sampled; those after them hardly vary.
+fn sampled_ranks(terms: &Terms) -> usize {
+    let n = terms.n_candidates as f64;
+    let square = terms.discounts.iter().map(|d| d * d).sum::<f64>() / n;
+    let mut variance = 0.0;
+    let negligible = terms.weights.iter().rev().take_while(|&&weight| {
+        variance += weight * weight * square;
+        variance < NEGLIGIBLE * NEGLIGIBLE
+    });
+    terms.weights.len() - negligible.count()
+}
+
+/// The tilt at which independent positions have a mean score of `wanted`.
+fn tilt(terms: &Terms, n_sampled: usize, wanted: f64) -> f64 {
+    let zeros = (terms.n_candidates - terms.discounts.len()) as f64;
+    let mean = |tilt: f64| -> f64 {
+        let of_rank = |&weight: &f64| {
+            let (mut sum, mut total) = (0.0, zeros);
+            for discount in &terms.discounts {
+                let mass = (tilt * weight * discount).exp();
+                sum += weight * discount * mass;
+                total += mass;
+            }
+            sum / total
+        };
+        terms.weights[..n_sampled].par_iter().map(of_rank).collect::<Vec<_>>().iter().sum()
+    };
+    let (mut low, mut high) = (0.0, 64.0);
+    while mean(high) < wanted && high < 1e4 {
+        (low, high) = (high, 2.0 * high);
+    }
+    for _ in 0..10 {
+        let middle = f64::midpoint(low, high);
+        if mean(middle) < wanted { low = middle } else { high = middle }
+    }
+    high.min(LARGEST_MASS.ln() / terms.weights[0])
+}
+
+/// The distributions that positions are drawn from.
+struct Tilted<'a> {
+    terms: &'a Terms,
+    n_sampled: usize,
+    tilts: [f64; TILTS],
+    /// Ranks with a table: those before the first whose masses hardly differ.
+    n_tabled: usize,
+    /// Sums of the discounts to the powers from 1 on, over the factorial.
+    moments: [f64; ORDERS],
+    /// Mass of each position under each tilt, rank by rank; 1 at all positions beyond.
+    masses: Vec<[f64; TILTS]>,
+    /// Sums of the masses up to and with each position: rank by rank, tilt by tilt.
+    sums: Vec<f64>,
+    /// Sum of the weights of the ranks that are not sampled.
+    rest: f64,
+}
+
+/// What a thread uses again for the next sample.
+struct Scratch {
+    is_used: Vec<bool>,
+    used: Vec<usize>,
+}
+
+impl<'a> Tilted<'a> {
+    fn new(terms: &'a Terms, n_sampled: usize, largest: f64) -> Self {
+        let tilts = std::array::from_fn(|k| largest * k as f64 / (TILTS - 1) as f64);
+        let tabled = |weight: &f64| weight * largest >= TABLED;
+        let n_tabled = terms.weights[..n_sampled].partition_point(tabled);
+        let sampled = &terms.weights[..n_tabled];
+        let mut moments = [0.0; ORDERS];
+        terms.discounts.iter().for_each(|&discount| add_powers(discount, &mut moments));
+        let mass = |weight: f64, discount: f64| tilts.map(|tilt| (tilt * weight * discount).exp());
+        let masses: Vec<[f64; TILTS]> = sampled
+            .iter()
+            .flat_map(|&weight| terms.discounts.iter().map(move |&d| mass(weight, d)))
+            .collect();
+        let mut sums = Vec::with_capacity(masses.len() * TILTS);
+        for masses in masses.chunks(terms.discounts.len()) {
+            for tilt in 0..TILTS {
+                let mut sum = 0.0;
+                sums.extend(masses.iter().map(|mass| {
+                    sum += mass[tilt];
+                    sum
+                }));
+            }
+        }
+        let rest = terms.weights[n_sampled..].iter().sum();
+        Self { terms, n_sampled, tilts, n_tabled, moments, masses, sums, rest }
+    }
+
+    /// Scores and their weights.
+    fn samples(&self, batch: u64) -> Vec<(f64, f64)> {
+        let mut random = SplitMix::new(batch);
+        let is_used = vec![false; self.terms.discounts.len()];
+        let mut scratch = Scratch { is_used, used: Vec::new() };
+        (0..BATCH).map(|k| self.sample(k % TILTS, &mut random, &mut scratch)).collect()
+    }
+
+    fn sample(&self, tilt: usize, random: &mut SplitMix, scratch: &mut Scratch) -> (f64, f64) {
+        let Terms { n_candidates, weights, discounts } = self.terms;
+        let Scratch { is_used, used } = scratch;
+        let (n, n_first) = (*n_candidates as f64, discounts.len());
+        let n_beyond = n - n_first as f64;
+        let (mut score, mut beyond_used) = (0.0, 0.0);
+        let mut moments = self.moments;
+        // How much more mass there is, under each tilt, than where all positions have a mass of 1.
+        let mut excess = [1.0; TILTS];
+        for (rank, weight) in weights[..self.n_sampled].iter().enumerate() {
+            let n_left = n - rank as f64;
+            let (left, drawn) = if rank < self.n_tabled {
+                let masses = &self.masses[rank * n_first..][..n_first];
+                let sums = &self.sums[rank * TILTS * n_first..][..TILTS * n_first];
+                let last = |k: usize| sums[(k + 1) * n_first - 1];
+                let mut left: [f64; TILTS] =
+                    std::array::from_fn(|k| last(k) + (n_beyond - beyond_used));
+                for &position in &*used {
+                    for (left, mass) in left.iter_mut().zip(&masses[position]) {
+                        *left -= mass;
+                    }
+                }
+                let sums = &sums[tilt * n_first..][..n_first];
+                let beyond = (n_beyond, beyond_used);
+                let urn = Urn { masses, sums, tilt, beyond, left: left[tilt] };
+                (left, urn.draw(is_used, random))
+            } else {
+                let steepness = self.tilts.map(|tilt| tilt * weight);
+                let left = steepness.map(|x| {
+                    n_left + x * moments.iter().rev().fold(0.0, |sum, moment| moment + x * sum)
+                });
+                let beyond = (n_beyond, beyond_used);
+                (left, draw_evenly(discounts, steepness[tilt], beyond, is_used, random))
+            };
+            for (excess, left) in excess.iter_mut().zip(left) {
+                *excess *= left / n_left;
+            }
+            if let Some(position) = drawn {
+                is_used[position] = true;
+                used.push(position);
+                score += weight * discounts[position];
+                let mut powers = [0.0; ORDERS];
+                add_powers(discounts[position], &mut powers);
+                moments.iter_mut().zip(powers).for_each(|(sum, power)| *sum -= power);
+            } else {
+                beyond_used += 1.0;
+            }
+        }
+        let likelihood = |(tilt, excess): (&f64, f64)| (tilt * score).exp() / excess;
+        let mean = self.tilts.iter().zip(excess).map(likelihood).sum::<f64>() / TILTS as f64;
+        let others = n - self.n_sampled as f64;
+        if others > 0.0 {
+            let taken: f64 = used.iter().map(|&position| discounts[position]).sum();
+            score += self.rest * (discounts.iter().sum::<f64>() - taken) / others;
+        }
+        for position in used.drain(..) {
+            is_used[position] = false;
+        }
+        (score, 1.0 / mean)
+    }
+}
+
+/// What a rank's position is drawn from.
+struct Urn<'a> {
+    /// Mass of each position under all tilts, and sums of the masses under the one in turn.
+    masses: &'a [[f64; TILTS]],
+    sums: &'a [f64],
+    tilt: usize,
+    /// Positions beyond those that count, and how many of them are used.
+    beyond: (f64, f64),
+    /// Mass of all unused positions.
+    left: f64,
+}
+
+impl Urn<'_> {
+    /// An unused position, or `None` for one beyond those that count.
+    fn draw(&self, is_used: &[bool], random: &mut SplitMix) -> Option<usize> {
+        let (beyond, beyond_used) = self.beyond;
+        let first = self.sums[self.sums.len() - 1];
+        for _ in 0..TRIES {
+            let at = random.uniform() * (first + beyond);
+            if at < first {
+                let position = self.sums.partition_point(|&sum| sum <= at);
+                if !is_used[position] {
+                    return Some(position);
+                }
+            } else if random.uniform() * beyond >= beyond_used {
+                return None;
+            }
+        }
+        let mut at = random.uniform() * self.left - (beyond - beyond_used);
+        let mut last = None;
+        for (position, mass) in self.masses.iter().enumerate().filter(|&(p, _)| !is_used[p]) {
+            if at < 0.0 {
+                break;
+            }
+            at -= mass[self.tilt];
+            last = Some(position);
+        }
+        last
+    }
+}
+
+/// An unused position by a mass of `exp(steepness * discount)`, where masses hardly differ.
+fn draw_evenly(
+    discounts: &[f64],
+    steepness: f64,
+    (beyond, beyond_used): (f64, f64),
+    is_used: &[bool],
+    random: &mut SplitMix,
+) -> Option<usize> {
+    let n = discounts.len() as f64 + beyond;
+    loop {
+        let at = random.uniform() * n;
+        let position = at as usize;
+        let discount = discounts.get(position).copied();
+        let is_free = match discount {
+            Some(_) => !is_used[position],
+            None => at - discounts.len() as f64 >= beyond_used,
+        };
+        // The first discount, 1, is the largest.
+        let share = (steepness * (discount.unwrap_or(0.0) - 1.0)).exp();
+        if is_free && random.uniform() < share {
+            return discount.map(|_| position);
+        }
+    }
+}
+
+/// Add the powers of a discount, from the first on, each over its factorial.
+fn add_powers(discount: f64, sums: &mut [f64; ORDERS]) {
+    let mut power = 1.0;
+    for (order, sum) in sums.iter_mut().enumerate() {
+        power *= discount / (order + 1) as f64;
+        *sum += power;
+    }
+}
+
+/// Steele, Lea and Flood's generator: a few instructions, and streams that need no state but a
+/// number.
+struct SplitMix(u64);
+
+impl SplitMix {
+    /// A stream far from those of other seeds: its state begins at a hash of the seed, as streams
+    /// that began at multiples of the step would be the same, shifted.
+    fn new(seed: u64) -> Self {
+        Self(Self(seed).next().rotate_left(32) ^ 0x5851_f42d_4c95_7f2d)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// From 0 to below 1.
+    fn uniform(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
