@@ -12,6 +12,7 @@ The data tree that the command line uses:
 
 - :func:`collect` with :class:`CollectSettings`: count features of the sources in
   :mod:`sfal.sources` (stage 1)
+- :func:`import_firings` with :class:`ImportSettings`: store firings that others made
 - :func:`merge_runs`: join separately counted runs
 - :func:`read_occurrences`: read what was counted
 - :func:`download_explanations` with :class:`DownloadSettings`, :func:`explain_features`,
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from sfal.api.embed import embed_texts
     from sfal.api.score import score, score_features
     from sfal.collect.driver import collect
+    from sfal.collect.imported.driver import import_firings
+    from sfal.collect.imported.settings import ImportSettings
     from sfal.collect.merge import merge_runs
     from sfal.collect.settings import CollectSettings
     from sfal.embeddings.driver import embed_explanations
@@ -64,6 +67,7 @@ __all__ = [
     "DownloadSettings",
     "EmbedSettings",
     "Histogram",
+    "ImportSettings",
     "Occurrences",
     "RunSettings",
     "chance",
@@ -76,6 +80,7 @@ __all__ = [
     "errors",
     "explain_features",
     "functional_neighbours",
+    "import_firings",
     "merge_runs",
     "ndcg",
     "phi",
@@ -95,6 +100,7 @@ _MODULES = {
     "CollectSettings": "sfal.collect.settings",
     "DownloadSettings": "sfal.explanations.settings",
     "EmbedSettings": "sfal.embeddings.settings",
+    "ImportSettings": "sfal.collect.imported.settings",
     "RunSettings": "sfal.pipeline.settings",
     "count_encoded": "sfal.api.count",
     "count_features": "sfal.api.count",
@@ -102,6 +108,7 @@ _MODULES = {
     "embed_explanations": "sfal.embeddings.driver",
     "embed_texts": "sfal.api.embed",
     "explain_features": "sfal.explanations.driver",
+    "import_firings": "sfal.collect.imported.driver",
     "merge_runs": "sfal.collect.merge",
     "read_occurrences": "sfal.store.occurrences",
     "run": "sfal.pipeline.run",

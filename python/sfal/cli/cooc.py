@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sfal.cli.cooc_import import import_
 from sfal.cli.hints import data_dir_words, told_text
 from sfal.cli.options import (
     Common,
@@ -322,6 +323,7 @@ def _examples(result: "CollectResult") -> str:
     )
 
 
+cooc.add_command(import_)
 cooc.add_command(gemma)
 cooc.add_command(llama)
 cooc.add_command(sae)

@@ -1,0 +1,268 @@
+"""Rows of a file of firings, as a reader hands them on, and what is refused in them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfal.collect.imported.settings import ROLES
+from sfal.errors import CorruptError, InvalidInputError, SfalError
+
+Integers = NDArray[np.int64]
+
+FEATURE_LIMIT = 1 << 32
+"""Features are stored as uint32."""
+
+_SYNONYMS = {
+    "document": ("document", "doc", "doc_id", "document_id"),
+    "position": ("position", "pos", "token_position", "token"),
+    "window": ("window",),
+    "feature": (
+        "feature",
+        "features",
+        "feature_id",
+        "feature_index",
+        "feature_idx",
+        "latent",
+        "latent_id",
+        "latent_index",
+    ),
+    "activation": ("activation", "activations", "act"),
+}
+"""Names under which a column is looked for, the first that exists."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Consecutive rows of a file."""
+
+    first: int
+    """Number of the first row, from 0."""
+    document: Integers
+    """Document of each row."""
+    place: Integers
+    """Position of its token in the document, or its window."""
+    feature: Integers
+    """Feature of each row."""
+    activation: NDArray[Any] | None = None
+    """Activation; None: every row fires."""
+    numbers: Integers | None = None
+    """Row in the file of each, counted from `first`; None: one after the other."""
+
+    def number(self, index: int) -> int:
+        """Return the number in the file of a row."""
+        return self.first + (index if self.numbers is None else int(self.numbers[index]))
+
+
+class Reader(Protocol):
+    """A file of firings."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    @property
+    def facts(self) -> "Facts":
+        """What the file says about the whole."""
+
+    def rows(self, size: int) -> Iterator[Rows]:
+        """Read the file in order, about `size` rows at a time."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a file says about its documents and its SAE."""
+
+    layout: str
+    """``Parquet``, ``CSV``, ``npz`` or ``delphi``."""
+    columns: tuple[str, ...]
+    """Which of :data:`ROLES` it has."""
+    lists: bool = False
+    """Whether its rows are whole windows with a list of features each."""
+    lengths: Integers | None = None
+    """Tokens of each document, special ones included."""
+    tokens: "Tokens | None" = None
+    """The tokens of its documents."""
+    features: tuple[int, int] | None = None
+    """First feature, and the one after the last, that it may hold."""
+    document_length: int | None = None
+    """Tokens of every document."""
+    unused: tuple[str, ...] = field(default=(), compare=False)
+    """Columns that are not read although they may tell firings apart."""
+
+    @property
+    def by_window(self) -> bool:
+        """Whether rows name windows, not positions."""
+        return "window" in self.columns
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids of documents of equal length, read when they are needed."""
+
+    shape: tuple[int, int]
+    """Documents, and tokens of each."""
+    read: Callable[[int, int], NDArray[Any]]
+    """Read the ids of the documents from a first one up to another."""
+
+
+_APART = frozenset(
+    {"layer", "sae", "sae_id", "release", "hook", "hook_name", "hookpoint", "module", "model"}
+)
+"""Columns that tell the firings of several SAEs apart."""
+
+
+def choose_columns(
+    path: Path, there: list[str], named: dict[str, str], wanted: str = "columns"
+) -> dict[str, str]:
+    """Return the column of each role that a file has.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for messages.
+    there : list of str
+        Its columns.
+    named : dict of str to str
+        Columns that the user named, by role.
+    wanted : str
+        What columns are called in this kind of file.
+
+    Raises
+    ------
+    InvalidInputError
+        If one is missing, or two could be meant.
+    """
+    found: dict[str, str] = {}
+    by_lower = {name.strip().lower(): name for name in there}
+    for role in ROLES:
+        if role in named:
+            if named[role] not in there:
+                raise _missing(path, there, f"no {named[role]!r}", wanted)
+            found[role] = named[role]
+            continue
+        same = [by_lower[name] for name in _SYNONYMS[role] if name in by_lower]
+        if len(same) > 1 and role != "position":
+            raise InvalidInputError(
+                f"{path} has {' and '.join(same)}, and either could be its {role}",
+                hint=f"say which with $columns({role}={same[0]})",
+            )
+        if same:
+            found[role] = same[0]
+    if "position" in found and "window" in found and "window" not in named:
+        del found["window"]  # cut anew from positions
+    elif "window" in found:
+        found.pop("position", None)
+    lacking = [role for role in ("document", "feature") if role not in found]
+    if "position" not in found and "window" not in found:
+        lacking.append("position or window")
+    if lacking:
+        raise _missing(path, there, f"no {' and no '.join(lacking)}", wanted)
+    return found
+
+
+def telling_apart(there: list[str], found: dict[str, str]) -> tuple[str, ...]:
+    """Return the columns that are not read although they may tell several SAEs apart."""
+    used = set(found.values())
+    return tuple(name for name in there if name.lower() in _APART and name not in used)
+
+
+def _missing(path: Path, there: list[str], lacking: str, wanted: str) -> InvalidInputError:
+    listed = ", ".join(there[:12]) + (", …" if len(there) > 12 else "")
+    return InvalidInputError(
+        f"{path} has {lacking}; its {wanted} are {listed or 'none'}",
+        hint="say which is which with $columns(document=NAME,position=NAME,feature=NAME)",
+    )
+
+
+def whole_numbers(path: Path, first: int, values: NDArray[Any], role: str) -> Integers:
+    """Return numbers as int64; whole floats are taken as integers.
+
+    Raises
+    ------
+    InvalidInputError
+        If one is not a whole number that fits, or they are not numbers.
+    """
+    kind = values.dtype.kind
+    if kind == "i":
+        return values.astype(np.int64, copy=False)
+    if kind == "u":
+        if values.dtype.itemsize == 8 and values.size and values.max() >= 1 << 63:
+            row = first + int(values.argmax())
+            raise InvalidInputError(f"{path}: row {row} has {role} {values.max()}")
+        return values.astype(np.int64)
+    if kind != "f":
+        raise InvalidInputError(
+            f"{path}: its {role} column is of type {values.dtype}, not of integers",
+            hint="name another column with $columns",
+        )
+    wide = values.astype(np.float64, copy=False)
+    good = (np.abs(wide) < 2.0**53) & (wide == np.floor(wide))
+    if not good.all():
+        row = int(good.argmin())
+        raise InvalidInputError(
+            f"{path}: row {first + row} has {role} {wide[row]}, which is not a whole number"
+        )
+    return wide.astype(np.int64)
+
+
+def check_rows(path: Path, rows: Rows, n_features: int | None) -> NDArray[np.bool_] | None:
+    """Return which rows fire; None if all do.
+
+    Raises
+    ------
+    InvalidInputError
+        If a number is negative or out of range, or an activation is NaN.
+    """
+    fires = None
+    if rows.activation is not None:
+        activation = rows.activation
+        if activation.dtype.kind not in "fiu":
+            raise InvalidInputError(
+                f"{path}: its activations are of type {activation.dtype}, not numbers"
+            )
+        fires = activation > 0
+        if activation.dtype.kind == "f" and not fires.all():
+            nan = np.isnan(activation)
+            if nan.any():
+                raise InvalidInputError(
+                    f"{path}: row {rows.number(int(nan.argmax()))} has activation NaN",
+                    hint="remove such rows, or find out what went wrong where they were made",
+                )
+    what = "document", "position or window", "feature"
+    for role, values in zip(what, (rows.document, rows.place, rows.feature), strict=True):
+        if values.size and values.min() < 0:
+            row = int(values.argmin())
+            raise InvalidInputError(
+                f"{path}: row {rows.number(row)} has {role} {values[row]}; it cannot be negative"
+            )
+    limit = FEATURE_LIMIT if n_features is None else n_features
+    if rows.feature.size and rows.feature.max() >= limit:
+        row = int(rows.feature.argmax())
+        raise InvalidInputError(
+            f"{path}: row {rows.number(row)} has feature {rows.feature[row]}, "
+            f"but the SAE has {limit:,}, from 0",
+            hint="" if n_features is None else "give the SAE's width with $n_features",
+        )
+    return None if fires is None or fires.all() else fires
+
+
+@contextmanager
+def reading(path: Path, kind: str, *errors: type[Exception]) -> Iterator[None]:
+    """Turn the errors of a library that reads a file into one line."""
+    try:
+        yield
+    except SfalError:
+        raise
+    except Exception as e:
+        if not isinstance(e, (*errors, OSError, EOFError, UnicodeDecodeError)):
+            raise
+        line = (str(e).splitlines() or [type(e).__name__])[0][:200]
+        raise CorruptError(
+            f"{path} cannot be read as {kind}: {line}",
+            hint="it is cut short, damaged or of another kind; make or copy it again",
+        ) from e
