@@ -63,7 +63,7 @@ def expected(rows, size, tail, tokens=None, special=()):
     by_document = defaultdict(list)
     for document, position, feature, activation in rows.tolist():
         by_document[document].append((position, feature, activation))
-    lengths = {d: 1 + max(p for p, _, _ in found) for d, found in by_document.items()}
+    lengths = {d: int(1 + max(p for p, _, _ in found)) for d, found in by_document.items()}
     ids = {d: [1] * n for d, n in lengths.items()}
     if tokens is not None:
         ids = {d: row.tolist() for d, row in enumerate(tokens)}

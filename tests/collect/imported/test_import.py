@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from collect.imported import cases
-from sfal.collect.imported import slices, windows
+from sfal.collect.imported import slices, tables, windows
 from sfal.collect.imported.driver import import_firings
 from sfal.collect.imported.settings import ImportSettings
 from sfal.collect.windows import window_bounds
@@ -44,6 +44,7 @@ def _small_pieces(monkeypatch):
     monkeypatch.setattr(slices, "RUN", 96)
     monkeypatch.setattr("sfal.collect.imported.driver.BLOCK", 64)
     monkeypatch.setattr(windows, "PART_WINDOWS", 13)
+    monkeypatch.setattr(tables, "_BLOCK_BYTES", 800)
 
 
 @pytest.mark.parametrize("order", ["sorted", "by feature", "shuffled"])

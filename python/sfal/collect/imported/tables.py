@@ -25,6 +25,8 @@ from sfal.io.arrow import to_numpy
 _BLOCK_BYTES = 8 << 20
 """Bytes of CSV that are parsed at once."""
 _HEADER_BYTES = 1 << 16
+_NULLS = ["", "NA", "N/A", "null", "NULL", "None"]
+"""Texts that stand for a missing number; that of NaN is a number."""
 
 
 @dataclass(frozen=True)
@@ -133,26 +135,30 @@ class CsvTable:
             stream = pa.input_stream(
                 str(self.path), compression="gzip" if self.path.suffix == ".gz" else None
             )
-        block = max(1 << 20, min(_BLOCK_BYTES, 16 * size))
-        with closing(stream), reading(self.path, "CSV", pa.ArrowException, ValueError):
-            batches = csv.open_csv(
-                stream,
-                csv.ReadOptions(block_size=block, column_names=there, skip_rows=1),
-                csv.ParseOptions(delimiter=separator),
-                csv.ConvertOptions(include_columns=list(found.values())),
-            )
-        with closing(batches), closing(stream):
-            while True:
-                with reading(self.path, "CSV", pa.ArrowException, ValueError):
-                    batch = next(iter(batches), None)
-                if batch is None:
-                    return
-                columns = {role: batch[name] for role, name in found.items()}
-                for role, column in columns.items():
-                    _refuse_nulls(self.path, first, column, role)
-                if batch.num_rows:
-                    yield _table_rows(self.path, first, columns, lists=False)
-                first += batch.num_rows
+        with closing(stream):
+            with reading(self.path, "CSV", pa.ArrowException, ValueError):
+                batches = csv.open_csv(
+                    stream,
+                    csv.ReadOptions(
+                        block_size=max(_BLOCK_BYTES // 8, min(_BLOCK_BYTES, 16 * size)),
+                        column_names=there,
+                        skip_rows=1,
+                    ),
+                    csv.ParseOptions(delimiter=separator),
+                    csv.ConvertOptions(include_columns=list(found.values()), null_values=_NULLS),
+                )
+            with closing(batches):
+                while True:
+                    with reading(self.path, "CSV", pa.ArrowException, ValueError):
+                        batch = next(iter(batches), None)
+                    if batch is None:
+                        return
+                    columns = {role: batch[name] for role, name in found.items()}
+                    for role, column in columns.items():
+                        _refuse_nulls(self.path, first, column, role)
+                    if batch.num_rows:
+                        yield _table_rows(self.path, first, columns, lists=False)
+                    first += batch.num_rows
 
 
 def _table_rows(path: Path, first: int, columns: dict[str, Any], *, lists: bool) -> Rows:
