@@ -132,11 +132,38 @@ def foreign(root, rng):
     lines = b"".join(json.dumps(row).encode() + b"\n" for row in table.to_pylist())
     (folder / "mine.jsonl").write_bytes(lines)
     (folder / "mine.jsonl.gz").write_bytes(gzip.compress(lines, mtime=0))
+    firings(fresh(root / "firings"))
     from servers import s3
 
     page = s3.listing(s3.Bucket({f"v1/m/3-s/batch-{i}.gz": b"x" for i in range(3)}, 2), {})
     (fresh(root / "listing") / "page.xml").write_bytes(page)
     (fresh(root / "config") / "sfal.toml").write_text(CONFIG, encoding="utf-8")
+
+
+def firings(folder):
+    from safetensors.numpy import save_file
+
+    from collect.imported import cases
+
+    rows = cases.firings(1, 5, N, length=12)
+    names = ("document", "position", "feature", "activation")
+    columns = dict(zip(names, rows.T, strict=True))
+    cases.parquet(folder / "f.parquet", rows)
+    lists = pa.table({"doc": [0, 0, 2], "window": [0, 1, 0], "features": [[1, 4], [], [3]]})
+    pq.write_table(lists, folder / "w.parquet")
+    lines = [",".join(names), *(",".join(map(str, row)) for row in rows.tolist())]
+    text = "\n".join(lines).encode()
+    (folder / "f.csv").write_bytes(text)
+    (folder / "f.csv.gz").write_bytes(gzip.compress(text, mtime=0))
+    tokens = np.arange(5 * 12).reshape(5, 12) % 7
+    np.savez_compressed(folder / "f.npz", tokens=tokens, **columns)
+    np.savez(folder / "l.npz", document_lengths=[12, 12, 12, 12, 12], **columns)
+    arrays = {
+        "locations": rows[:, :3].astype(np.uint16),
+        "activations": rows[:, 3].astype(np.float16),
+        "tokens": tokens,
+    }
+    save_file(arrays, folder / f"0_{N - 1}.safetensors")
 
 
 CONFIG = """data-dir = "data"

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import tempfile
 from collections import Counter
 from dataclasses import replace
 
@@ -10,6 +11,8 @@ import numpy as np
 from sfal import _core
 from sfal.cli.main import main
 from sfal.collect.corpus.local import LocalCorpus
+from sfal.collect.imported.driver import import_firings
+from sfal.collect.imported.settings import ImportSettings
 from sfal.collect.sae.sae import load_sae
 from sfal.embeddings.export_vectors import parse_vector
 from sfal.errors import InvalidInputError
@@ -107,6 +110,14 @@ def own_explanations(folder):
             pass
 
 
+def firings(folder):
+    for path in sorted(folder.iterdir()):
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}-") as data:
+            settings = ImportSettings(window_size=4, n_features=N_FEATURES)
+            made = import_firings(path, "m/3-s", settings, data)
+            assert not verify_run(made.folder).problems
+
+
 def listing(folder):
     class Client:
         base_url, hint = "http://127.0.0.1", ""
@@ -167,6 +178,7 @@ TARGETS = {
     "batches": batches,
     "corpus": corpus,
     "own-explanations": own_explanations,
+    "firings": firings,
     "listing": listing,
     "config": config,
     "batch": batch,

@@ -54,7 +54,5 @@ def import_(common: Common, paths: tuple[Path, ...], source_name: str, **options
     for note in result.notes:
         say_note(note, result.name)
     if result.n_rows:
-        click.echo(
-            f"  next: sfal embeddings embed --source {result.name} "
-            f"--explanations FILE{data_dir_words()}"
-        )
+        own = "" if result.manifest.source.neuronpedia_id else " --explanations FILE"
+        click.echo(f"  next: sfal embeddings all --source {result.name}{own}{data_dir_words()}")

@@ -110,6 +110,10 @@ def _hint_to_explain(source: SourceFolder) -> str:
     if (source.path / EXAMPLES).exists():
         return f"$do_explain({source.name})"
     if source.record is not None and source.record.neuronpedia_id is None:
+        manifests = (run.readable_manifest for run in source.all_runs)
+        if all(m is None or "imported" in m.settings for m in manifests):
+            # There is no model from which examples could be gathered.
+            return f"$do_download({source.name}) with $explanations_file(FILE)"
         return hint_to_gather(source.path)
     return f"$do_download({source.name})"
 

@@ -5,6 +5,7 @@ Expected features and layout are those of EleutherAI/delphi's own reader
 """
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def cache(folder, seed=0, n_splits=3, tokens=True, dtype=np.uint16):
     ids = rng.integers(0, 9, (ROWS, LENGTH))
     folder.mkdir(parents=True, exist_ok=True)
     bounds = np.linspace(0, WIDTH, n_splits + 1).astype(int)
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, stop in pairwise(bounds):
         inside = (locations[:, 2] >= start) & (locations[:, 2] < stop)
         here = locations[inside] - [0, 0, start]
         split = {

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from collect.imported import cases
-from sfal.collect.imported import slices, tables, windows
+from sfal.collect.imported import driver, slices, tables, windows
 from sfal.collect.imported.driver import import_firings
 from sfal.collect.imported.settings import ImportSettings
 from sfal.collect.windows import window_bounds
@@ -42,7 +42,9 @@ def _small_pieces(monkeypatch):
     """Make pieces so small that every file has many."""
     monkeypatch.setattr(slices, "BLOCK", 64)
     monkeypatch.setattr(slices, "RUN", 96)
-    monkeypatch.setattr("sfal.collect.imported.driver.BLOCK", 64)
+    monkeypatch.setattr(driver, "BLOCK", 64)
+    monkeypatch.setattr(driver, "_LEAST", 5)
+    monkeypatch.setattr(windows, "_MOST_AT_ONCE", 7)
     monkeypatch.setattr(windows, "PART_WINDOWS", 13)
     monkeypatch.setattr(tables, "_BLOCK_BYTES", 800)
 

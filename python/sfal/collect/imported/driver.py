@@ -1,5 +1,6 @@
 """Import firings: read the files once, cut windows, and store an ordinary run."""
 
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -26,6 +27,7 @@ from sfal.errors import ArtifactError, InvalidInputError, Note
 from sfal.io.atomic import sha256_file
 from sfal.io.lock import folder_lock
 from sfal.io.prefetch import prefetched
+from sfal.sources.registry import registry
 from sfal.store.differences import require_same
 from sfal.store.layout import OCCURRENCES, source_dir
 from sfal.store.manifest import Manifest, has_manifest
@@ -36,6 +38,8 @@ from sfal.terminal.progress import Bar, progress
 
 _SCRATCH = ".importing"
 """Folder of temporary files below the run's."""
+_LEAST = 1 << 12
+"""Least firings that are read of a file at once, however many files there are."""
 _PREFETCHED = 2
 """Most files that are read in a thread of their own."""
 
@@ -152,6 +156,7 @@ def _manifest(
             name=name,
             model=settings.model or model,
             layer=settings.layer,
+            neuronpedia_id=settings.neuronpedia_id or _known_id(name),
         ),
         n_features=width or 1,
         settings=settings.recorded(),
@@ -159,6 +164,13 @@ def _manifest(
         fingerprints={"files": _fingerprints([reader.path for reader in readers])},
         sae=sae,
     )
+
+
+def _known_id(name: str) -> str | None:
+    """Return the name if it is that of an SAE on Neuronpedia."""
+    if re.fullmatch(r"[^/]+/\d+-[^/]+", name) is None:
+        return None
+    return name if any(entry.neuronpedia_id == name for entry in registry()) else None
 
 
 def _fingerprints(files: Sequence[Path]) -> dict[str, dict[str, Any]]:
@@ -241,7 +253,7 @@ Sources = tuple[Sequence[Source], Sequence[Iterator[Slice]]]
 def _sorted(readers: Sequence[Reader], documents: Documents, width: int | None) -> Sources:
     """Stream files that are taken to be sorted by document."""
     sources = [Source(reader, documents, width) for reader in readers]
-    size = max(1 << 12, BLOCK // (4 * len(sources)))
+    size = max(_LEAST, BLOCK // (4 * len(sources)))
     return sources, [source.sorted_slices(size) for source in sources]
 
 
@@ -251,7 +263,7 @@ def _sort(
     """Sort files on disk, in pieces, and stream these."""
     sources = [Source(reader, documents, width) for reader in readers]
     stored = [path for i, source in enumerate(sources) for path in source.sort_to(scratch / str(i))]
-    size = max(1 << 12, BLOCK // len(stored)) if stored else BLOCK
+    size = max(_LEAST, BLOCK // len(stored)) if stored else BLOCK
     return sources, [stored_slices(path, size) for path in stored]
 
 

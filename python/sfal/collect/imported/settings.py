@@ -104,6 +104,13 @@ class ImportSettings(Checked):
     layer: int | None = field(
         default=None, metadata=option("Layer from 0, for the records.", minimum=0)
     )
+    neuronpedia_id: str | None = field(
+        default=None,
+        metadata=option(
+            "MODEL/SOURCE on Neuronpedia, if it explains this SAE; default: the source's name, if "
+            "SAELens knows it as such."
+        ),
+    )
     run: str | None = field(
         default=None,
         metadata=option(
