@@ -217,7 +217,7 @@ def test_an_interrupted_import_leaves_nothing_and_says_so(tmp_path, monkeypatch)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(driver.PartWriter, "finish", interrupt)
-    with pytest.raises(KeyboardInterrupt, match="Nothing of lm/3-theirs"):
+    with pytest.raises(KeyboardInterrupt, match="nothing of lm/3-theirs"):
         imported(tmp_path, path)
     assert not (tmp_path / "data" / "lm").exists()
 

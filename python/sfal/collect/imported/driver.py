@@ -134,7 +134,7 @@ def import_firings(
                 _remove_parts(folder)
             if isinstance(e, KeyboardInterrupt):
                 raise KeyboardInterrupt(
-                    f"Nothing of {source_name} has been imported. Run it again to begin again."
+                    Note(f"nothing of {source_name} has been imported", "$do_again begins again")
                 ) from None
             raise
         finally:
