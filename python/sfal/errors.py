@@ -26,7 +26,6 @@ ACTIONS = {
     "do_download": "sfal.download_explanations()",
     "do_embed": "sfal.embed_explanations()",
     "do_explain": "sfal.explain_features()",
-    "do_import": "sfal.import_firings()",
     "do_merge": "sfal.merge_runs()",
     "do_redo": "sfal.collect() with redo_damaged=True",
     "do_score": "sfal.score()",

@@ -38,7 +38,6 @@ _COMMANDS = {
     "do_download": "sfal embeddings download",
     "do_embed": "sfal embeddings embed",
     "do_explain": "sfal explain",
-    "do_import": "sfal cooc import",
     "do_merge": "sfal merge",
     "do_score": "sfal score",
     "do_sources": "sfal sources",

@@ -106,6 +106,16 @@ def test_a_file_cut_short_is_damaged(tmp_path, kind):
     refused(tmp_path, path, CorruptError, "cannot be read as")
 
 
+def test_a_gzipped_table_damaged_at_its_start_is_damaged(tmp_path):
+    import gzip
+
+    path = tmp_path / "f.csv.gz"
+    content = bytearray(gzip.compress(b"document,position,feature\n0,1,2\n"))
+    content[10:20] = b"\xff" * 10
+    path.write_bytes(content)
+    refused(tmp_path, path, CorruptError, "cannot be read as CSV")
+
+
 def test_a_member_of_an_npz_that_is_changed_is_damaged(tmp_path):
     rows = cases.firings(1, 30, 40)
     path = tmp_path / "f.npz"

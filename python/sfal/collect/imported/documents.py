@@ -34,7 +34,7 @@ class Documents:
     length: int | None = None
     """Tokens of every document; None: not known."""
     ranks: NDArray[np.int32] | None = None
-    """Of each token of each document, how many tokens are before it; -1: a special one."""
+    """Tokens before each position of each document, special ones not counted; -1: a special one."""
 
     @property
     def lengths_known(self) -> bool:
@@ -218,7 +218,7 @@ def _require_same_tokens(path: Path, one: Tokens, other_path: Path, other: Token
 def _rank_tokens(
     tokens: Tokens, special_ids: Sequence[int], scratch: Path
 ) -> tuple[NDArray[np.int32], Integers]:
-    """Return of each token how many that are not special come before it, and their numbers.
+    """Return how many ordinary tokens precede each position (-1: special), and each total.
 
     The table is a file, since the tokens need not fit into memory.
     """

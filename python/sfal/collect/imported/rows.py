@@ -51,7 +51,7 @@ class Rows:
     activation: NDArray[Any] | None = None
     """Activation; None: every row fires."""
     numbers: Integers | None = None
-    """Row in the file of each, counted from `first`; None: one after the other."""
+    """Row of the file that each comes from, counted from `first`; None: one row each."""
 
     def number(self, index: int) -> int:
         """Return the number in the file of a row."""
@@ -154,7 +154,7 @@ def choose_columns(
         if same:
             found[role] = same[0]
     if "position" in found and "window" in found and "window" not in named:
-        del found["window"]  # cut anew from positions
+        del found["window"]  # windows of the requested size are cut from positions
     elif "window" in found:
         found.pop("position", None)
     lacking = [role for role in ("document", "feature") if role not in found]

@@ -1,6 +1,7 @@
 """Tables of firings: Parquet and CSV, read a piece at a time."""
 
 import gzip
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -104,7 +105,7 @@ class CsvTable:
 
     @cached_property
     def _found(self) -> tuple[dict[str, str], list[str], str]:
-        with reading(self.path, "CSV", EOFError, ValueError), ExitStack() as stack:
+        with reading(self.path, "CSV", ValueError, zlib.error), ExitStack() as stack:
             file: IO[bytes] = stack.enter_context(self.path.open("rb"))
             if self.path.suffix == ".gz":
                 file = cast(IO[bytes], stack.enter_context(gzip.open(file)))
