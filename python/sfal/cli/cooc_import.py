@@ -51,8 +51,8 @@ def import_(common: Common, paths: tuple[Path, ...], source_name: str, **options
         f"too short), {counts.windows} windows, {mean:.1f} features per window, "
         f"{result.manifest.n_features:,} features{before}; in {result.folder}"
     )
-    for note in result.notes:
-        say_note(note, result.name)
     if result.n_rows:
+        for note in result.notes:
+            say_note(note, result.name)
         own = "" if result.manifest.source.neuronpedia_id else " --explanations FILE"
         click.echo(f"  next: sfal embeddings all --source {result.name}{own}{data_dir_words()}")

@@ -79,7 +79,7 @@ class Run:
     @property
     def model_name(self) -> str:
         """Short name of the language model, for progress bars."""
-        return _portable_name(self.source.model).rpartition("/")[2]
+        return portable_name(self.source.model).rpartition("/")[2]
 
     def documents_left(self) -> int:
         """Return how many documents are left to count; nothing on disk changes.
@@ -176,7 +176,7 @@ class Run:
         local = sae.kind == "local" and sae.path is not None
         return SourceRecord(
             name=source.name,
-            model=_portable_name(source.model),
+            model=portable_name(source.model),
             site=source.site,
             layer=source.layer,
             hook_module=source.hook_module,
@@ -271,6 +271,6 @@ def recorded(settings: CollectSettings) -> dict[str, Any]:
     }
 
 
-def _portable_name(model: str) -> str:
+def portable_name(model: str) -> str:
     """Return a hub id, or the last component of a local path."""
     return Path(model).resolve().name if Path(model).is_dir() else model

@@ -80,6 +80,21 @@ def test_unknown_special_tokens_are_said(tmp_path):
     assert "special_ids" in note.hint
 
 
+def test_the_special_ids_of_a_named_model_are_those_of_its_tokenizer(tmp_path):
+    import tiny
+
+    tiny.gemma2(tmp_path / "lm", layers=1, d_model=16)
+    _, ids = cache(tmp_path / "cache")
+    result = imported(tmp_path / "data", tmp_path / "cache", model=str(tmp_path / "lm"))
+    (note,) = result.notes
+    assert "do not count as tokens" in str(note)
+    special = result.manifest.settings["imported"]["special_ids"]
+    assert special
+    rows = read_as_delphi(tmp_path / "cache")
+    assert stored(result.folder) == cases.expected(rows, 5, "drop", ids, special)
+    assert result.manifest.source.model == "lm"
+
+
 def test_without_tokens_the_length_is_that_of_the_configuration(tmp_path):
     cache(tmp_path / "cache", tokens=False)
     result = imported(tmp_path / "data", tmp_path / "cache")

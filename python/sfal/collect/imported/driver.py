@@ -22,7 +22,9 @@ from sfal.collect.imported.slices import (
     merged,
     stored_slices,
 )
+from sfal.collect.imported.special import resolve_special_ids
 from sfal.collect.imported.windows import PartWriter, WindowMaker
+from sfal.collect.run import portable_name
 from sfal.errors import ArtifactError, InvalidInputError, Note
 from sfal.io.atomic import sha256_file
 from sfal.io.lock import folder_lock
@@ -115,18 +117,19 @@ def import_firings(
     # Refuse what can be refused before anything is made.
     readers = open_files(files, settings.columns)
     width, _ = find_width(readers, settings.n_features)
+    settings, note = resolve_special_ids(readers, settings)
     with folder_lock(folder, Path(data_dir)):
         shutil.rmtree(folder / _SCRATCH, ignore_errors=True)
         wanted = _manifest(source_name, readers, width, settings)
         before = _imported_before(folder, wanted, settings)
         if before is not None:
-            notes = tuple(map(Note, before.volatile.get("notes", ())))
-            return ImportResult(source_name, folder, before, notes, 0)
+            known = tuple(map(Note, before.volatile.get("notes", ())))
+            return ImportResult(source_name, folder, before, known, 0)
         redone = has_manifest(folder)
         if not redone:
             _remove_parts(folder)  # of an import that was killed
         try:
-            made, notes, n_rows = _import(folder, readers, wanted, width, settings)
+            made, notes, n_rows = _import(folder, readers, wanted, width, settings, note)
             # The writer also removes files that the new manifest no longer names.
             RunWriter(folder, made, 1).save(made)
         except BaseException as e:
@@ -154,7 +157,7 @@ def _manifest(
     return Manifest(
         source=SourceRecord(
             name=name,
-            model=settings.model or model,
+            model=model if settings.model is None else portable_name(settings.model),
             layer=settings.layer,
             neuronpedia_id=settings.neuronpedia_id or _known_id(name),
         ),
@@ -212,6 +215,7 @@ def _import(
     wanted: Manifest,
     width: int | None,
     settings: ImportSettings,
+    special: Note | None,
 ) -> tuple[Manifest, tuple[Note, ...], int]:
     """Read the files and write the parts; return the manifest that names them."""
     facts = [(reader.path, reader.facts) for reader in readers]
@@ -236,6 +240,7 @@ def _import(
             f"{readers[0].path}: {what}", hint="use a smaller $window_size, or other files"
         )
     notes = notes_on(readers, documents, settings, writer.n_features)
+    notes += () if special is None else (special,)
     made = replace(
         wanted,
         n_features=width or writer.n_features,

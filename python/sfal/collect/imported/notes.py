@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from sfal.collect.imported.delphi import DelphiCache
 from sfal.collect.imported.documents import Documents
 from sfal.collect.imported.open import find_width
 from sfal.collect.imported.rows import Reader
@@ -27,8 +26,6 @@ def notes_on(
         Largest feature that occurs, plus 1.
     """
     found = [_width(readers, settings, largest), *_documents(readers[0], documents)]
-    if readers[0].facts.tokens is not None and settings.special_ids is None:
-        found.append(_special(readers[0]))
     found.append(_unused(readers))
     return tuple(note for note in found if note is not None)
 
@@ -70,15 +67,6 @@ def _documents(reader: Reader, documents: Documents) -> list[Note | None]:
             )
         )
     return found
-
-
-def _special(reader: Reader) -> Note:
-    model = reader.model if isinstance(reader, DelphiCache) else None
-    of_model = f" of {model}" if model else ""
-    return Note(
-        f"the ids of BOS, EOS and PAD{of_model} are not known: they count as tokens like others",
-        "give $special_ids, or an empty list if the texts have none",
-    )
 
 
 def _unused(readers: Sequence[Reader]) -> Note | None:

@@ -87,7 +87,8 @@ class ImportSettings(Checked):
         default=None,
         metadata=option(
             "Ids of BOS, EOS and PAD, which do not count as tokens of a window, for files that "
-            "hold the tokens; '' if there are none.",
+            "hold the tokens; '' if there are none; default: those of the named model's tokenizer, "
+            "if it is on this machine.",
             metavar="ID,…",
             parse=parse_ids,
         ),
