@@ -1,0 +1,1 @@
+"""What scores are worth as evidence: intervals, reliability, comparisons, controls."""
