@@ -5,7 +5,8 @@ import pytest
 from scipy.linalg import hadamard
 
 from sfal.errors import InvalidInputError
-from sfal.stats.reliability import Replicates, feature_reliability, source_reliability
+from sfal.stats.reliability import feature_reliability, source_reliability
+from sfal.stats.replicates import Replicates
 
 SIGNS = hadamard(16)
 

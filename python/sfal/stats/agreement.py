@@ -128,13 +128,14 @@ class _Ratings:
             within = self._m.astype(np.float64) ** 2 - equal
             overall = n**2 - (times**2).sum()
         else:
-            mid_ranks = (np.cumsum(times) - times / 2).astype(np.float64)
-            scale = self._values if level == "interval" else mid_ranks
+            mid_ranks = np.cumsum(times) - times / 2
+            place = self._values if level == "interval" else mid_ranks.astype(np.float64)
             # Around the mean, so that the difference of two sums of squares keeps its digits.
-            scale = scale - (times @ scale) / n
+            scale = place - (times @ place) / n
             rated = scale[self._codes]
-            total = np.bincount(self._units, rated)
-            within = 2 * (self._m * np.bincount(self._units, rated**2) - total**2)
+            total: NDArray[np.float64] = np.bincount(self._units, rated).astype(np.float64)
+            squares = np.bincount(self._units, rated**2).astype(np.float64)
+            within = 2 * (self._m * squares - total**2)
             overall = 2 * (n * (times @ scale**2) - (times @ scale) ** 2)
         observed = (weights * within / (self._m - 1)).sum() / n
         expected = overall / (n * (n - 1))

@@ -7,48 +7,15 @@ from numpy.typing import NDArray
 
 from sfal.errors import InvalidInputError
 from sfal.stats.bootstrap import RESAMPLES, resample, weighted_median
+from sfal.stats.replicates import Replicates, mean_of_enough, pair_error, shrinkage
 
 Values = NDArray[np.float64]
 
-N_SPLITS = 8
-"""Ways to split the documents into two halves."""
-_FEWEST_SPLITS = 6
-"""Splits that a feature needs, of the eight: it may be dead, or always on, in a part of the text."""
 _LOWEST_CEILING = 0.05
 """Ceiling below which the corrected score would be mostly noise."""
 _Z = 1.96
 _STILL_RISING = 1.05
 """Rise of the median with the last doubling of the text from which on the text was too short."""
-
-
-@dataclass(frozen=True)
-class Replicates:
-    """Scores of parts of the documents, NaN where a feature has none there."""
-
-    halves: Values
-    """Shape (8, 2, F): sfal of both halves of each split."""
-    quarters: Values
-    """Shape (8, 2, F): sfal of two disjoint quarters for each split."""
-    agreement: Values
-    """Shape (8, 2, F): sfal that the functional order of one half reaches if the order of the other
-    one takes the place of the semantic order, in both directions."""
-
-    def __post_init__(self) -> None:
-        """Check the shapes.
-
-        Raises
-        ------
-        InvalidInputError
-            If they are not (8, 2, F), with the same F.
-        """
-        shapes = {"halves": self.halves.shape, "quarters": self.quarters.shape}
-        shapes["agreement"] = self.agreement.shape
-        wanted = (N_SPLITS, 2, self.halves.shape[-1] if self.halves.ndim else 0)
-        for name, shape in shapes.items():
-            if shape != wanted:
-                raise InvalidInputError(
-                    f"{name} has shape {shape}, not ({N_SPLITS}, 2, n_features)"
-                )
 
 
 @dataclass(frozen=True)
@@ -135,11 +102,11 @@ def feature_reliability(sfal: Values, replicates: Replicates) -> FeatureReliabil
        of Psychology 15 (1904), 72-101.
     """
     _check(sfal, replicates)
-    se2 = _standard_error(replicates.halves)
-    se4 = _standard_error(replicates.quarters)
+    se2 = pair_error(replicates.halves)
+    se4 = pair_error(replicates.quarters)
     se = np.where(np.isnan(sfal), np.nan, se2 * shrinkage(se2, se4))
     both = replicates.agreement.mean(axis=1)  # NaN if either direction has none
-    c = _mean_of_enough(both)
+    c = mean_of_enough(both)
     ceiling = np.full_like(c, np.nan)
     np.divide(2 * c, 1 + c, out=ceiling, where=c > -1)
     corrected = np.full_like(c, np.nan)
@@ -194,10 +161,10 @@ def source_reliability(
         halves[:, :, everywhere],
         quarters[:, :, everywhere],
     )
-    se2, se4 = _standard_error(halves), _standard_error(quarters)
+    se2, se4 = pair_error(halves), pair_error(quarters)
     of_halves, of_quarters = np.median(halves, axis=2), np.median(quarters, axis=2)
     median = float(np.median(scores))
-    se = float(_standard_error(of_halves[:, :, None])[0] * shrinkage(se2, se4))
+    se = float(pair_error(of_halves[:, :, None])[0] * shrinkage(se2, se4))
     r = _split_half(halves)
     corrected = feature_reliability(sfal, replicates).sfal_corrected
     known = corrected[~np.isnan(corrected)]
@@ -215,46 +182,11 @@ def source_reliability(
     )
 
 
-def shrinkage(se2: Values, se4: Values) -> float:
-    """Return how much errors shrink as the text doubles: ``rms(se2) / rms(se4)``.
-
-    Parameters
-    ----------
-    se2, se4 : ndarray of shape (F,), float64
-        Standard errors from half and from a quarter of the text; features where either is NaN are
-        left out.
-
-    Returns
-    -------
-    float
-        ``1 / sqrt(2)`` where nothing can be measured, which is what means of independent texts do.
-    """
-    both = ~(np.isnan(se2) | np.isnan(se4))
-    below = float(np.sum(se4[both] ** 2))
-    if not below > 0:
-        return float(np.sqrt(0.5))
-    return float(np.sqrt(np.sum(se2[both] ** 2) / below))
-
-
 def _check(sfal: Values, replicates: Replicates) -> None:
     if sfal.shape != replicates.halves.shape[2:]:
         raise InvalidInputError(
             f"sfal has shape {sfal.shape}, the replicates are of {replicates.halves.shape[2]} features"
         )
-
-
-def _standard_error(pairs: Values) -> Values:
-    """Return the standard error of one member of a pair, from pairs of shape (8, 2, F)."""
-    differences: Values = pairs[:, 0] - pairs[:, 1]
-    return np.sqrt(_mean_of_enough(differences**2) / 2)
-
-
-def _mean_of_enough(values: Values) -> Values:
-    """Return the mean over the splits; NaN where fewer than six have a value."""
-    known = ~np.isnan(values)
-    n = known.sum(axis=0)
-    total = np.where(known, values, 0.0).sum(axis=0)
-    return np.where(n >= _FEWEST_SPLITS, total / np.maximum(n, 1), np.nan)
 
 
 def _split_half(halves: Values) -> float:

@@ -1,0 +1,130 @@
+"""``scores.parquet``: the scores of a run, one set after the other."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sfal.errors import CorruptError, MissingError
+from sfal.io.arrow import to_numpy
+from sfal.store.layout import SCORES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_METADATA = b"sfal"
+_TEXTS = ("embedding", "explainer", "status")
+_ROW_BYTES = 64
+"""Bytes of a row in memory, at least."""
+_MAX_RATIO = 1000
+"""Bytes in memory per byte of file; equal scores throughout reach about 100."""
+
+
+@dataclass(frozen=True)
+class ScoreSet:
+    """Scores of a run's features by one set of embeddings."""
+
+    embedding: str
+    """Embedder."""
+    explainer: str
+    """Who explained."""
+    stem: str
+    """``{type}_{explainer}`` of the explanations; empty if the file does not say."""
+    table: "pa.Table"
+    """One row per feature, ascending."""
+
+    @property
+    def name(self) -> str:
+        """Embedder and explanations."""
+        return f"{self.embedding} ({self.stem or self.explainer})"
+
+
+def read_scores(run_folder: Path) -> tuple[ScoreSet, ...]:
+    """Read the scores of a run.
+
+    Parameters
+    ----------
+    run_folder : Path
+        Folder of a source, or of a further run.
+
+    Returns
+    -------
+    sets : tuple of ScoreSet
+        In the order of the file.
+
+    Raises
+    ------
+    MissingError
+        If the run has not been scored.
+    CorruptError
+        If the file is damaged or has another layout.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = run_folder / SCORES
+    try:
+        with pq.ParquetFile(
+            path, page_checksum_verification=True, read_dictionary=list(_TEXTS)
+        ) as file:
+            _check_schema(file.schema_arrow, path)
+            if file.metadata.num_rows * _ROW_BYTES > _MAX_RATIO * path.stat().st_size:
+                raise CorruptError(
+                    f"{path} claims {file.metadata.num_rows:,} rows, too many for its length",
+                    hint="$do_score writes it again",
+                )
+            table = file.read()
+    except FileNotFoundError as e:
+        raise MissingError(f"no scores yet in {run_folder}", hint="$do_score makes them") from e
+    except (OSError, ValueError, pa.ArrowException) as e:
+        line = (str(e).splitlines() or [type(e).__name__])[0][:200]
+        raise CorruptError(
+            f"{path} cannot be read ({line})", hint="$do_score writes it again"
+        ) from e
+    if any(table.column(name).null_count for name in ("feature", *_TEXTS)):
+        raise CorruptError(f"{path} has missing values", hint="$do_score writes it again")
+    return _split(table)
+
+
+def _split(table: "pa.Table") -> tuple[ScoreSet, ...]:
+    """Split a table where its features begin again."""
+    features = to_numpy(table.column("feature")).astype(np.int64)
+    starts = np.flatnonzero(np.diff(features, prepend=2**32) <= 0).tolist()
+    stems = _stems(table.schema)
+    sets = []
+    for i, start in enumerate(starts):
+        stop = starts[i + 1] if i + 1 < len(starts) else len(table)
+        part = table.slice(start, stop - start)
+        embedding, explainer = (part.column(name)[0].as_py() for name in _TEXTS[:2])
+        stem = stems[i] if len(stems) == len(starts) else ""
+        sets.append(ScoreSet(embedding, explainer, stem, part))
+    return tuple(sets)
+
+
+def _stems(schema: Any) -> list[str]:
+    try:
+        facts = json.loads((schema.metadata or {})[_METADATA])
+        return [str(one["stem"]) for one in facts["embeddings"]]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return []
+
+
+def _check_schema(schema: Any, path: Path) -> None:
+    import pyarrow as pa
+
+    wanted = {"feature": pa.uint32(), "sfal": pa.float64()}
+    wanted |= dict.fromkeys(_TEXTS, pa.string())
+    for name, kind in wanted.items():
+        at = schema.get_field_index(name)
+        if at < 0 or _plain(schema.field(at).type) != kind:
+            raise CorruptError(
+                f"{path} has no column {name} ({kind})", hint="$do_score writes it again"
+            )
+
+
+def _plain(kind: Any) -> Any:
+    import pyarrow as pa
+
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
