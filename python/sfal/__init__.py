@@ -7,6 +7,9 @@ Your own activations and explanations, as arrays and Arrow tables:
 - :func:`count_features`, :func:`count_encoded`: find which features occur in which windows
 - :func:`embed_texts`: embed explanations
 - :func:`score_features`: score every feature, one row each
+- :func:`compare`: tell whether two or more sets of scores differ
+- :func:`validate`: correlate scores with votes of people or models
+- :func:`controls`: plant errors in the labels, and see whether scores find them
 
 The data tree that the command line uses:
 
@@ -57,6 +60,9 @@ if TYPE_CHECKING:
     from sfal.explanations.settings import DownloadSettings
     from sfal.pipeline.run import run
     from sfal.pipeline.settings import RunSettings
+    from sfal.stats.compare import compare
+    from sfal.stats.controls import controls
+    from sfal.stats.validate import validate
     from sfal.store.occurrences import read_occurrences
     from sfal.store.verify import verify_tree as verify
 
@@ -72,6 +78,8 @@ __all__ = [
     "RunSettings",
     "chance",
     "collect",
+    "compare",
+    "controls",
     "count_encoded",
     "count_features",
     "download_explanations",
@@ -91,6 +99,7 @@ __all__ = [
     "semantic_neighbours",
     "sources",
     "top_neighbours",
+    "validate",
     "verify",
 ]
 
@@ -102,6 +111,8 @@ _MODULES = {
     "EmbedSettings": "sfal.embeddings.settings",
     "ImportSettings": "sfal.collect.imported.settings",
     "RunSettings": "sfal.pipeline.settings",
+    "compare": "sfal.stats.compare",
+    "controls": "sfal.stats.controls",
     "count_encoded": "sfal.api.count",
     "count_features": "sfal.api.count",
     "download_explanations": "sfal.explanations.driver",
@@ -114,6 +125,7 @@ _MODULES = {
     "run": "sfal.pipeline.run",
     "score": "sfal.api.score",
     "score_features": "sfal.api.score",
+    "validate": "sfal.stats.validate",
     "verify": "sfal.store.verify:verify_tree",
 }
 _SUBMODULES = ("collect", "errors", "sources")  # `collect` is callable

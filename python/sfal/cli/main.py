@@ -28,6 +28,12 @@ _COMMANDS = {
     "run": ("sfal.cli.run:run", "Run all stages for some sources."),
     "merge": ("sfal.cli.merge:merge", "Join separately counted runs of one source."),
     "feature": ("sfal.cli.feature:feature", "Show one feature with both its neighbourhoods."),
+    "compare": ("sfal.cli.compare:compare", "Tell whether two or more sets of scores differ."),
+    "validate": ("sfal.cli.validate:validate", "Correlate scores with votes on explanations."),
+    "controls": (
+        "sfal.cli.controls:controls",
+        "Plant errors in the labels, and see whether scores find them.",
+    ),
     "sources": ("sfal.cli.sources:sources", "List the known SAEs."),
     "status": ("sfal.cli.status:status", "Show what is on disk and what is missing."),
     "verify": ("sfal.cli.verify:verify", "Check the files on disk against their hashes."),

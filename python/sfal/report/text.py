@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sfal.scoring.score import SourceScores
 from sfal.scoring.summary import Summary, summarise
-from sfal.terminal.table import Column, render_table
+from sfal.terminal.table import Column, figure, render_table
 
 _COLUMNS = (
     Column("layer", "right"),
@@ -55,13 +55,9 @@ def _row(one: Summary) -> tuple[str, ...]:
         one.embedder,
         one.explainer + (" (top tokens)" if one.top_tokens else ""),
         f"{one.n_scored:,}",
-        _figure(one.sfal, ".4f"),
-        _figure(one.ndcg, ".4f"),
-        _figure(one.chance, ".4f"),
-        _figure(one.coverage, ".1%"),
+        figure(one.sfal, ".4f"),
+        figure(one.ndcg, ".4f"),
+        figure(one.chance, ".4f"),
+        figure(one.coverage, ".1%"),
         one.source,
     )
-
-
-def _figure(value: float, form: str) -> str:
-    return "-" if value != value else format(value, form)

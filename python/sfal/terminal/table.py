@@ -89,6 +89,17 @@ def pad(text: str, width: int, align: Literal["left", "right"] = "left") -> str:
     return space + text if align == "right" else text + space
 
 
+def figure(value: float, form: str) -> str:
+    """Format a number, ``-`` for NaN.
+
+    Examples
+    --------
+    >>> figure(0.5, ".1%"), figure(float("nan"), ".1%")
+    ('50.0%', '-')
+    """
+    return "-" if value != value else format(value, form)
+
+
 def render_table(
     columns: Sequence[Column],
     rows: Iterable[Sequence[str]],

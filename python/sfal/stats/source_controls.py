@@ -1,0 +1,75 @@
+"""Controls of a source on disk: one for each set of its embeddings."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sfal.errors import Note
+from sfal.scoring.inputs import open_counts, read_embeddings
+from sfal.scoring.selection import SourceInput
+from sfal.stats.controls import Controls, controls
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Named = tuple[str, Controls]
+"""A set of labels, by embedder and explanations, and its controls."""
+
+
+def controls_of_source(
+    source: SourceInput,
+    *,
+    top_n: int = 1023,
+    n_windows: int | None = None,
+    share: float = 0.05,
+    seed: int = 0,
+) -> tuple[list[Named], tuple[Note, ...]]:
+    """Run the controls on every set of a source's embeddings.
+
+    Parameters
+    ----------
+    source : SourceInput
+        As :func:`sfal.scoring.selection.select_sources` finds it.
+    top_n : int
+        Neighbours per feature that carry a gain.
+    n_windows : int, optional
+        Number of windows, for histograms that do not state it.
+    share, seed
+        As in :func:`sfal.stats.controls.controls`.
+
+    Returns
+    -------
+    found : list of (str, Controls)
+    notes : tuple of Note
+        What the user should know about the embeddings and the counts.
+
+    Raises
+    ------
+    SfalError
+        If the counts or the embeddings cannot be read, or too few features can be compared.
+    """
+    counts = open_counts(source.run_folder, n_windows)
+    occurrences = counts.load()
+    found: list[Named] = []
+    notes: list[Note] = []
+    for file in source.embeddings:
+        embeddings = read_embeddings(source, file, counts.n_features)
+        one = controls(
+            occurrences, embeddings.matrix, embeddings.explained, top_n, share=share, seed=seed
+        )
+        found.append((f"{file.embedder} ({file.stem})", one))
+        notes += embeddings.notes
+    if found and found[0][1].permuted_occurrences != found[0][1].permuted_occurrences:
+        notes.append(
+            Note(
+                f"{counts.path} is a histogram, which does not say in which windows features occur: "
+                "these were not permuted"
+            )
+        )
+    return found, tuple(notes)
+
+
+def controls_table(found: Sequence[Named]) -> "pa.Table":
+    """Return one row for each set of labels, for a file."""
+    import pyarrow as pa
+
+    return pa.concat_tables(one.table(labels=name) for name, one in found)
