@@ -33,6 +33,7 @@ def main(root):
     frames(fresh(root / "pickled"), rng)
     ours(root, rng, fired)
     foreign(root, rng)
+    judged(root, rng)
     indptr = np.concatenate([[0], fired.sum(axis=0).cumsum()]).astype(np.int64)
     indices = np.nonzero(fired.T)[1].astype(np.uint32)
     head = np.array([N, 30], np.uint16)
@@ -164,6 +165,47 @@ def firings(folder):
         "tokens": tokens,
     }
     save_file(arrays, folder / f"0_{N - 1}.safetensors")
+
+
+def judged(root, rng):
+    """Scores, replicates, and votes in each of their formats."""
+    from sfal.store.replicates import write_replicates
+
+    folder = fresh(root / "scores")
+    table = pa.table(
+        {
+            "feature": pa.array([*range(N)] * 2, pa.uint32()),
+            "embedding": ["a/b"] * 2 * N,
+            "explainer": ["me"] * N + ["you"] * N,
+            "sfal": [*rng.random(2 * N - 1), None],
+            "status": ["scored"] * (2 * N - 1) + ["dead"],
+        }
+    )
+    pq.write_table(table, folder / "scores.parquet", compression="zstd", write_page_checksum=True)
+    write_replicates(folder, list(rng.random((2, 8, 2, N))))
+    folder = fresh(root / "votes")
+    (folder / "votes.csv").write_text(
+        "feature,rater,score,weight,gpt\n1,a,0.5,1,3\n1,b,1,2,\n4,a,,1,7\n", encoding="utf-8"
+    )
+    (folder / "verdicts.csv").write_text(
+        "source,feature,verdict,better_feature,better_label\nm/1-a,5,right,,\nm/1-a,6,wrong,7,x\n",
+        encoding="utf-8",
+    )
+    pq.write_table(pa.table({"index": range(N), "score": rng.random(N)}), folder / "votes.parquet")
+    scored = {"value": 0.5, "explanationScoreTypeName": "fuzz", "explanationScoreModelName": "m"}
+    explanation = {"explanationModelName": "me", "scores": [scored]}
+    records = [{"index": str(i), "explanations": [explanation]} for i in range(3)]
+    (folder / "neuronpedia.json").write_text(json.dumps(records), encoding="utf-8")
+    lines = "\n".join(map(json.dumps, records)).encode()
+    (folder / "neuronpedia.jsonl.gz").write_bytes(gzip.compress(lines, mtime=0))
+    examples = [
+        {"activating": act, "prediction": int(told), "correct": act == told, "distance": 1}
+        for act, told in ((True, True), (True, False), (False, False))
+    ]
+    (folder / "scores").mkdir()
+    for i in (0, 5):
+        path = folder / "scores" / f"layers.3_latent{i}.txt"
+        path.write_text(json.dumps(examples), encoding="utf-8")
 
 
 CONFIG = """data-dir = "data"

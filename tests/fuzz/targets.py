@@ -22,6 +22,7 @@ from sfal.explanations.user_files import read_explanations_file
 from sfal.io import s3
 from sfal.io.atomic import sha256_file
 from sfal.sources.source import SaeRef
+from sfal.stats.votes.read import read_votes
 from sfal.store.differences import require_same
 from sfal.store.embeddings import read_vectors, read_vectors_metadata
 from sfal.store.examples import iterate_examples, read_examples_metadata
@@ -35,6 +36,8 @@ from sfal.store.manifest import Manifest, occurrences_dir
 from sfal.store.occurrences import read_occurrences
 from sfal.store.published.embeddings import read_pickled_embeddings
 from sfal.store.published.histogram import inspect_histogram
+from sfal.store.replicates import read_replicates
+from sfal.store.scores import read_scores
 from sfal.store.verify import verify_run
 
 N_FEATURES = 12
@@ -118,6 +121,19 @@ def firings(folder):
             assert not verify_run(made.folder).problems
 
 
+def scores(folder):
+    read_scores(folder)
+    read_replicates(folder)
+
+
+def votes(folder):
+    for path in sorted(folder.iterdir()):
+        found = read_votes([path], score_type="fuzz" if path.name != "scores" else None)
+        found.means()
+        for name in found.columns:
+            found.column_means(name)
+
+
 def listing(folder):
     class Client:
         base_url, hint = "http://127.0.0.1", ""
@@ -179,6 +195,8 @@ TARGETS = {
     "corpus": corpus,
     "own-explanations": own_explanations,
     "firings": firings,
+    "scores": scores,
+    "votes": votes,
     "listing": listing,
     "config": config,
     "batch": batch,

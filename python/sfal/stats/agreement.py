@@ -87,14 +87,39 @@ def krippendorff_alpha(
     >>> krippendorff_alpha(ratings, "nominal").value
     1.0
     """
-    n_ratings = (~np.isnan(ratings)).sum(axis=0)
-    paired = ratings[:, n_ratings >= 2]
-    m = n_ratings[n_ratings >= 2]
-    if not len(m):
+    raters, units = np.nonzero(~np.isnan(ratings))
+    return alpha_of_votes(units, ratings[raters, units], level, n_resamples, seed)
+
+
+def alpha_of_votes(
+    units: NDArray[np.int64],
+    values: NDArray[np.float64],
+    level: Level = "interval",
+    n_resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Alpha:
+    """Compute Krippendorff's alpha from a list of ratings; who gave them does not matter.
+
+    Parameters
+    ----------
+    units : ndarray of shape (n,), int64
+        What each rating is of.
+    values : ndarray of shape (n,), float64
+        Ratings, without NaN.
+    level, n_resamples, seed
+        As in :func:`krippendorff_alpha`.
+
+    Returns
+    -------
+    Alpha
+    """
+    _, places, times = np.unique(units, return_inverse=True, return_counts=True)
+    paired = times[places] >= 2
+    if not paired.any():
         return Alpha(level, np.nan, np.nan, np.nan, 0, np.nan)
-    _, units = np.nonzero(~np.isnan(paired))
-    _, codes = np.unique(paired[~np.isnan(paired)], return_inverse=True)
-    data = _Ratings(units, codes, np.unique(paired[~np.isnan(paired)]), m)
+    _, places, m = np.unique(units[paired], return_inverse=True, return_counts=True)
+    distinct, codes = np.unique(values[paired], return_inverse=True)
+    data = _Ratings(places, codes, distinct, m)
     value = data.alpha(np.ones(len(m)), level)
     resampled = resample(
         np.arange(len(m)), lambda weights: data.alpha(weights, level), n_resamples, seed

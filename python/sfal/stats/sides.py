@@ -69,12 +69,7 @@ def choose_set(
     left = [one for one in found if _is_wanted(one, embedding, explainer)]
     if len(left) == 1:
         return left[0]
-    there = ", ".join(one.name for one in found) or "none"
-    count = f"{len(left)} sets" if left else "no set"
-    raise InvalidInputError(
-        f"{source} has {count} of scores of the kind wanted; there are {there}",
-        hint="choose one with $embeddings or $explainers",
-    )
+    raise _wrong_choice(source, found, len(left))
 
 
 def sides_on_disk(
@@ -142,8 +137,19 @@ def sides_on_disk(
         ]
     else:
         found = _all_sets(data_dir, sources[0], embeddings, explainers, given_runs[0])
-    clusters, notes = _clusters(data_dir, sources[0], embeddings, explainers, found[0])
+    # A table of scores has a row for every feature, one by a measure for those that it compares.
+    n_features = None if measures else len(found[0].table)
+    clusters, notes = _clusters(data_dir, sources[0], embeddings, explainers, n_features)
     return Sides(tuple(found), clusters, notes)
+
+
+def _wrong_choice(source: str, found: Sequence[ScoreSet], n_left: int) -> InvalidInputError:
+    there = ", ".join(one.name for one in found) or "none"
+    count = f"{n_left} sets" if n_left else "no set"
+    return InvalidInputError(
+        f"{source} has {count} of scores of the kind wanted; there are {there}",
+        hint="choose one with $embeddings or $explainers",
+    )
 
 
 def _or_any(names: Sequence[str]) -> list[str | None]:
@@ -178,11 +184,13 @@ def _all_sets(
 ) -> list[Side]:
     folder = SourceFolder.open(data_dir, source).run(run).path
     embedding, explainer = (names[0] if names else None for names in (embeddings, explainers))
-    sets = [one for one in read_scores(folder) if _is_wanted(one, embedding, explainer)]
-    if len(sets) < 2:
-        there = f": {sets[0].name}" if sets else ""
+    found = read_scores(folder)
+    sets = [one for one in found if _is_wanted(one, embedding, explainer)]
+    if not sets:
+        raise _wrong_choice(source, found, 0)
+    if len(sets) == 1:
         raise InvalidInputError(
-            f"{source} has {len(sets)} set of scores of the kind wanted{there}",
+            f"{source} has one set of scores of the kind wanted: {sets[0].name}",
             hint="name a second source, or two $embeddings, $explainers or $measure",
         )
     return [Side(one.name, one.table, _halves(folder, one)) for one in sets]
@@ -241,13 +249,14 @@ def _clusters(
     source: str,
     embeddings: Sequence[str],
     explainers: Sequence[str],
-    side: Side,
+    n_features: int | None,
 ) -> tuple[NDArray[np.int64] | None, tuple[Note, ...]]:
     """Cluster features by their labels; without label vectors, features count as independent."""
     try:
         found = _select(data_dir, source, embeddings[:1], explainers[:1])
-        counts = open_counts(found.run_folder)
-        vectors = read_embeddings(found, found.embeddings[0], counts.n_features)
+        if n_features is None:
+            n_features = open_counts(found.run_folder).n_features
+        vectors = read_embeddings(found, found.embeddings[0], n_features)
     except SfalError as e:
         message = f"intervals take features as independent, and are too narrow: {e.message}"
         return None, (Note(message, e.hint),)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfal.errors import InvalidInputError, Note
-from sfal.stats.agreement import LEVELS, Alpha, krippendorff_alpha
+from sfal.stats.agreement import LEVELS, Alpha, alpha_of_votes
 from sfal.stats.bootstrap import RESAMPLES
 from sfal.stats.correlation_tests import steiger_z, williams_t, zou_interval
 from sfal.stats.correlations import kendall, pearson, spearman
@@ -171,10 +171,11 @@ def _difference(a: str, b: str, x: Values, y: Values, votes: Values) -> MetricDi
 
 
 def _agreement(votes: Votes, n_resamples: int, seed: int) -> tuple[Alpha, ...]:
-    ratings = votes.matrix()
-    if not ((~np.isnan(ratings)).sum(axis=0) >= 2).any():
+    if len(np.unique(votes.features)) == len(votes.features):
         return ()
-    return tuple(krippendorff_alpha(ratings, level, n_resamples, seed) for level in LEVELS)
+    return tuple(
+        alpha_of_votes(votes.features, votes.scores, level, n_resamples, seed) for level in LEVELS
+    )
 
 
 def _left_out(n_voted: int, n: int, names: Sequence[str]) -> tuple[Note, ...]:

@@ -59,7 +59,7 @@ def test_files_of_several_raters(tmp_path):
     paths = [write(tmp_path / f"{name}.csv", VERDICTS) for name in "xy"]
     votes = read_votes(paths, source="m/1-a")
     assert votes.raters == ("x.csv", "x.csv", "y.csv", "y.csv")
-    assert votes.matrix().shape == (2, 2)
+    assert votes.n_raters == 2
 
 
 def examples(told, activating=None):

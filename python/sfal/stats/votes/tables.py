@@ -20,6 +20,10 @@ VERDICTS = {"right": 1.0, "wrong": 0.0}
 """Scores of verdicts; an ``unsure`` one is no vote."""
 _UNSURE = "unsure"
 _RESERVED = frozenset({"feature", "index", "score", "verdict", "rater", "weight", "source"})
+_TEXTS = frozenset({"rater", "source", "verdict"})
+_GRACE_BYTES = 64 << 20
+_MAX_RATIO = 1000
+"""Bytes in memory per byte of a Parquet file, beyond the first 64 MiB."""
 _MAX_BYTES = 1 << 30
 """Size of a file of votes from which on it is taken for something else."""
 
@@ -38,16 +42,12 @@ def read_table(path: Path) -> "pa.Table":
         If it cannot be parsed.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise InvalidInputError(f"{path} is larger than 1 GiB, which no file of votes is")
         if path.name.lower().endswith(".parquet"):
-            with pq.ParquetFile(path) as file:
-                if file.metadata.num_rows > _MAX_BYTES:
-                    raise CorruptError(f"{path} claims {file.metadata.num_rows:,} rows")
-                return file.read()
+            return _read_parquet(path)
         return _read_csv(path)
     except FileNotFoundError as e:
         raise MissingError(f"{path} does not exist") from e
@@ -152,6 +152,25 @@ def _scores(table: "pa.Table", what: str) -> NDArray[np.float64]:
     return np.array([VERDICTS.get(v, np.nan) for v in verdicts], dtype=np.float64)
 
 
+def _read_parquet(path: Path) -> "pa.Table":
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        schema = file.schema_arrow
+    # Texts as dictionaries: a small file can repeat a long one very often.
+    texts = [name for name in schema.names if name in _TEXTS]
+    wanted = [
+        name for name in schema.names if name in _RESERVED or is_number(schema.field(name).type)
+    ]
+    with pq.ParquetFile(path, read_dictionary=texts) as file:
+        n_bytes = 8 * file.metadata.num_rows * max(1, len(wanted))
+        if n_bytes > max(_GRACE_BYTES, _MAX_RATIO * path.stat().st_size):
+            raise CorruptError(
+                f"{path} claims {file.metadata.num_rows:,} rows, too many for its length"
+            )
+        return file.read(columns=wanted)
+
+
 def _read_csv(path: Path) -> "pa.Table":
     import pyarrow as pa
 
@@ -189,7 +208,7 @@ def _typed(name: str, values: Sequence[str], path: Path) -> "pa.Array":
                     f"{path}: {name} of row {at + 1} is {value[:40]!r}, not a feature's index"
                 )
         return pa.array([int(value) for value in values], pa.int64())
-    if name not in ("rater", "source", "verdict"):
+    if name not in _TEXTS:
         parsed = _numbers(values)
         if isinstance(parsed, list):
             return pa.array(parsed, pa.float64())

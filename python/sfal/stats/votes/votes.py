@@ -66,29 +66,6 @@ class Votes:
         total = np.bincount(place, weights, len(features))
         return features, np.bincount(place, weights * values[counted], len(features)) / total
 
-    def matrix(self) -> Values:
-        """Return the votes as Krippendorff's alpha takes them.
-
-        Returns
-        -------
-        ratings : ndarray of shape (n_raters, n_features), float64
-            NaN where a rater did not vote. If nobody says who voted, row k holds the k-th vote on each
-            feature: who gave it does not matter to alpha.
-        """
-        features, place = np.unique(self.features, return_inverse=True)
-        names: dict[str, int] = {}
-        anonymous = [0] * len(features)
-        rows = []
-        for at, rater in zip(place.tolist(), self.raters, strict=True):
-            name = rater
-            if not rater:
-                name = f"\0{anonymous[at]}"
-                anonymous[at] += 1
-            rows.append(names.setdefault(name, len(names)))
-        ratings = np.full((len(names), len(features)), np.nan)
-        ratings[rows, place] = self.scores
-        return ratings
-
     @property
     def n_raters(self) -> int:
         """Raters who are named; 0 if nobody says who voted."""
