@@ -42,7 +42,10 @@ def test_only_features_scored_in_all_count_whatever_their_order():
     b[20:25] = np.nan
     order = RNG.permutation(300)[:290]
     found = compare(
-        table(a, status=status), table(b[order], order), table(a[::-1] + 0.2, np.arange(300)[::-1])
+        table(a, status=status),
+        table(b[order], order),
+        table(a[::-1] + 0.2, np.arange(300)[::-1]),
+        n_resamples=50,
     )
     kept = np.setdiff1d(order, [*range(10), *range(20, 25)])
     assert found.n == len(kept)
@@ -54,7 +57,9 @@ def test_only_features_scored_in_all_count_whatever_their_order():
 def test_groups_of_several():
     noise = RNG.normal(0, 0.02, (4, 300))
     shifts = [0.0, 0.1, 0.101, 0.2]
-    found = compare(*(table(TRUTH + s + n) for s, n in zip(shifts, noise, strict=True)))
+    found = compare(
+        *(table(TRUTH + s + n) for s, n in zip(shifts, noise, strict=True)), n_resamples=200
+    )
     assert found.letters == ("c", "b", "b", "a")
     assert len(found.pairs) == 6
     assert all(pair.q >= pair.p for pair in found.pairs)

@@ -66,10 +66,11 @@ def read_scores(run_folder: Path) -> tuple[ScoreSet, ...]:
 
     path = run_folder / SCORES
     try:
+        # Columns that are read as dictionaries must exist.
+        _check_schema(pq.read_schema(path), path)
         with pq.ParquetFile(
             path, page_checksum_verification=True, read_dictionary=list(_TEXTS)
         ) as file:
-            _check_schema(file.schema_arrow, path)
             if file.metadata.num_rows * _ROW_BYTES > _MAX_RATIO * path.stat().st_size:
                 raise CorruptError(
                     f"{path} claims {file.metadata.num_rows:,} rows, too many for its length",
