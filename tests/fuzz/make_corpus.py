@@ -168,9 +168,7 @@ def firings(folder):
 
 
 def judged(root, rng):
-    """Scores, replicates, and votes in each of their formats."""
-    from sfal.store.replicates import write_replicates
-
+    """Scores, and votes in each of their formats."""
     folder = fresh(root / "scores")
     table = pa.table(
         {
@@ -182,7 +180,6 @@ def judged(root, rng):
         }
     )
     pq.write_table(table, folder / "scores.parquet", compression="zstd", write_page_checksum=True)
-    write_replicates(folder, list(rng.random((2, 8, 2, N))))
     folder = fresh(root / "votes")
     (folder / "votes.csv").write_text(
         "feature,rater,score,weight,gpt\n1,a,0.5,1,3\n1,b,1,2,\n4,a,,1,7\n", encoding="utf-8"

@@ -36,7 +36,6 @@ from sfal.store.manifest import Manifest, occurrences_dir
 from sfal.store.occurrences import read_occurrences
 from sfal.store.published.embeddings import read_pickled_embeddings
 from sfal.store.published.histogram import inspect_histogram
-from sfal.store.replicates import read_replicates
 from sfal.store.scores import read_scores
 from sfal.store.verify import verify_run
 
@@ -123,7 +122,6 @@ def firings(folder):
 
 def scores(folder):
     read_scores(folder)
-    read_replicates(folder)
 
 
 def votes(folder):

@@ -12,7 +12,6 @@ from scoring.published_cases import read_csv
 from sfal.cli.main import sfal
 from sfal.scoring.driver import score_selection
 from sfal.scoring.selection import Selection
-from sfal.store.replicates import write_replicates
 from sfal.store.scores import read_scores
 
 SOURCE = "gemma-2-2b/0-gemmascope-res-16k"
@@ -57,17 +56,13 @@ def test_two_embedders_are_compared(scored):
     assert float(row["low"]) <= float(row["difference"]) <= float(row["high"])
 
 
-def test_without_options_all_sets_are_compared_with_their_replicates(scored):
-    rng = np.random.default_rng(0)
-    folder = scored / SOURCE
-    sets = read_scores(folder)
+def test_without_options_all_sets_are_compared(scored):
+    sets = read_scores(scored / SOURCE)
     assert [one.embedding for one in sets] == [EMBEDDER, OTHER]
-    write_replicates(folder, list(rng.random((2, 8, 2, 24))))
     result = run("compare", SOURCE, "--output", scored / "pairs.parquet", data_dir=scored)
     assert result.exit_code == 0, result.output
     (row,) = pq.read_table(scored / "pairs.parquet").to_pylist()
     assert row["a"].startswith(EMBEDDER)
-    assert row["se_documents"] > 0
 
 
 def test_two_sources_and_several_measures(scored):

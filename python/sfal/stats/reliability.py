@@ -1,38 +1,23 @@
-"""How sure scores are, from replicates: the same scores of halves and quarters of the documents."""
+"""How sure the median of a source is, from replicates: the scores of parts of the documents."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sfal.errors import InvalidInputError
+from sfal.scoring.reliability import (
+    PartScores,
+    check_replicates,
+    feature_reliability,
+    pair_error,
+    shrinkage,
+)
 from sfal.stats.bootstrap import RESAMPLES, resample, weighted_median
-from sfal.stats.replicates import Replicates, mean_of_enough, pair_error, shrinkage
 
 Values = NDArray[np.float64]
 
-_LOWEST_CEILING = 0.05
-"""Ceiling below which the corrected score would be mostly noise."""
-_Z = 1.96
 _STILL_RISING = 1.05
 """Rise of the median with the last doubling of the text from which on the text was too short."""
-
-
-@dataclass(frozen=True)
-class FeatureReliability:
-    """How sure the score of each feature is; all of shape (F,), NaN where nothing can be said."""
-
-    se: Values
-    """Standard error of sfal that comes from the choice of documents."""
-    low: Values
-    """Lower end of the 95 % interval."""
-    high: Values
-    """Upper end."""
-    ceiling: Values
-    """How well the feature's functional order agrees with itself on other text: no explanation can be
-    expected to reach more."""
-    sfal_corrected: Values
-    """What sfal would be with endless text."""
 
 
 @dataclass(frozen=True)
@@ -64,60 +49,9 @@ class SourceReliability:
         return whole > _STILL_RISING * half
 
 
-def feature_reliability(sfal: Values, replicates: Replicates) -> FeatureReliability:
-    """Compute standard errors, intervals, noise ceilings and corrected scores.
-
-    The standard error of a score from half the text is ``se2 = sqrt(mean (S_A - S_B)² / 2)`` over the
-    splits; that of a quarter, ``se4``, likewise. How fast errors shrink as the text doubles is measured
-    over all features: ``se = se2 rms(se2) / rms(se4)``. Rank statistics need not follow ``sqrt(n)``.
-
-    The ceiling is the mean agreement ``c`` of two halves, stepped up to all the text [1]_ [2]_:
-    ``2 c / (1 + c)``. The corrected score is ``sfal / sqrt(ceiling)`` [3]_.
-
-    Parameters
-    ----------
-    sfal : ndarray of shape (F,), float64
-        Scores from all the text; NaN unless scored.
-    replicates : Replicates
-        Scores of its parts.
-
-    Returns
-    -------
-    FeatureReliability
-        A feature with fewer than six usable splits has no standard error, and none of it that needs
-        agreement with fewer than six. The corrected score needs a ceiling of at least .05.
-
-    Raises
-    ------
-    InvalidInputError
-        If the numbers of features differ.
-
-    References
-    ----------
-    .. [1] Spearman, "Correlation calculated from faulty data", British Journal of Psychology 3 (1910),
-       271-295.
-    .. [2] Brown, "Some experimental results in the correlation of mental abilities", British Journal
-       of Psychology 3 (1910), 296-322.
-    .. [3] Spearman, "The proof and measurement of association between two things", American Journal
-       of Psychology 15 (1904), 72-101.
-    """
-    _check(sfal, replicates)
-    se2 = pair_error(replicates.halves)
-    se4 = pair_error(replicates.quarters)
-    se = np.where(np.isnan(sfal), np.nan, se2 * shrinkage(se2, se4))
-    both = replicates.agreement.mean(axis=1)  # NaN if either direction has none
-    c = mean_of_enough(both)
-    ceiling = np.full_like(c, np.nan)
-    np.divide(2 * c, 1 + c, out=ceiling, where=c > -1)
-    corrected = np.full_like(c, np.nan)
-    reliable = ceiling >= _LOWEST_CEILING
-    corrected[reliable] = sfal[reliable] / np.sqrt(ceiling[reliable])
-    return FeatureReliability(se, sfal - _Z * se, sfal + _Z * se, ceiling, corrected)
-
-
 def source_reliability(
     sfal: Values,
-    replicates: Replicates,
+    replicates: PartScores,
     clusters: NDArray[np.int64] | None = None,
     n_resamples: int = RESAMPLES,
     seed: int = 0,
@@ -147,7 +81,7 @@ def source_reliability(
     InvalidInputError
         If the numbers of features differ.
     """
-    _check(sfal, replicates)
+    check_replicates(sfal, replicates)
     halves, quarters = replicates.halves, replicates.quarters
     everywhere = ~(
         np.isnan(sfal) | np.isnan(halves).any(axis=(0, 1)) | np.isnan(quarters).any(axis=(0, 1))
@@ -180,13 +114,6 @@ def source_reliability(
         reliability=float(2 * r / (1 + r)) if r > -1 else np.nan,
         curve=(float(of_quarters.mean()), float(of_halves.mean()), median),
     )
-
-
-def _check(sfal: Values, replicates: Replicates) -> None:
-    if sfal.shape != replicates.halves.shape[2:]:
-        raise InvalidInputError(
-            f"sfal has shape {sfal.shape}, the replicates are of {replicates.halves.shape[2]} features"
-        )
 
 
 def _split_half(halves: Values) -> float:

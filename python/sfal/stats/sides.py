@@ -14,7 +14,6 @@ from sfal.scoring.inputs import open_counts, read_embeddings
 from sfal.scoring.selection import Selection, SourceInput, select_sources
 from sfal.stats.clusters import label_clusters
 from sfal.stats.rankings import comparable_features, sfal_among
-from sfal.store.replicates import read_replicates
 from sfal.store.scores import ScoreSet, read_scores
 from sfal.store.source_folder import SourceFolder
 
@@ -171,8 +170,7 @@ def _side(
         "explainers": one.explainer,
         "runs": run or _OWN_RUN,
     }[varying]
-    folder = SourceFolder.open(data_dir, source).run(run).path
-    return Side(name, one.table, _halves(folder, one))
+    return Side(name, one.table)
 
 
 def _all_sets(
@@ -193,7 +191,7 @@ def _all_sets(
             f"{source} has one set of scores of the kind wanted: {sets[0].name}",
             hint="name a second source, or two $embeddings, $explainers or $measure",
         )
-    return [Side(one.name, one.table, _halves(folder, one)) for one in sets]
+    return [Side(one.name, one.table) for one in sets]
 
 
 def _by_measure(
@@ -261,15 +259,6 @@ def _clusters(
         message = f"intervals take features as independent, and are too narrow: {e.message}"
         return None, (Note(message, e.hint),)
     return label_clusters(vectors.matrix), ()
-
-
-def _halves(folder: Path, one: ScoreSet) -> NDArray[np.float64] | None:
-    """Return the replicates of a set, if they were written together with it."""
-    replicates, sets = read_replicates(folder), read_scores(folder)
-    if len(replicates) != len(sets):
-        return None
-    at = [other.name for other in sets].index(one.name)
-    return replicates[at] if replicates[at].shape[2] == len(one.table) else None
 
 
 def _is_wanted(one: ScoreSet, embedding: str | None, explainer: str | None) -> bool:

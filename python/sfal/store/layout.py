@@ -20,7 +20,6 @@ EXAMPLES = "examples.parquet"
 EXAMPLES_STATE = "examples-so-far.npz"
 EXPLANATIONS = "explanations.parquet"
 SCORES = "scores.parquet"
-REPLICATES = "replicates.parquet"
 RUNS = "runs"
 EXPORT = "export"
 
