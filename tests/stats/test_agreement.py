@@ -14,7 +14,7 @@ FOUR_OBSERVERS = np.array(
         [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, _],
     ]
 )
-"""Krippendorff (2011), section E: one unit has a single value."""
+"""The example of Krippendorff (2011) with missing data: one unit has a single value."""
 
 
 def by_coincidences(ratings, level):

@@ -79,7 +79,7 @@ def krippendorff_alpha(
     .. [1] Hayes and Krippendorff, "Answering the call for a standard reliability measure for coding
        data", Communication Methods and Measures 1 (2007), 77-89.
     .. [2] Krippendorff, "Computing Krippendorff's alpha-reliability", University of Pennsylvania
-       (2011), sections D and E.
+       (2011).
 
     Examples
     --------

@@ -37,7 +37,7 @@ def williams_t(r12: float, r13: float, r23: float, n: int) -> Significance:
     .. [1] Williams, "The comparison of regression variables", Journal of the Royal Statistical
        Society B 21 (1959), 396-399.
     .. [2] Steiger, "Tests for comparing elements of a correlation matrix", Psychological Bulletin 87
-       (1980), 245-251, equation 7.
+       (1980), 245-251.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def steiger_z(r12: float, r13: float, r23: float, n: int) -> Significance:
     References
     ----------
     .. [1] Steiger, "Tests for comparing elements of a correlation matrix", Psychological Bulletin 87
-       (1980), 245-251, equations 10 and 14.
+       (1980), 245-251.
     """
     from scipy.stats import norm
 

@@ -42,7 +42,7 @@ def exchange_pairs(n: int, share: float, seed: int = 0) -> NDArray[np.int64]:
 
 
 def permute_occurrences(occurrences: "Occurrences", seed: int = 0) -> "Occurrences":
-    """Draw the windows of each feature anew, as many as it has, independently of other features.
+    """Move the occurrences of each feature to random windows, independently of other features.
 
     Parameters
     ----------
