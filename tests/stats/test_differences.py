@@ -5,8 +5,8 @@ import pytest
 
 from sfal.stats.bootstrap import resample, weighted_median
 from sfal.stats.clusters import label_clusters
+from sfal.stats.comparison import compact_letters
 from sfal.stats.differences import Shift, hodges_lehmann, shift
-from sfal.stats.letters import compact_letters
 
 
 def all_means(values):

@@ -11,10 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from sfal.errors import InvalidInputError
 from sfal.scoring.reliability import pair_error, shrinkage_of
 from sfal.stats.bootstrap import RESAMPLES
-from sfal.stats.comparison import Comparison, PairComparison
+from sfal.stats.comparison import Comparison, PairComparison, compact_letters
 from sfal.stats.correlations import spearman
 from sfal.stats.differences import hodges_lehmann, shift
-from sfal.stats.letters import compact_letters
 from sfal.stats.score_tables import as_table, score_columns
 
 Values = NDArray[np.float64]
