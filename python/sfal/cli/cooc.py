@@ -279,7 +279,7 @@ def show_collected(result: "CollectResult", settings: CollectSettings) -> None:
         click.echo(_summary(result))
         if settings.examples:
             click.echo(f"  {_examples(result)}")
-    for note in (result.note, _low_coverage(result)):
+    for note in (*result.notes, result.note, _low_coverage(result)):
         if note is not None:
             say_note(note, result.source.name)
 

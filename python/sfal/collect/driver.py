@@ -39,7 +39,9 @@ class CollectResult:
     histogram: Path | None
     """The histogram, if there is one."""
     note: Note | None
-    """What else the user should know."""
+    """Why there is no histogram, if one was expected."""
+    notes: tuple[Note, ...] = ()
+    """What else the user should know; the manifest keeps these."""
 
 
 def collect(
@@ -179,7 +181,14 @@ def _finish(run: Run) -> CollectResult:
         except SfalError as e:
             run.fail(e)
     return CollectResult(
-        run.source, run.folder, run.manifest, run.error, run.counted, histogram, note
+        run.source,
+        run.folder,
+        run.manifest,
+        run.error,
+        run.counted,
+        histogram,
+        note,
+        tuple(run.notes),
     )
 
 
