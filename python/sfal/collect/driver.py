@@ -12,6 +12,7 @@ from sfal.collect.export import export_histogram
 from sfal.collect.inputs import check_local_inputs, load_model, load_saes, now
 from sfal.collect.run import Run
 from sfal.collect.settings import CollectSettings, CorpusConfig
+from sfal.collect.training_notes import context_note
 from sfal.errors import InvalidInputError, Note, SfalError
 from sfal.io.lock import folder_lock
 from sfal.sources.source import Source
@@ -175,7 +176,10 @@ def _finish(run: Run) -> CollectResult:
                     hint="use a smaller $window_size, or other documents",
                 )
             if run.counted:
-                volatile = {**manifest.volatile, "finished": now()}
+                beyond = context_note(run.source, manifest, run.folder)
+                if beyond is not None:
+                    run.add_note(beyond)
+                volatile = {**run.writer.manifest.volatile, "finished": now()}
                 run.writer.save(replace(manifest, volatile=volatile))
             histogram, note = export_histogram(run.writer, run.source, run.settings)
         except SfalError as e:

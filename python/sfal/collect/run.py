@@ -152,7 +152,7 @@ class Run:
                 fingerprints=found,
                 sae={"architecture": sae.architecture, **sae.metadata},
                 volatile=volatile,
-            ).with_notes(map(str, self.notes))
+            ).with_notes(map(str, (*self.source.notes, *self.notes)))
         )
 
     def check_inputs(self, found: dict[str, Any]) -> None:

@@ -92,26 +92,12 @@ def local_config(sae: Path) -> dict[str, Any]:
         return found if _is_saelens(found) else {}
     if (sae / "hyperparams.json").is_file():
         return {"hook_name": _json(sae / "hyperparams.json").get("hook_point_in")}
-    if (sae / "config.json").is_file():
-        return _gemma_scope_2(_json(sae / "config.json"))
     return {}
 
 
 def _is_saelens(config: dict[str, Any]) -> bool:
     """Return whether a ``cfg.json`` is SAELens', since other libraries write files of that name."""
     return bool({"architecture", "d_sae", "hook_name", "hook_point", "metadata"} & set(config))
-
-
-def _gemma_scope_2(config: dict[str, Any]) -> dict[str, Any]:
-    """Return what Gemma Scope 2's ``config.json`` says; empty for any other file of that name."""
-    module, model = config.get("hf_hook_point_in"), config.get("model_name")
-    if not isinstance(module, str):
-        return {}
-    if isinstance(model, str):
-        model = (model if "/" in model else f"google/{model}").replace("-v3", "-3")
-        if "270m" in model:
-            model = model.replace("-pt", "")  # its repository lacks that ending
-    return {"hf_hook_name": module, "model_name": model, "prepend_bos": True, "context_size": 1024}
 
 
 def _model(stated: str) -> str:
