@@ -137,6 +137,13 @@ class HookPoint:
         )
 
     @property
+    def norm(self) -> str | None:
+        """``ln1`` or ``ln2`` if a norm's input is read, normalised without gain and bias."""
+        if self.site == "mlp_input" and self.folded_norms:
+            return "ln2"
+        return self.site if self.site in _NORM_SITES else None
+
+    @property
     def prepared(self) -> dict[str, Any]:
         """What is done to the activations, for a manifest; empty if they are read as they are."""
         facts = {
@@ -223,7 +230,7 @@ def find_module(point: HookPoint, decoder: "nn.Module", config: Any) -> tuple["n
             f"(known: {sites})",
             hint="name the module to read at by $hook_module",
         )
-    path, end = _split_end(known[point.site])
+    path, end = _split_end(known[point.norm or point.site])
     if point.site == "embed":
         return (decoder.get_submodule(path) if path else layer), end == "input"
     return layer.get_submodule(path), end == "input"

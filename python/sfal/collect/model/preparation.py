@@ -36,7 +36,7 @@ def preparation(point: HookPoint, decoder: nn.Module, config: Any) -> Step:
         If SFAL cannot do it for this type of model.
     """
     steps: list[Step] = []
-    if point.site in ("ln1", "ln2"):
+    if point.norm is not None:
         steps.append(_normalisation(find_module(point, decoder, config)[0]))
     if point.folded_value_biases:
         bias = _value_bias(point, decoder, config)
