@@ -38,6 +38,7 @@ def load_model(runs: Sequence[Run], config: ModelConfig) -> "LanguageModel":
     from sfal.collect.model.load import load_language_model
 
     name = runs[0].source.model
+    config = replace(config, revision=_revision(runs, config))
     n_layers = _n_layers(name, config)
     for run in runs:
         if n_layers is not None:
@@ -48,7 +49,6 @@ def load_model(runs: Sequence[Run], config: ModelConfig) -> "LanguageModel":
     remaining = [run for run in runs if run.error is None]
     if not remaining:
         raise runs[0].error or InvalidInputError(f"no source of {name} is left")
-    config = replace(config, revision=_revision(remaining, config))
     return load_language_model(name, [HookPoint.of(run.source) for run in remaining], config)
 
 

@@ -62,6 +62,13 @@ def training_notes(source: Source, config: ModelConfig, model: "LanguageModel") 
                 "leave out $revision to take the SAE's own",
             )
         )
+    if training.revision is not None and "repo" not in model.fingerprint:
+        notes.append(
+            Note(
+                f"the SAE was trained on revision {training.revision} of the language model; the "
+                f"folder {source.model} is taken as it is"
+            )
+        )
     if training.dtype is not None and training.dtype != model.metadata["dtype"]:
         notes.append(
             Note(

@@ -72,13 +72,8 @@ def resolve_saelens(
             if known.repo_id == release and sae_id in (known.sae_id, known.path):
                 return resolve_saelens(known.release, known.sae_id, model, site, layer, hook_module)
         return resolve_repository(release, sae_id, model, site, layer, hook_module)
-    if sae_id is None:
-        raise InvalidInputError(
-            f"release {release} holds several SAEs",
-            hint=f"name one by $sae_id; $do_sources({release}) lists them",
-        )
     entry = _entry(release, sae_id)
-    where = f"{release} {sae_id}"
+    where = f"{release} {entry.sae_id}"
     if entry.obstacle:
         raise InvalidInputError(f"{where} cannot be counted: {entry.obstacle}")
     kind = _OWN_LAYOUTS.get(entry.layout or "")
@@ -143,7 +138,7 @@ def resolve_named(neuronpedia_id: str) -> Source:
     )
 
 
-def _entry(release: str, sae_id: str) -> RegistryEntry:
+def _entry(release: str, sae_id: str | None) -> RegistryEntry:
     of_release = [e for e in registry() if e.release == release]
     for entry in of_release:
         if entry.sae_id == sae_id:
@@ -156,6 +151,13 @@ def _entry(release: str, sae_id: str) -> RegistryEntry:
             f"SAELens knows no release {release!r}{_perhaps(near)}",
             hint="a repository of the hub is named by $release(OWNER/NAME), an SAE on disk by "
             "$sae_path",
+        )
+    if sae_id is None:
+        if len(of_release) == 1:
+            return of_release[0]
+        raise InvalidInputError(
+            f"release {release} holds {len(of_release)} SAEs",
+            hint=f"name one by $sae_id; $do_sources({release}) lists them",
         )
     near = difflib.get_close_matches(sae_id, [e.sae_id for e in of_release], 3, 0.4)
     raise UnknownSaeError(
