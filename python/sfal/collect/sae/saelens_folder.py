@@ -85,14 +85,30 @@ def _check_settings(path: Path, config: dict[str, Any]) -> None:
 
 
 def _scaled(path: Path, loaded: SaeWeights) -> SaeWeights:
-    """Apply the input's factor if it is beside the SAE, as in SAELens' checkpoints."""
-    if loaded.config.get("normalize_activations") != "expected_average_only_in":
+    """Apply the input's factor if it is beside the SAE."""
+    normalisation = loaded.config.get("normalize_activations")
+    if normalisation != "expected_average_only_in" or loaded.encoder is not None:
         return loaded
-    scaler = path / "activation_scaler.json"
-    settings = read_settings(scaler) if scaler.is_file() else {}
-    if settings.get("scaling_factor") is None or loaded.encoder is not None:
-        return loaded
-    scale = number(scaler, settings, "scaling_factor")
+    scale = input_factor(path)
+    return loaded if scale is None else replace(loaded, input_scale=scale, notes=())
+
+
+def input_factor(path: Path) -> float | None:
+    """Return the factor on an SAE's input in a checkpoint of SAELens; None if there is none.
+
+    When training ends SAELens folds it into the weights; until then it is in
+    ``activation_scaler.json``.
+
+    Raises
+    ------
+    ArtifactError
+        If the file is damaged, or the factor is not a number above 0.
+    """
+    file = path / "activation_scaler.json"
+    settings = read_settings(file) if file.is_file() else {}
+    if settings.get("scaling_factor") is None:
+        return None
+    scale = number(file, settings, "scaling_factor")
     if scale <= 0:
-        raise ArtifactError(f"{scaler}: scaling_factor is {scale}, not > 0")
-    return replace(loaded, input_scale=scale, notes=())
+        raise ArtifactError(f"{file}: scaling_factor is {scale}, not > 0")
+    return scale
