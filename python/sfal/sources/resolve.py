@@ -10,7 +10,7 @@ from sfal.sources.hooks import place_of_hook
 from sfal.sources.models import hub_model
 from sfal.sources.places import chosen_place
 from sfal.sources.registry import RegistryEntry, registry
-from sfal.sources.scopes import model_name
+from sfal.sources.scopes import SCOPE_CONTEXT, model_name
 from sfal.sources.source import SaeRef, Source
 from sfal.sources.training import Training
 
@@ -18,8 +18,6 @@ _OWN_LAYOUTS: dict[str, Literal["gemma_scope", "llama_scope"]] = {
     "gemma_2": "gemma_scope",
     "llama_scope": "llama_scope",
 }
-_SCOPE_CONTEXT = 1024
-"""Tokens per context in the training of Gemma Scope and Llama Scope."""
 
 
 def resolve_saelens(
@@ -79,7 +77,7 @@ def resolve_saelens(
     kind = _OWN_LAYOUTS.get(entry.layout or "")
     bos = None
     if kind is not None:
-        training = Training(model=_model_of(entry), context_size=_SCOPE_CONTEXT)
+        training = Training(model=_model_of(entry), context_size=SCOPE_CONTEXT)
         own = place_of_entry(entry)
     else:
         training = replace(Training.parse(_saelens_config(entry), where), model=_model_of(entry))
