@@ -205,7 +205,7 @@ def test_sources_lists_release_id_neuronpedia_id_width_and_l0() -> None:
     done = sfal("sources", "gemma-2-2b/20-gemmascope-res-16k")
     assert done.returncode == 0
     header, *rows = done.stdout.splitlines()
-    assert header.split() == ["release", "sae_id", "neuronpedia_id", "width", "l0"]
+    assert header.split() == ["release", "sae_id", "neuronpedia_id", "width", "l0", "countable"]
     canonical = [row.split() for row in rows if "canonical" in row]
     assert canonical[0][:4] == [
         "gemma-scope-2b-pt-res-canonical",

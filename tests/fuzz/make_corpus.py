@@ -58,6 +58,33 @@ def saes(root, rng):
     shutil.copy(made / "checkpoints" / "final.safetensors", folder)
     shutil.rmtree(root / "made")
     tiny.saelens(fresh(root / "saelens"), "jumprelu", 4, N)
+    sae_settings(fresh(root / "sae-settings"))
+
+
+def sae_settings(folder):
+    """Every setting that SFAL reads, in the oldest version's names where there are such."""
+    arguments = {
+        "center_writing_weights": True,
+        "fold_ln": False,
+        "fold_value_biases": True,
+        "dtype": "bfloat16",
+        "revision": "step9",
+    }
+    told = {
+        "model_name": "gpt2-small",
+        "hook_point": "blocks.1.attn.hook_z",
+        "hook_point_head_index": 1,
+        "prepend_bos": True,
+        "context_size": 128,
+        "seqpos_slice": [1, None],
+        "exclude_special_tokens": [1, 2],
+        "model_from_pretrained_kwargs": arguments,
+        "something": "new",
+    }
+    (folder / "cfg.json").write_text(json.dumps(told, indent=1))
+    (folder / "activation_scaler.json").write_text(
+        '{"scaling_factor": 1.5, "has_whitening": false}'
+    )
 
 
 def frames(folder, rng):

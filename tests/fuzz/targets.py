@@ -13,7 +13,9 @@ from sfal.cli.main import main
 from sfal.collect.corpus.local import LocalCorpus
 from sfal.collect.imported.driver import import_firings
 from sfal.collect.imported.settings import ImportSettings
+from sfal.collect.model.hook_points import HookPoint
 from sfal.collect.sae.sae import load_sae
+from sfal.collect.sae.saelens_folder import input_factor
 from sfal.embeddings.export_vectors import parse_vector
 from sfal.errors import InvalidInputError
 from sfal.explanations.chooser import Chooser, Preferences
@@ -21,6 +23,7 @@ from sfal.explanations.records import RecordReader
 from sfal.explanations.user_files import read_explanations_file
 from sfal.io import s3
 from sfal.io.atomic import sha256_file
+from sfal.sources.local import resolve_local
 from sfal.sources.source import SaeRef
 from sfal.stats.votes.read import read_votes
 from sfal.store.differences import require_same
@@ -51,6 +54,12 @@ def histogram(folder):
 
 def sae(folder):
     load_sae(SaeRef("local", path=str(folder)))
+
+
+def sae_settings(folder):
+    source = resolve_local(folder, "org/model")
+    HookPoint.of(source)
+    input_factor(folder)
 
 
 def pickled(folder):
@@ -184,6 +193,7 @@ TARGETS = {
     "gemma-scope": sae,
     "llama-scope": sae,
     "saelens": sae,
+    "sae-settings": sae_settings,
     "pickled": pickled,
     "vectors": vectors,
     "explanations": explanations,

@@ -184,3 +184,26 @@ def test_a_neuronpedia_id_names_its_source(name: str, kind: str) -> None:
 def test_an_unknown_neuronpedia_id_names_similar_ones() -> None:
     with pytest.raises(UnknownSaeError, match="perhaps gemma-2-2b/20-gemmascope-res-16k"):
         resolve_named("gemma-2-2b/20-gemmascope-res-16")
+
+
+def test_the_scopes_sources_say_which_model_their_saes_are_for() -> None:
+    (gemma,) = resolve_gemma("google/gemma-2-9b-it", [9], online=False)
+    assert gemma.training.model == "google/gemma-2-9b-it"
+    (llama,) = resolve_llama("meta-llama/Llama-3.1-8B-Instruct", [0])
+    assert llama.training.model == "meta-llama/Llama-3.1-8B"
+    assert llama.model == "meta-llama/Llama-3.1-8B-Instruct"
+    assert llama.training.context_size == 1024
+
+
+def test_transformerlens_names_in_a_local_folder_mean_their_repositories(tmp_path: Path) -> None:
+    for name, repository in (
+        ("gpt2-small", "openai-community/gpt2"),
+        ("mistral-7b", "mistralai/Mistral-7B-v0.1"),
+        ("tiny", "tiny"),
+    ):
+        told = {"model_name": name, "hook_name": "model.layers.2.mlp"}
+        (tmp_path / "cfg.json").write_text(json.dumps({"d_sae": 3, "metadata": told}))
+        source = resolve_local(tmp_path)
+        assert source.model == repository
+        assert (source.site, source.layer) == ("custom", 2)
+        assert source.hook_module == "model.layers.2.mlp"

@@ -229,3 +229,21 @@ def test_every_difference_between_settings_is_named(tmp_path):
 def test_equal_settings_pass_also_after_json(tmp_path):
     values = {"a": (1, 2), "b": {"c": None}}
     require_same(tmp_path, "settings", json.loads(json.dumps(values)), values, "")
+
+
+def test_notes_are_kept_each_once_and_a_run_without_notes_has_none(tmp_path):
+    plain = manifest(part(0, 10))
+    assert plain.with_notes([]) == plain
+    noted = plain.with_notes(["a", "b", "a"]).with_notes(["b", "c"])
+    noted.save(tmp_path)
+    assert Manifest.load(tmp_path).notes == ("a", "b", "c")
+    plain.save(tmp_path)
+    assert Manifest.load(tmp_path).notes == ()
+    assert "notes" not in (tmp_path / "manifest.json").read_text()
+
+
+@pytest.mark.parametrize("notes", ["a", {"a": 1}, [1], [None]])
+def test_notes_that_are_not_texts_are_damage(tmp_path, notes):
+    manifest(part(0, 10), volatile={"notes": notes}).save(tmp_path)
+    with pytest.raises(CorruptError, match="notes has the wrong type"):
+        Manifest.load(tmp_path)

@@ -150,23 +150,30 @@ def llama(
 
 
 @command("sae")
-@click.option("--release", help="SAELens release; `sfal sources` lists them.")
-@click.option("--sae-id", help="Id within the release.")
+@click.option(
+    "--release",
+    help="SAELens release (`sfal sources` lists them), or OWNER/NAME of a repository on the hub.",
+)
+@click.option("--sae-id", help="Id within the release, or folder of the repository.")
 @click.option(
     "--sae",
     "sae_path",
     type=click.Path(path_type=Path),
     help="SAE on disk: a folder or an .npz file.",
 )
-@click.option("--model", help="Language model, if the SAE does not name it.")
+@click.option("--model", help="Language model, in place of the one that the SAE names.")
 @click.option(
-    "--site", help="One of res, res_pre, mlp, att, attn_out, if the SAE does not name it."
+    "--site",
+    help="Where it reads, in place of what the SAE names: one of res, res_pre, res_mid, mlp, att, "
+    "attn_out, mlp_in, ln1, ln2, mlp_input, neurons, embed.",
 )
 @click.option(
-    "--layer", type=click.IntRange(min=0), help="Layer from 0, if the SAE does not name it."
+    "--layer", type=click.IntRange(min=0), help="Layer from 0, in place of what the SAE names."
 )
 @click.option(
-    "--hook-module", metavar="PATH", help="Module whose output the SAE reads, in place of a site."
+    "--hook-module",
+    metavar="PATH",
+    help="Module whose output the SAE reads (PATH.input: whose input), in place of a site.",
 )
 @counting_options("monology/pile-uncopyrighted")
 def sae(
@@ -184,6 +191,7 @@ def sae(
 
     \b
     sfal cooc sae --release gpt2-small-res-jb --sae-id blocks.8.hook_resid_pre
+    sfal cooc sae --release someone/their-saes --sae-id blocks.3.hook_resid_post
     sfal cooc sae --sae ./my-sae --model ./my-model --site res --layer 3
     """
     from sfal.sources import resolve_local, resolve_saelens
@@ -192,10 +200,8 @@ def sae(
         raise InvalidInputError("give either --sae, or --release and --sae-id")
     if sae_path is not None:
         source = resolve_local(sae_path, model, site, layer, hook_module)
-    elif release and sae_id:
-        if site is not None or layer is not None or hook_module is not None:
-            raise InvalidInputError("--site, --layer and --hook-module go with --sae")
-        source = resolve_saelens(release, sae_id, model)
+    elif release:
+        source = resolve_saelens(release, sae_id, model, site, layer, hook_module)
     else:
         raise InvalidInputError(
             "which SAE? Give --release and --sae-id (`sfal sources` lists them), or --sae PATH"
@@ -279,7 +285,7 @@ def show_collected(result: "CollectResult", settings: CollectSettings) -> None:
         click.echo(_summary(result))
         if settings.examples:
             click.echo(f"  {_examples(result)}")
-    for note in (result.note, _low_coverage(result)):
+    for note in (*result.notes, result.note, _low_coverage(result)):
         if note is not None:
             say_note(note, result.source.name)
 

@@ -14,6 +14,8 @@ _MANY = 200
 def sources(common: Common, pattern: str, explained: bool) -> None:
     """List SAEs: SAELens release and id, Neuronpedia id, width, L0.
 
+    The last column says why SFAL cannot count an SAE, if it cannot.
+
     PATTERN is searched for in all of these, ignoring case; all of its words
     must occur. SAEs that Neuronpedia explains, of the models of `sfal cooc
     gemma` and `sfal cooc llama`, come first.
@@ -34,6 +36,7 @@ def sources(common: Common, pattern: str, explained: bool) -> None:
             e.neuronpedia_id or "-",
             e.width or "-",
             f"{e.l0:g}" if e.l0 else "-",
+            e.obstacle or "yes",
         )
         for e in sorted(
             registry(),
@@ -48,7 +51,7 @@ def sources(common: Common, pattern: str, explained: bool) -> None:
     if not rows:
         click.echo(f"Nothing matches {pattern!r}; `sfal sources` alone lists all.", err=True)
         raise SystemExit(1)
-    header = ("release", "sae_id", "neuronpedia_id", "width", "l0")
+    header = ("release", "sae_id", "neuronpedia_id", "width", "l0", "countable")
     click.echo("\n".join(render_table([Column(title) for title in header], rows)))
     if len(rows) > _MANY:
         click.echo(

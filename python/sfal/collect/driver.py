@@ -12,6 +12,7 @@ from sfal.collect.export import export_histogram
 from sfal.collect.inputs import check_local_inputs, load_model, load_saes, now
 from sfal.collect.run import Run
 from sfal.collect.settings import CollectSettings, CorpusConfig
+from sfal.collect.training_notes import context_note
 from sfal.errors import InvalidInputError, Note, SfalError
 from sfal.io.lock import folder_lock
 from sfal.sources.source import Source
@@ -39,7 +40,9 @@ class CollectResult:
     histogram: Path | None
     """The histogram, if there is one."""
     note: Note | None
-    """What else the user should know."""
+    """Why there is no histogram, if one was expected."""
+    notes: tuple[Note, ...] = ()
+    """What else the user should know; the manifest keeps these."""
 
 
 def collect(
@@ -173,13 +176,23 @@ def _finish(run: Run) -> CollectResult:
                     hint="use a smaller $window_size, or other documents",
                 )
             if run.counted:
-                volatile = {**manifest.volatile, "finished": now()}
+                beyond = context_note(run.source, manifest, run.folder)
+                if beyond is not None:
+                    run.add_note(beyond)
+                volatile = {**run.writer.manifest.volatile, "finished": now()}
                 run.writer.save(replace(manifest, volatile=volatile))
             histogram, note = export_histogram(run.writer, run.source, run.settings)
         except SfalError as e:
             run.fail(e)
     return CollectResult(
-        run.source, run.folder, run.manifest, run.error, run.counted, histogram, note
+        run.source,
+        run.folder,
+        run.manifest,
+        run.error,
+        run.counted,
+        histogram,
+        note,
+        tuple(run.notes),
     )
 
 

@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from sfal.collect.corpus.open import Corpus
 from sfal.collect.model.hook_points import HookPoint, needed_layers
 from sfal.collect.run import Run
 from sfal.collect.settings import CorpusConfig, ModelConfig, SaeConfig
+from sfal.collect.training_notes import prepared_inputs, training_notes
 from sfal.errors import InvalidInputError, SfalError
 from sfal.io import fingerprints
 from sfal.sources.source import Source
@@ -36,6 +38,7 @@ def load_model(runs: Sequence[Run], config: ModelConfig) -> "LanguageModel":
     from sfal.collect.model.load import load_language_model
 
     name = runs[0].source.model
+    config = replace(config, revision=_revision(runs, config))
     n_layers = _n_layers(name, config)
     for run in runs:
         if n_layers is not None:
@@ -47,6 +50,26 @@ def load_model(runs: Sequence[Run], config: ModelConfig) -> "LanguageModel":
     if not remaining:
         raise runs[0].error or InvalidInputError(f"no source of {name} is left")
     return load_language_model(name, [HookPoint.of(run.source) for run in remaining], config)
+
+
+def _revision(runs: Sequence[Run], config: ModelConfig) -> str | None:
+    """Return the model's revision: the one requested, else the one that the SAEs name.
+
+    Raises
+    ------
+    InvalidInputError
+        If the SAEs name different ones.
+    """
+    if config.revision is not None:
+        return config.revision
+    stated = {run.source.training.revision for run in runs}
+    if len(stated) > 1:
+        named = ", ".join(sorted(revision or "none" for revision in stated))
+        raise InvalidInputError(
+            f"the SAEs were trained on different revisions of {runs[0].source.model} ({named})",
+            hint="count them one at a time, or name one by $revision",
+        )
+    return stated.pop()
 
 
 def _n_layers(model: str, config: ModelConfig) -> int | None:
@@ -69,7 +92,11 @@ def load_saes(runs: Sequence[Run], model: "LanguageModel", corpus: Corpus) -> No
             continue
         try:
             sae = load_source_sae(run.source, model, run.settings)
-            run.start(sae, shared, _circumstances(run, model))
+            for note in (*sae.notes, *training_notes(run.source, run.settings, model)):
+                run.add_note(note)
+            prepared = prepared_inputs(run.source, model)
+            found = {**shared, "prepared": prepared} if prepared else shared
+            run.start(sae, found, _circumstances(run, model))
         except SfalError as e:
             run.fail(e)
 

@@ -173,7 +173,7 @@ def _merged(ordered: Sequence[tuple[Manifest, Path]]) -> Manifest:
         parts=tuple(parts),
         corpus_ended_at=last.corpus_ended_at,
         histogram=None,
-    )
+    ).with_notes(note for manifest, _ in ordered for note in manifest.notes)
 
 
 def _copy(run: Path, part: Part, target: Path) -> None:

@@ -1,13 +1,13 @@
 """One source that is being counted: its folder, its SAE, and its progress."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfal.collect.corpus.local import is_local
 from sfal.collect.settings import CollectSettings
 from sfal.collect.shard import BUFFER_DOCUMENTS
-from sfal.errors import SettingsMismatchError, SfalError
+from sfal.errors import Note, SettingsMismatchError, SfalError
 from sfal.sources.source import Source
 from sfal.store.differences import require_same
 from sfal.store.layout import source_dir
@@ -47,6 +47,8 @@ class Run:
     """Why the run failed."""
     counted: int = 0
     """Documents counted by this process."""
+    notes: list[Note] = field(default_factory=list)
+    """What the user should know about the inputs; see :meth:`add_note`."""
 
     @classmethod
     def open(cls, source: Source, settings: CollectSettings, data_dir: Path) -> "Run":
@@ -150,7 +152,7 @@ class Run:
                 fingerprints=found,
                 sae={"architecture": sae.architecture, **sae.metadata},
                 volatile=volatile,
-            )
+            ).with_notes(map(str, (*self.source.notes, *self.notes)))
         )
 
     def check_inputs(self, found: dict[str, Any]) -> None:
@@ -227,6 +229,17 @@ class Run:
             manifest = self.writer.manifest
             volatile = {**manifest.volatile, **facts}
             self.writer.manifest = replace(manifest, volatile=volatile)
+
+    def add_note(self, note: Note) -> None:
+        """Tell the user something that did not fail: in the result, and in the manifest.
+
+        A note that was added before is not repeated. It may be added at any
+        time, and reaches the disk when the manifest is next written.
+        """
+        if note not in self.notes:
+            self.notes.append(note)
+        if self.writer is not None:
+            self.writer.manifest = self.writer.manifest.with_notes([str(note)])
 
     def fail(self, error: SfalError) -> None:
         """Give up the source; what has been written stays."""

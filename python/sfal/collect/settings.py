@@ -176,8 +176,8 @@ class SaeConfig(Checked):
     decoder_norm_gate: bool = field(
         default=False,
         metadata=option(
-            "Weight features by the norm of their decoder row before the gate, as Llama Scope "
-            "was trained."
+            "Weight features by the norm of their decoder row before the gate: the rule that Llama "
+            "Scope's SAEs were trained with, and that SAELens leaves out."
         ),
     )
 

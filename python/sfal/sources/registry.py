@@ -6,12 +6,35 @@ which is read without running any of that code.
 
 import importlib.util
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from sfal.errors import ArtifactError, MissingDependencyError
+
+_READABLE = frozenset(
+    {
+        None,
+        "connor_rob_hook_z",
+        "deepseek_r1",
+        "dictionary_learning_1",
+        "gemma_2",
+        "gemma_2_transcoder",
+        "gemma_3",
+        "goodfire",
+        "llama_scope",
+        "llama_scope_r1_distill",
+        "mntss_clt_layer_transcoder",
+        "mwhanna_transcoder",
+        "qwen_scope",
+        "sparsify",
+    }
+)
+"""Layouts whose SAEs look at one token at a time, at hooks that SFAL knows."""
+
+_OBSTACLES = {"temporal": "its features depend on earlier tokens"}
+"""Why the SAEs of a layout cannot be counted."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +57,15 @@ class RegistryEntry:
     """``model/source`` on Neuronpedia."""
     l0: float | None
     """Mean number of features that fire per token."""
+    overrides: tuple[tuple[str, Any], ...] = field(default=(), compare=False)
+    """Fields that SAELens puts in place of those in the SAE's own configuration."""
+
+    @property
+    def obstacle(self) -> str:
+        """Why SFAL cannot count the SAE; empty if it can."""
+        return _OBSTACLES.get(self.layout or "", "") or (
+            "" if self.layout in _READABLE else f"unknown layout {self.layout}"
+        )
 
     @property
     def width(self) -> str:
@@ -87,6 +119,7 @@ def _entry(release: str, about: dict[str, Any], sae: dict[str, Any]) -> Registry
         layout=about.get("conversion_func"),
         neuronpedia_id=sae.get("neuronpedia"),
         l0=sae.get("l0"),
+        overrides=tuple((about.get("config_overrides") or {}).items()),
     )
 
 

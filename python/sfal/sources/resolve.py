@@ -1,46 +1,53 @@
-"""Sources named by a SAELens release or a Neuronpedia id, and those on the local disk."""
+"""Sources named by a SAELens release, a repository of the hub, or a Neuronpedia id."""
 
-import json
 import re
-from pathlib import Path
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any, Literal
 
-from sfal.errors import CorruptError, InvalidInputError, MissingError, UnknownSaeError
+from sfal.errors import InvalidInputError, UnknownSaeError
+from sfal.sources.entry_places import place_of_entry
+from sfal.sources.hooks import place_of_hook
+from sfal.sources.models import hub_model
+from sfal.sources.places import chosen_place
 from sfal.sources.registry import RegistryEntry, registry
-from sfal.sources.scopes import model_name
-from sfal.sources.source import SaeRef, Site, Source
+from sfal.sources.scopes import SCOPE_CONTEXT, model_name
+from sfal.sources.source import SaeRef, Source
+from sfal.sources.training import Training
 
-_HOOKS: dict[str, Site] = {
-    "hook_resid_post": "res",
-    "hook_resid_pre": "res_pre",
-    "hook_mlp_out": "mlp",
-    "attn.hook_z": "att",
-    "hook_attn_out": "attn_out",
+_OWN_LAYOUTS: dict[str, Literal["gemma_scope", "llama_scope"]] = {
+    "gemma_2": "gemma_scope",
+    "llama_scope": "llama_scope",
 }
-_OWNERS = {
-    "gemma": "google",
-    "llama": "meta-llama",
-    "meta-llama": "meta-llama",
-    "mistral": "mistralai",
-    "pythia": "EleutherAI",
-    "qwen": "Qwen",
-}
-_OWN_LAYOUTS = {"gemma_2": "gemma_scope", "llama_scope": "llama_scope"}
 
 
-def resolve_saelens(release: str, sae_id: str, model: str | None = None) -> Source:
-    """Return the source of a SAELens release.
+def resolve_saelens(
+    release: str,
+    sae_id: str | None = None,
+    model: str | None = None,
+    site: str | None = None,
+    layer: int | None = None,
+    hook_module: str | None = None,
+) -> Source:
+    """Return the source of a SAELens release, or of a hub repository in SAELens' layout.
 
     Gemma Scope and Llama Scope have loaders of ours. For any other SAE the
-    configuration is fetched through SAELens, to learn its site and layer.
+    configuration is fetched, to learn its site and layer.
 
     Parameters
     ----------
-    release, sae_id : str
-        As :func:`registry` lists them.
+    release : str
+        As :func:`registry` lists it, or ``owner/name`` of a repository on the hub.
+    sae_id : str, optional
+        Id inside the release, or folder of the repository. It is not needed if
+        a repository holds only one SAE.
     model : str, optional
-        Hub id or folder of the language model, if SAELens' name for it is not
-        a hub id.
+        Hub id or folder of the language model, in place of the SAE's own.
+    site : str, optional
+        One of :data:`sfal.sources.source.SITES`, in place of the SAE's own.
+    layer : int, optional
+        Layer, from 0, in place of the SAE's own.
+    hook_module : str, optional
+        Path of the module to read, in place of a site.
 
     Returns
     -------
@@ -49,36 +56,52 @@ def resolve_saelens(release: str, sae_id: str, model: str | None = None) -> Sour
     Raises
     ------
     UnknownSaeError
-        If SAELens knows no such release or id; the message names similar ones.
+        If SAELens knows no such release or id, the message names similar ones;
+        or if the repository holds no SAE, or several and none was named.
+    InvalidInputError
+        If the SAE cannot be counted, or its model or place is not known.
+    DownloadError
+        If its configuration cannot be fetched.
     """
+    if "/" in release and not any(e.release == release for e in registry()):
+        from sfal.sources.repository import resolve_repository
+
+        for known in registry():
+            if known.repo_id == release and sae_id in (known.sae_id, known.path):
+                return resolve_saelens(known.release, known.sae_id, model, site, layer, hook_module)
+        return resolve_repository(release, sae_id, model, site, layer, hook_module)
     entry = _entry(release, sae_id)
-    layout = _OWN_LAYOUTS.get(entry.layout or "")
-    if layout and (match := re.search(r"(?:layer_|Base-L)(\d+)", entry.path)):
-        site, layer = _scope_site(entry), int(match[1])
-        kind, bos = layout, None
+    where = f"{release} {entry.sae_id}"
+    if entry.obstacle:
+        raise InvalidInputError(f"{where} cannot be counted: {entry.obstacle}")
+    kind = _OWN_LAYOUTS.get(entry.layout or "")
+    bos = None
+    if kind is not None:
+        training = Training(model=_model_of(entry), context_size=SCOPE_CONTEXT)
+        own = place_of_entry(entry)
     else:
-        config = _saelens_config(entry)
-        metadata = config.get("metadata") or {}
-        hook = str(metadata.get("hook_name") or config.get("hook_name") or "")
-        site, layer = _site_of_hook(hook, f"{release} {sae_id}")
-        kind = "saelens"
-        bos = metadata.get("prepend_bos", config.get("prepend_bos"))
-    chosen = model or _hub_model(entry.model)
+        training = replace(Training.parse(_saelens_config(entry), where), model=_model_of(entry))
+        own = place_of_hook(training.hook, training.module)
+        bos = training.prepend_bos
+    place = chosen_place(own, where, training, site, layer, hook_module)
+    chosen = model or _hub_model(_model_of(entry))
     spelled = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{entry.release}-{entry.sae_id}")
     return Source(
-        name=entry.neuronpedia_id or f"{model_name(chosen)}/{layer}-{spelled}",
+        name=entry.neuronpedia_id or f"{model_name(chosen)}/{place.layer}-{spelled}",
         model=chosen,
-        site=site,
-        layer=layer,
+        site=place.site,
+        layer=place.layer,
         sae=SaeRef(
-            cast(Any, kind),
+            "saelens" if kind is None else kind,
             repo_id=entry.repo_id,
             path=entry.path,
             release=entry.release,
             sae_id=entry.sae_id,
         ),
         neuronpedia_id=entry.neuronpedia_id,
+        hook_module=place.module,
         prepend_bos=bos,
+        training=training,
     )
 
 
@@ -113,74 +136,7 @@ def resolve_named(neuronpedia_id: str) -> Source:
     )
 
 
-def resolve_local(
-    sae: Path,
-    model: str | None = None,
-    site: str | None = None,
-    layer: int | None = None,
-    hook_module: str | None = None,
-) -> Source:
-    """Return the source of an SAE on the local disk.
-
-    Parameters
-    ----------
-    sae : Path
-        A SAELens or Llama Scope folder, a folder with ``params.npz``, or an npz file.
-    model : str, optional
-        Hub id or folder of the language model; default: from the SAE's
-        configuration.
-    site : str, optional
-        ``res``, ``res_pre``, ``mlp``, ``att`` or ``attn_out``; default: from
-        the SAE's configuration.
-    layer : int, optional
-        Layer, from 0; default: from the SAE's configuration.
-    hook_module : str, optional
-        Path of the module to read, instead of a site.
-
-    Returns
-    -------
-    source : Source
-
-    Raises
-    ------
-    MissingError
-        If there is no such file or folder.
-    CorruptError
-        If the SAE's configuration cannot be read.
-    InvalidInputError
-        If model, site or layer is neither given nor in the configuration.
-    """
-    if not sae.exists():
-        raise MissingError(f"no SAE at {sae}: there is no such file or folder")
-    config = _local_config(sae)
-    model = model or config.get("model_name")
-    if not model:
-        raise InvalidInputError(
-            f"{sae} does not say which language model it is for", hint="name it with $model"
-        )
-    if hook_module:
-        found = re.search(r"\.(\d+)\.", f".{hook_module}.")
-        site, layer = "custom", layer if layer is not None else int(found[1]) if found else 0
-    elif (site is None or layer is None) and config.get("hook_name"):
-        hook_site, hook_layer = _site_of_hook(str(config["hook_name"]), str(sae))
-        site, layer = site or hook_site, hook_layer if layer is None else layer
-    if site is None or layer is None:
-        raise InvalidInputError(
-            f"{sae} does not say where in the model it reads", hint="give $site and $layer"
-        )
-    folder = re.sub(r"[^A-Za-z0-9._-]+", "-", sae.resolve().name.removesuffix(".npz")).strip(".-")
-    return Source(
-        name=f"{model_name(model)}/{layer}-{folder}-{site}",
-        model=model,
-        site=cast(Site, site),
-        layer=layer,
-        sae=SaeRef("local", path=str(sae)),
-        hook_module=hook_module,
-        prepend_bos=config.get("prepend_bos"),
-    )
-
-
-def _entry(release: str, sae_id: str) -> RegistryEntry:
+def _entry(release: str, sae_id: str | None) -> RegistryEntry:
     of_release = [e for e in registry() if e.release == release]
     for entry in of_release:
         if entry.sae_id == sae_id:
@@ -189,7 +145,18 @@ def _entry(release: str, sae_id: str) -> RegistryEntry:
 
     if not of_release:
         near = difflib.get_close_matches(release, sorted({e.release for e in registry()}), 3, 0.4)
-        raise UnknownSaeError(f"SAELens knows no release {release!r}{_perhaps(near)}")
+        raise UnknownSaeError(
+            f"SAELens knows no release {release!r}{_perhaps(near)}",
+            hint="a repository of the hub is named by $release(OWNER/NAME), an SAE on disk by "
+            "$sae_path",
+        )
+    if sae_id is None:
+        if len(of_release) == 1:
+            return of_release[0]
+        raise InvalidInputError(
+            f"release {release} holds {len(of_release)} SAEs",
+            hint=f"name one by $sae_id; $do_sources({release}) lists them",
+        )
     near = difflib.get_close_matches(sae_id, [e.sae_id for e in of_release], 3, 0.4)
     raise UnknownSaeError(
         f"release {release!r} has no SAE {sae_id!r}{_perhaps(near)}",
@@ -201,12 +168,10 @@ def _perhaps(near: list[str]) -> str:
     return f"; perhaps {' or '.join(near)}" if near else ""
 
 
-def _scope_site(entry: RegistryEntry) -> Site:
-    """Return the site of a Gemma Scope or Llama Scope repository, from its name."""
-    if "LX" in entry.repo_id:
-        letter = entry.repo_id.partition("-LX")[2][:1]
-        return cast(Site, {"R": "res", "M": "mlp", "A": "attn_out"}[letter])
-    return cast(Site, entry.repo_id.rpartition("-")[2])
+def _model_of(entry: RegistryEntry) -> str:
+    """Return the language model of an SAE; the registry names the base model of an -it release."""
+    tuned = entry.layout == "gemma_2" and "-it-" in entry.repo_id
+    return f"{entry.model}-it" if tuned and not entry.model.endswith("-it") else entry.model
 
 
 def _saelens_config(entry: RegistryEntry) -> dict[str, Any]:
@@ -218,42 +183,11 @@ def _saelens_config(entry: RegistryEntry) -> dict[str, Any]:
         return dict(load_sae_config_from_huggingface(entry.release, entry.sae_id))
 
 
-def _site_of_hook(hook: str, what: str) -> tuple[Site, int]:
-    match = re.fullmatch(r"blocks\.(\d+)\.(.+)", hook)
-    site = _HOOKS.get(match[2]) if match else None
-    if match is None or site is None:
-        raise UnknownSaeError(
-            f"{what} reads at {hook or 'a hook that it does not name'}; SFAL knows blocks.N. with "
-            f"{', '.join(_HOOKS)}",
-            hint="name the module with $hook_module(PATH)",
-        )
-    return site, int(match[1])
-
-
 def _hub_model(name: str) -> str:
     """Return the hub id of a model that SAELens spells in its own way."""
-    if "/" in name:
-        return name
-    if name in ("gpt2-small", "gpt2"):
-        return "openai-community/gpt2"
-    for family, owner in _OWNERS.items():
-        if name.lower().startswith(family):
-            return f"{owner}/{name}"
-    raise InvalidInputError(
-        f"the hub id of SAELens' model {name!r} is unknown", hint="name it with $model"
-    )
-
-
-def _local_config(sae: Path) -> dict[str, Any]:
-    """Return the configuration of a SAELens folder; empty for anything else."""
-    path = sae / "cfg.json"
-    if not path.is_file():
-        return {}
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
-        raise CorruptError(f"{path} cannot be read as JSON: {e}") from e
-    if not isinstance(config, dict):
-        raise CorruptError(f"{path} is not a JSON object")
-    metadata = config.get("metadata")
-    return {**config, **(metadata if isinstance(metadata, dict) else {})}
+    found = hub_model(name)
+    if found is None:
+        raise InvalidInputError(
+            f"the hub id of SAELens' model {name!r} is unknown", hint="name it with $model"
+        )
+    return found

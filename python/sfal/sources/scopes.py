@@ -10,6 +10,10 @@ from sfal.errors import DownloadError, InvalidInputError, Note, UnknownSaeError
 from sfal.sources.presets import PRESETS
 from sfal.sources.registry import by_path, neuronpedia_id
 from sfal.sources.source import SaeRef, Site, Source
+from sfal.sources.training import Training
+
+SCOPE_CONTEXT = 1024
+"""Tokens per context in the training of Gemma Scope and Llama Scope."""
 
 _DEFAULT_L0 = 100
 """L0 to aim for if Neuronpedia explains no variant (paper, section 4)."""
@@ -86,6 +90,7 @@ def resolve_gemma(
                     layer=layer,
                     sae=SaeRef("gemma_scope", repo_id=repo_id, path=path),
                     neuronpedia_id=neuronpedia_id(repo_id, path),
+                    training=Training(model=f"google/{name}", context_size=SCOPE_CONTEXT),
                     notes=notes,
                 )
             )
@@ -153,6 +158,7 @@ def resolve_llama(
                         sae_id=entry.sae_id,
                     ),
                     neuronpedia_id=entry.neuronpedia_id,
+                    training=Training(model=PRESETS["llama"].model, context_size=SCOPE_CONTEXT),
                 )
             )
     return result

@@ -2,26 +2,49 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from sfal.errors import Note
+from sfal.sources.training import Training
 
-Site = Literal["res", "res_pre", "mlp", "att", "attn_out", "custom"]
+Site = Literal[
+    "res",
+    "res_pre",
+    "res_mid",
+    "mlp",
+    "att",
+    "attn_out",
+    "mlp_in",
+    "ln1",
+    "ln2",
+    "mlp_input",
+    "neurons",
+    "embed",
+    "custom",
+]
 """Where in a layer an SAE reads its input.
 
-``res`` is the residual stream after the layer, ``res_pre`` before it, ``mlp``
-what the MLP adds to the stream, ``att`` the concatenated head outputs before
-the output projection, ``attn_out`` what attention adds to the stream,
-``custom`` a module given by its path.
+``res`` is the residual stream after the layer, ``res_pre`` before it, and
+``res_mid`` between attention and MLP; ``mlp`` what the MLP adds to the stream,
+``att`` the concatenated head outputs before the output projection,
+``attn_out`` what attention adds to the stream. ``mlp_in`` is the stream that
+the MLP's norm reads, ``ln2`` that stream normalised but not yet multiplied by
+the norm's gain, ``ln1`` the same for attention's norm, ``mlp_input`` what the
+MLP takes after norm and gain, and ``neurons`` the input of its last
+projection. ``embed`` is the token embeddings as they enter the stream, without
+positions; ``custom`` is a module given by its path.
 """
+SITES: tuple[str, ...] = get_args(Site)
+"""Every site."""
 
 
 @dataclass(frozen=True)
 class SaeRef:
     """Where the weights of an SAE are, and in which layout."""
 
-    kind: Literal["gemma_scope", "llama_scope", "saelens", "local"]
-    """Layout: Gemma Scope npz, Llama Scope safetensors, anything SAELens loads, a local file."""
+    kind: Literal["gemma_scope", "llama_scope", "saelens", "repository", "local"]
+    """Layout: Gemma Scope npz, Llama Scope safetensors, anything SAELens loads, a folder of a hub
+    repository in SAELens' layout, a local file or folder."""
     repo_id: str | None = None
     """Repository on the hub."""
     path: str | None = None
@@ -63,5 +86,7 @@ class Source:
     """Module path for site ``custom``, such as ``model.layers.3.output``."""
     prepend_bos: bool | None = None
     """Whether the SAE was trained with BOS in front; None: unknown, which means yes."""
+    training: Training = field(default_factory=Training, compare=False)
+    """How the SAE's inputs were made in its training, as its configuration says."""
     notes: tuple[Note, ...] = field(default=(), compare=False)
     """What the user should know about the choice of this SAE."""

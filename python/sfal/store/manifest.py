@@ -97,7 +97,17 @@ class Manifest:
     histogram: HistogramRecord | None = None
     """The histogram that was written last."""
     volatile: Mapping[str, Any] = field(default_factory=dict)
-    """Versions, times and machine."""
+    """Versions, times and machine, and the notes, if there are any."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user was told about the run, each note once, in Python's words."""
+        return tuple(self.volatile.get("notes", ()))
+
+    def with_notes(self, notes: Iterable[str]) -> "Manifest":
+        """Return a copy with further notes; those that it has already are not repeated."""
+        kept = list(dict.fromkeys((*self.notes, *notes)))
+        return replace(self, volatile={**self.volatile, "notes": kept}) if kept else self
 
     @property
     def counts(self) -> Counts:
@@ -235,6 +245,8 @@ class Manifest:
             yield name, isinstance(getattr(self, name), dict)
         folder = self.volatile.get("histogram_folder", "")
         yield "histogram_folder", isinstance(folder, str)
+        notes = self.volatile.get("notes", [])
+        yield "notes", isinstance(notes, list) and all(isinstance(note, str) for note in notes)
         texts = [(part.file, part.sha256, part.documents_sha256) for part in self.parts]
         yield "a name or hash", all(isinstance(text, str) for some in texts for text in some)
         numbers = [

@@ -45,12 +45,23 @@ def test_no_bos_comes_first_if_the_sae_was_trained_without_one(adds, adds_none):
     assert one[1] == []
 
 
-@pytest.mark.parametrize("prepend_bos", [None, True, False])
+@pytest.mark.parametrize("prepend_bos", [None, False])
 def test_a_tokenizer_without_bos_gives_the_text_alone(adds_none, without, prepend_bos):
     ids = without.tokenize(["A river", ""], 50, prepend_bos)
     assert len(ids[0]) == len(adds_none.tokenize(["A river"], 50, prepend_bos=False)[0])
     assert ids[1] == []
     assert without.bos_id is None
+    assert without.first_token(prepend_bos) is None
+
+
+def test_eos_takes_the_place_of_a_missing_bos_that_the_sae_asks_for(without):
+    """As TransformerLens does; it is special, so it is in no window."""
+    alone = without.tokenize(["A river", ""], 50)
+    assert without.tokenize(["A river", ""], 50, prepend_bos=True) == [[1, *alone[0]], [1]]
+    assert without.tokenize(["A river"], 2, prepend_bos=True) == [[1, alone[0][0]]]
+    assert without.spans(["A river"], 50, prepend_bos=True)[0][0] == (0, 0)
+    assert 1 in without.special_ids
+    assert without.first_token(True) == "eos"
 
 
 def test_special_ids_are_those_the_tokenizer_has(adds, adds_none, without):

@@ -95,7 +95,8 @@ class _Estimate:
         if not todo:
             return
         model = todo[0].source.model
-        self.downloads[model] = model_download(model, self.settings.revision)
+        revision = self.settings.revision or todo[0].source.training.revision
+        self.downloads[model] = model_download(model, revision)
         for run in todo:
             sae = run.source.sae
             self.downloads[run.source.name] = sae_download(

@@ -21,13 +21,26 @@ _LLAMA_LIKE = {
     "mlp": "mlp.output",
     "att": "self_attn.o_proj.input",
     "attn_out": "self_attn.o_proj.output",
+    "res_mid": "post_attention_layernorm.input",
+    "mlp_in": "post_attention_layernorm.input",
+    "ln1": "input_layernorm.input",
+    "ln2": "post_attention_layernorm.input",
+    "mlp_input": "mlp.input",
+    "neurons": "mlp.down_proj.input",
+    "embed": ".input",
 }
 _GEMMA_LIKE = {
+    **_LLAMA_LIKE,
+    "res_mid": "pre_feedforward_layernorm.input",
     "mlp": "post_feedforward_layernorm.output",
-    "att": "self_attn.o_proj.input",
     "attn_out": "post_attention_layernorm.output",
+    "mlp_in": "pre_feedforward_layernorm.input",
+    "ln2": "pre_feedforward_layernorm.input",
 }
-"""Gemma 2 and 3 normalise the output of MLP and attention before adding it to the stream."""
+"""Gemma 2 and 3 normalise the output of MLP and attention before adding it to the stream.
+
+Their layers receive embeddings that are already scaled by the root of d_model.
+"""
 
 _SITES: dict[str, dict[str, str]] = {
     "gemma": _LLAMA_LIKE,
@@ -41,13 +54,40 @@ _SITES: dict[str, dict[str, str]] = {
         "mlp": "mlp.output",
         "att": "attention.dense.input",
         "attn_out": "attention.dense.output",
+        "mlp_in": "post_attention_layernorm.input",
+        "ln1": "input_layernorm.input",
+        "ln2": "post_attention_layernorm.input",
+        "mlp_input": "mlp.input",
+        "neurons": "mlp.dense_4h_to_h.input",
+        "embed": ".input",
     },
-    "gpt2": {"mlp": "mlp.output", "att": "attn.c_proj.input", "attn_out": "attn.c_proj.output"},
+    "gpt2": {
+        "mlp": "mlp.output",
+        "att": "attn.c_proj.input",
+        "attn_out": "attn.c_proj.output",
+        "res_mid": "ln_2.input",
+        "mlp_in": "ln_2.input",
+        "ln1": "ln_1.input",
+        "ln2": "ln_2.input",
+        "mlp_input": "mlp.input",
+        "neurons": "mlp.c_proj.input",
+        "embed": "wte.output",
+    },
 }
-"""The module inside a layer whose input or output is the site, by model type."""
+"""The module inside a layer whose input or output is the site, by model type.
+
+``.input`` is the layer's own; ``wte`` is outside the layers, since GPT-2's first layer receives
+embeddings to which positions have been added. ``ln1`` and ``ln2`` name the norm, whose input is
+normalised as it does it, but without its gain and bias. GPT-NeoX has no ``res_mid`` where
+attention and MLP run in parallel, as in Pythia.
+"""
 
 _ANY_MODEL = {"res": ".output", "res_pre": ".input"}
 """Sites that are the layer's own output or input, in every decoder."""
+
+_NORM_SITES = ("ln1", "ln2")
+_CENTRED_SITES = frozenset({"res", "res_pre", "res_mid", "mlp", "attn_out", "mlp_in", "embed"})
+"""Sites at which TransformerLens' ``center_writing_weights`` takes the mean over d_model off."""
 
 CUTTABLE = frozenset(_SITES)
 """Model types whose first layers do not depend on how many follow.
@@ -70,14 +110,49 @@ class HookPoint:
     layer: int
     """Layer, from 0."""
     site: str
-    """``res``, ``res_pre``, ``mlp``, ``att``, ``attn_out``, or ``custom`` with a module."""
+    """One of :data:`sfal.sources.source.SITES`; ``custom`` with a module."""
     module: str | None = None
     """For ``custom``: a module's path, ending in ``.input`` or ``.output`` (default output)."""
+    head: int | None = None
+    """For ``att``: the one head to read, from 0; None: all of them."""
+    centred: bool = False
+    """Whether to take off the mean over d_model, in models with LayerNorm."""
+    folded_norms: bool = False
+    """Whether the norm's gain belongs to the weights after it, so that it is not read."""
+    folded_value_biases: bool = False
+    """For ``att``: whether the value biases belong to the output bias, so that they are not read."""
 
     @classmethod
     def of(cls, source: Source) -> "HookPoint":
-        """Return the place that a source reads at."""
-        return cls(source.layer, source.site, source.hook_module)
+        """Return the place that a source reads at, as its SAE's training prepared it."""
+        training, site = source.training, source.site
+        return cls(
+            source.layer,
+            site,
+            source.hook_module,
+            head=training.head if site == "att" else None,
+            centred=training.centred and site in _CENTRED_SITES,
+            folded_norms=training.folded_norms and site == "mlp_input",
+            folded_value_biases=training.folded_value_biases and site == "att",
+        )
+
+    @property
+    def norm(self) -> str | None:
+        """``ln1`` or ``ln2`` if a norm's input is read, normalised without gain and bias."""
+        if self.site == "mlp_input" and self.folded_norms:
+            return "ln2"
+        return self.site if self.site in _NORM_SITES else None
+
+    @property
+    def prepared(self) -> dict[str, Any]:
+        """What is done to the activations, for a manifest; empty if they are read as they are."""
+        facts = {
+            "head": self.head,
+            "centred": self.centred or None,
+            "folded_norms": self.folded_norms or None,
+            "folded_value_biases": self.folded_value_biases or None,
+        }
+        return {name: value for name, value in facts.items() if value is not None}
 
     def __str__(self) -> str:
         if self.module is not None:
@@ -145,6 +220,9 @@ def find_module(point: HookPoint, decoder: "nn.Module", config: Any) -> tuple["n
     if point.site in _ANY_MODEL:
         return layer, _ANY_MODEL[point.site] == ".input"
     known = _SITES.get(config.model_type, {})
+    parallel = getattr(config, "use_parallel_residual", True)
+    if config.model_type == "gpt_neox" and not parallel:
+        known = {**known, "res_mid": known["mlp_in"]}
     if point.site not in known:
         sites = ", ".join([*_ANY_MODEL, *known])
         raise UnknownSaeError(
@@ -152,7 +230,9 @@ def find_module(point: HookPoint, decoder: "nn.Module", config: Any) -> tuple["n
             f"(known: {sites})",
             hint="name the module to read at by $hook_module",
         )
-    path, end = _split_end(known[point.site])
+    path, end = _split_end(known[point.norm or point.site])
+    if point.site == "embed":
+        return (decoder.get_submodule(path) if path else layer), end == "input"
     return layer.get_submodule(path), end == "input"
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from sfal.collect.model.hook_points import HookPoint, find_module, is_causal
 from sfal.collect.model.oom import device_memory
+from sfal.collect.model.preparation import Step, preparation
 from sfal.collect.model.tokenizer import Tokenizer
 from sfal.errors import InvalidInputError
 
@@ -54,6 +55,7 @@ class LanguageModel:
         self.points = tuple(dict.fromkeys(points))
         self._decoder = decoder
         self._modules = {point: find_module(point, decoder, config) for point in self.points}
+        self._steps = {point: preparation(point, decoder, config) for point in self.points}
         self._causal: bool = is_causal(config)
         self._longest: int | None = getattr(config, "max_position_embeddings", None)
         embedding = decoder.get_input_embeddings()  # type: ignore[operator]
@@ -170,7 +172,7 @@ class LanguageModel:
         handles = []
         try:
             for point, (module, wants_input) in self._modules.items():
-                keep = _keeper(point, found, len(self._modules), shape)
+                keep = _keeper(point, self._steps[point], found, len(self._modules), shape)
                 if wants_input:
                     handles.append(module.register_forward_pre_hook(keep, with_kwargs=True))
                 else:
@@ -182,9 +184,13 @@ class LanguageModel:
 
 
 def _keeper(
-    point: HookPoint, found: dict[HookPoint, Tensor], n_points: int, shape: torch.Size
+    point: HookPoint,
+    step: Step,
+    found: dict[HookPoint, Tensor],
+    n_points: int,
+    shape: torch.Size,
 ) -> Any:
-    """Return a hook that stores the tensor that it sees under `point`.
+    """Return a hook that stores the tensor that it sees, prepared by `step`, under `point`.
 
     It takes an output (a tensor, or a tuple that begins with one), or a module
     with its positional and its keyword arguments.
@@ -202,7 +208,8 @@ def _keeper(
         fits = isinstance(value, Tensor) and value.is_floating_point() and value.ndim >= 3
         if not fits or value.shape[:2] != shape:
             raise InvalidInputError(f"{point} has no activations of shape (batch, tokens, width)")
-        found.setdefault(point, value.flatten(2))
+        if point not in found:
+            found[point] = step(value.flatten(2))
         if len(found) == n_points:
             raise _Read
 

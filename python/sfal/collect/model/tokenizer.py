@@ -31,6 +31,7 @@ class Tokenizer:
         """Ids whose positions do not count as tokens: those of BOS, EOS and PAD that exist."""
         # Found out once, not from each text: a text may begin with BOS spelled out, and
         # `add_bos_token` is False where a post-processor adds it.
+        self._first_id = inner.eos_token_id if self.bos_id is None else self.bos_id
         self._adds_bos = self.bos_id is not None and self._encode(["a"])[0][:1] == [self.bos_id]
 
     def tokenize(
@@ -39,8 +40,10 @@ class Tokenizer:
         """Return the token ids of each text.
 
         If the tokenizer has a BOS, it comes first, whether or not the tokenizer
-        adds it by itself; if `prepend_bos` is False it never does. A tokenizer
-        without BOS returns just the ids of the text.
+        adds it by itself; if `prepend_bos` is False it never does. Where a
+        tokenizer has none (Qwen's, for example), EOS takes its place if
+        `prepend_bos` is True, as TransformerLens does it; if it is None, the ids
+        of the text are returned alone.
 
         Parameters
         ----------
@@ -61,7 +64,13 @@ class Tokenizer:
         If a text is longer than 256 characters per token allowed, only its
         beginning is tokenised, unless that gives fewer than `max_length` ids.
         """
-        return self._all(texts, max_length, prepend_bos, self._encode, self.bos_id)
+        return self._all(texts, max_length, prepend_bos, self._encode, self._first_id)
+
+    def first_token(self, prepend_bos: bool | None) -> str | None:
+        """Return what comes before each text: ``bos``, ``eos`` in its place, or None."""
+        if self.bos_id is not None:
+            return None if prepend_bos is False else "bos"
+        return "eos" if prepend_bos is True and self._first_id is not None else None
 
     def spans(
         self, texts: Sequence[str], max_length: int, prepend_bos: bool | None = None
@@ -120,7 +129,7 @@ class Tokenizer:
         return offsets
 
     def _begin(self, tokens: list[T], bos: T | None, prepend_bos: bool | None) -> list[T]:
-        if self.bos_id is None or bos is None:
+        if bos is None or (self.bos_id is None and prepend_bos is not True):
             return tokens
         if prepend_bos is False:
             return tokens[1:] if self._adds_bos else tokens

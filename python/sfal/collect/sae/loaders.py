@@ -1,7 +1,7 @@
 """SAEs in each layout they are published in, read into one form."""
 
-import re
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,10 +12,10 @@ from sfal.collect.sae.files import (
     read_npz,
     read_safetensors,
     read_settings,
-    safetensors_keys,
 )
-from sfal.collect.sae.saelens import load_from_folder, load_from_release
-from sfal.collect.sae.weights import KEYS, SaeWeights, check_shapes, facts, relevant, wanted_keys
+from sfal.collect.sae.saelens import load_from_release
+from sfal.collect.sae.saelens_folder import saelens_folder
+from sfal.collect.sae.weights import SaeWeights, check_shapes
 from sfal.errors import ArtifactError, InvalidInputError, MissingError
 from sfal.io import fingerprints
 from sfal.io.hub import hub_errors
@@ -27,7 +27,6 @@ _LLAMA_RULES = {
     "use_glu_encoder": False,
     "apply_decoder_bias_to_pre_encoder": False,
 }
-_SINCE_6 = re.compile(r"(\d{2,}|[6-9])\.")
 
 
 def gemma_scope(ref: SaeRef, *, decoder: bool) -> SaeWeights:
@@ -63,7 +62,7 @@ def from_local(ref: SaeRef, *, decoder: bool) -> SaeWeights:
         return _npz(path, fingerprints.of_path(path), decoder)
     if path.is_dir():
         if (path / "cfg.json").is_file():
-            return _saelens_folder(path, decoder)
+            return saelens_folder(path, fingerprints.of_path(path), decoder=decoder)
         found = fingerprints.of_path(path)
         if (path / "params.npz").is_file():
             return _npz(path / "params.npz", found, decoder)
@@ -75,6 +74,17 @@ def from_local(ref: SaeRef, *, decoder: bool) -> SaeWeights:
     raise ArtifactError(
         f"{path} is not an SAE: expected an .npz file, or a folder with cfg.json (SAELens), "
         "params.npz (Gemma Scope) or hyperparams.json (Llama Scope)"
+    )
+
+
+def from_repository(ref: SaeRef, *, decoder: bool) -> SaeWeights:
+    """Read an SAE from a folder of any repository of the hub in SAELens' layout."""
+    repo_id, folder = _repository(ref)
+    start = f"{folder}/" if folder else ""
+    config, _ = _fetch(repo_id, f"{start}cfg.json", ref.revision)
+    weights, file = _fetch(repo_id, f"{start}sae_weights.safetensors", ref.revision)
+    return saelens_folder(
+        config.parent, fingerprints.of_hub_file(repo_id, file, weights), decoder=decoder
     )
 
 
@@ -121,10 +131,17 @@ def _npz(path: Path, fingerprint: dict[str, str], decoder: bool) -> SaeWeights:
 def _llama(
     settings_path: Path, weights: Path, fingerprint: dict[str, str], decoder: bool
 ) -> SaeWeights:
-    """Read Llama Scope's rule: ``(s * x) @ W + b > threshold * s``.
+    """Read Llama Scope's rule: ``(s * x) @ W + b > threshold * s_out``.
 
-    s is sqrt(d_model) / the average norm of the input, both in the SAE's own
-    settings. SAELens' registry repeats the input's s for its releases.
+    s is sqrt(d_model) / the average norm of the input, s_out the same for the
+    output; both are in the SAE's own settings, and only a transcoder's differ.
+    SAELens' registry repeats s for its releases.
+
+    The settings also say ``sparsity_include_decoder_norm``: in training, the
+    pre-activations were weighted by the norm of their decoder rows before they
+    met the threshold. SAELens does not do that, so it is not the default here
+    either; `decoder` reads the rows for :attr:`SaeConfig.decoder_norm_gate`,
+    which does.
     """
     settings = read_settings(settings_path)
     for key, expected in _LLAMA_RULES.items():
@@ -138,58 +155,36 @@ def _llama(
         names["decoder.weight"] = "W_dec"
     tensors = read_safetensors(weights, list(names))
     n_features, d_in = encoder_shape(weights, tensors, "encoder.weight")
-    check_arrays(
-        weights,
-        tensors,
-        {"encoder.bias": (n_features,), "decoder.weight": (d_in, n_features)},
-    )
+    check_arrays(weights, tensors, {"encoder.bias": (n_features,)})
+    # A transcoder may write to another width than it reads.
+    if decoder and encoder_shape(weights, tensors, "decoder.weight")[1] != n_features:
+        raise ArtifactError(f"{weights}: the decoder does not have {n_features} features")
     if number(settings_path, settings, "d_model") != d_in:
         raise ArtifactError(
             f"{settings_path}: d_model is {settings['d_model']}, but the encoder of {weights} "
             f"takes {d_in}"
         )
-    norm = number(settings_path, settings, "dataset_average_activation_norm", "in")
-    if norm <= 0:
-        raise ArtifactError(
-            f"{settings_path}: dataset_average_activation_norm.in is {norm}, not > 0"
-        )
+    place_out = settings.get("hook_point_out", settings.get("hook_point_in"))
+    transcodes = place_out != settings.get("hook_point_in")
+    scale = _scale(settings_path, settings, d_in, "in")
+    scale_out = _scale(settings_path, settings, d_in, "out") if transcodes else scale
     arrays = {name: tensors[key].t() for key, name in names.items()}
     threshold = number(settings_path, settings, "jump_relu_threshold")
     arrays["threshold"] = torch.full((n_features,), threshold, dtype=torch.float64)
-    scale = d_in**0.5 / norm
     return SaeWeights(
         str(weights),
         "jumprelu",
         arrays,
         fingerprint,
         input_scale=scale,
-        threshold_scale=scale,
+        threshold_scale=scale_out,
         facts={"hook_name": settings.get("hook_point_in")},
     )
 
 
-def _saelens_folder(path: Path, decoder: bool) -> SaeWeights:
-    """Read SAELens' own folder, without importing SAELens where the layout is plain."""
-    config_path, weights = path / "cfg.json", path / "sae_weights.safetensors"
-    config = read_settings(config_path)
-    metadata = config.get("metadata")
-    version = metadata.get("sae_lens_version") if isinstance(metadata, dict) else None
-    architecture = config.get("architecture")
-    fingerprint = fingerprints.of_path(path)
-    known = isinstance(architecture, str) and architecture in KEYS
-    plain = known and isinstance(version, str) and _SINCE_6.match(version)
-    stored = safetensors_keys(weights)
-    if not plain or stored & {"scaling_factor", "log_threshold"}:
-        loaded = load_from_folder(path)
-        loaded.fingerprint = fingerprint
-        return loaded
-    arrays = read_safetensors(weights, wanted_keys(config, decoder))
-    check_shapes(weights, arrays)
-    return SaeWeights(
-        str(path),
-        str(architecture),
-        arrays,
-        fingerprint,
-        relevant(config),
-        facts=facts(metadata),
-    )
+def _scale(path: Path, settings: dict[str, Any], d_model: int, end: str) -> float:
+    """Return the factor that gives activations an average norm of sqrt(d_model)."""
+    norm = number(path, settings, "dataset_average_activation_norm", end)
+    if norm <= 0:
+        raise ArtifactError(f"{path}: dataset_average_activation_norm.{end} is {norm}, not > 0")
+    return float(d_model**0.5 / norm)

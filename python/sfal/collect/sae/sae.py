@@ -8,10 +8,16 @@ from torch import Tensor
 
 from sfal.collect.model.oom import device_memory
 from sfal.collect.sae.gates import EncodeGate, Gate, GatedGate, ThresholdGate, TopKGate
-from sfal.collect.sae.loaders import from_local, from_release, gemma_scope, llama_scope
+from sfal.collect.sae.loaders import (
+    from_local,
+    from_release,
+    from_repository,
+    gemma_scope,
+    llama_scope,
+)
 from sfal.collect.sae.weights import SaeWeights
 from sfal.collect.settings import SaeConfig
-from sfal.errors import ArtifactError, InvalidInputError
+from sfal.errors import ArtifactError, InvalidInputError, Note
 from sfal.sources.source import SaeRef
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
@@ -41,7 +47,9 @@ class Sae:
     normalize: str = "none"
     """The part of SAELens' ``normalize_activations`` that acts at run time."""
     b_dec: Tensor | None = field(default=None, repr=False)
-    """Decoder bias [d_in], if it is subtracted from the input."""
+    """Decoder bias [d_in] over the input's scale, if it is subtracted from the input."""
+    notes: tuple[Note, ...] = ()
+    """What the user should know about its settings."""
 
     def fires(self, x: Tensor) -> Tensor:
         """Return which features fire on each token.
@@ -142,6 +150,8 @@ def load_sae(
         loaded = gemma_scope(ref, decoder=config.decoder_norm_gate)
     elif ref.kind == "llama_scope":
         loaded = llama_scope(ref, decoder=config.decoder_norm_gate)
+    elif ref.kind == "repository":
+        loaded = from_repository(ref, decoder=config.decoder_norm_gate)
     elif ref.kind == "local":
         loaded = from_local(ref, decoder=config.decoder_norm_gate)
     else:
@@ -170,11 +180,14 @@ def _from_arrays(loaded: SaeWeights, config: SaeConfig, target: _Target) -> Sae:
     scale = _scale(loaded, config)
     d_in, n_features = arrays["W_enc"].shape
     weight = target.cast(arrays["W_enc"])
-    if scale != 1:
-        weight.mul_(scale)
     rest = {
         name: target.cast(array) for name, array in arrays.items() if name not in ("W_enc", "W_dec")
     }
+    if scale != 1:
+        # (s x - b_dec) @ W = (x - b_dec / s) @ (s W), as SAELens folds it.
+        weight.mul_(scale)
+        if "b_dec" in rest:
+            rest["b_dec"] = target.cast(arrays["b_dec"] / scale)
     if loaded.threshold_scale is not None:
         factor = loaded.threshold_scale if config.input_scale == "auto" else scale
         rest["threshold"] = target.cast(arrays["threshold"] * factor)
@@ -214,6 +227,7 @@ def _from_arrays(loaded: SaeWeights, config: SaeConfig, target: _Target) -> Sae:
         device=target.device,
         normalize=loaded.config.get("normalize_activations", "none"),
         b_dec=rest.get("b_dec") if loaded.config.get("apply_b_dec_to_input") else None,
+        notes=() if config.input_scale != "auto" else loaded.notes,
     )
 
 
@@ -235,6 +249,7 @@ def _from_encoder(loaded: SaeWeights, config: SaeConfig, target: _Target) -> Sae
         gate=EncodeGate(sae),
         dtype=target.dtype,
         device=target.device,
+        notes=loaded.notes,
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sfal.collect.sae.weights import KEYS, SaeWeights, check_shapes, facts, relevant, wanted_keys
-from sfal.errors import ArtifactError, InvalidInputError, SfalError, UnknownSaeError
+from sfal.errors import ArtifactError, InvalidInputError, Note, SfalError, UnknownSaeError
 from sfal.io.hub import hub_errors
 
 _PER_SEQUENCE = ("temporal",)
@@ -61,10 +61,11 @@ def _weights_of(sae: Any, where: str) -> SaeWeights:
             "earlier tokens; SFAL counts SAEs that look at one token at a time"
         )
     training = facts(config.get("metadata"))
+    notes = normalisation_notes(where, config)
     if architecture not in KEYS:
         sae.eval().requires_grad_(False)
         sae.turn_off_forward_pass_hook_z_reshaping()
-        return SaeWeights(where, architecture, {}, {}, {}, facts=training, encoder=sae)
+        return SaeWeights(where, architecture, {}, {}, {}, facts=training, encoder=sae, notes=notes)
     state = sae.state_dict()
     # The decoder's norms may be needed; the decoder is freed once the gate is built.
     keys = {*wanted_keys(config, decoder=False), "W_dec"}
@@ -72,7 +73,42 @@ def _weights_of(sae: Any, where: str) -> SaeWeights:
     if "transcoder" in architecture:
         del arrays["W_dec"]
     check_shapes(Path(where), arrays)
-    return SaeWeights(where, architecture, arrays, {}, relevant(config), facts=training)
+    return SaeWeights(
+        where, architecture, arrays, {}, relevant(config), facts=training, notes=notes
+    )
+
+
+def normalisation_notes(where: str, config: dict[str, Any]) -> tuple[Note, ...]:
+    """Return a note if inputs were normalised in training in a way that the files do not hold.
+
+    SAELens folds these normalisations into the weights when training ends; an
+    SAE that still names one was saved before, and its numbers are elsewhere.
+
+    Parameters
+    ----------
+    where : str
+        The SAE.
+    config : dict
+        SAELens' settings of it.
+    """
+    normalisation = config.get("normalize_activations")
+    if normalisation == "expected_average_only_in":
+        return (
+            Note(
+                f"SAE {where} was trained on inputs scaled to an average norm of sqrt(d_in), but "
+                "its files do not say by which factor, so they are counted as they are",
+                "if you know the factor, give it by $input_scale",
+            ),
+        )
+    if normalisation == "covariance_whitening":
+        return (
+            Note(
+                f"SAE {where} was trained on whitened inputs, but the whitening is not folded into "
+                "its weights, so inputs are counted as they are",
+                "fold it in with SAELens (fold_activation_whitening) and save the SAE again",
+            ),
+        )
+    return ()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from sfal.collect.sae.files import check_arrays, encoder_shape
+from sfal.errors import Note
 
 KEYS = {
     "standard": ("W_enc", "b_enc"),
@@ -51,6 +52,8 @@ class SaeWeights:
     """More for the manifest, such as the hook it was trained on."""
     encoder: Any = None
     """SAELens' own SAE, if none of our gates does the same."""
+    notes: tuple[Note, ...] = ()
+    """What the user should know about the settings."""
 
 
 def wanted_keys(config: dict[str, Any], decoder: bool) -> list[str]:

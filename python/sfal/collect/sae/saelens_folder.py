@@ -1,0 +1,114 @@
+"""SAEs in SAELens' own folders, read without importing SAELens where the layout is plain."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sfal.collect.sae.files import number, read_safetensors, read_settings, safetensors_keys
+from sfal.collect.sae.saelens import load_from_folder, normalisation_notes
+from sfal.collect.sae.weights import KEYS, SaeWeights, check_shapes, facts, relevant, wanted_keys
+from sfal.errors import ArtifactError
+
+_SINCE_6 = re.compile(r"(\d{2,}|[6-9])\.")
+_NORMALISATIONS = (
+    "none",
+    "constant_norm_rescale",
+    "covariance_whitening",
+    "expected_average_only_in",
+    "layer_norm",
+)
+_ACTIVATIONS = ("relu", "tanh-relu", "topk", "jumprelu", "identity")
+"""Activation functions that leave the gate as the architecture says; tanh keeps signs."""
+
+
+def saelens_folder(path: Path, fingerprint: dict[str, str], *, decoder: bool) -> SaeWeights:
+    """Read a folder with ``cfg.json`` and ``sae_weights.safetensors``.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    fingerprint : dict of str to str
+        What identifies its files.
+    decoder : bool
+        Whether the decoder's norms are needed in any case.
+
+    Raises
+    ------
+    ArtifactError
+        If a file is missing or damaged, or a setting is not one that SFAL can apply.
+    """
+    config_path, weights = path / "cfg.json", path / "sae_weights.safetensors"
+    config = read_settings(config_path)
+    metadata = config.get("metadata")
+    version = metadata.get("sae_lens_version") if isinstance(metadata, dict) else None
+    architecture = config.get("architecture")
+    known = isinstance(architecture, str) and architecture in KEYS
+    plain = known and isinstance(version, str) and _SINCE_6.match(version)
+    stored = safetensors_keys(weights)
+    _check_settings(config_path, config)
+    if not plain or stored & {"scaling_factor", "log_threshold"}:
+        loaded = load_from_folder(path)
+        loaded.fingerprint = fingerprint
+        return _scaled(path, loaded)
+    arrays = read_safetensors(weights, wanted_keys(config, decoder))
+    check_shapes(weights, arrays)
+    return _scaled(
+        path,
+        SaeWeights(
+            str(path),
+            str(architecture),
+            arrays,
+            fingerprint,
+            relevant(config),
+            facts=facts(metadata),
+            notes=normalisation_notes(str(path), config),
+        ),
+    )
+
+
+def _check_settings(path: Path, config: dict[str, Any]) -> None:
+    """Refuse settings that would be ignored although they change what fires."""
+    normalisation = config.get("normalize_activations")
+    if not isinstance(normalisation, bool | None) and normalisation not in _NORMALISATIONS:
+        raise ArtifactError(
+            f"{path}: normalize_activations is {str(normalisation)[:60]!r}, which SFAL cannot apply",
+            hint="fold it into the weights with SAELens, and save the SAE again",
+        )
+    for name in ("activation_fn", "activation_fn_str"):
+        function = config.get(name)
+        if function is not None and function not in _ACTIVATIONS:
+            raise ArtifactError(
+                f"{path}: {name} is {str(function)[:60]!r}, which SFAL does not know"
+            )
+
+
+def _scaled(path: Path, loaded: SaeWeights) -> SaeWeights:
+    """Apply the input's factor if it is beside the SAE."""
+    normalisation = loaded.config.get("normalize_activations")
+    if normalisation != "expected_average_only_in" or loaded.encoder is not None:
+        return loaded
+    scale = input_factor(path)
+    return loaded if scale is None else replace(loaded, input_scale=scale, notes=())
+
+
+def input_factor(path: Path) -> float | None:
+    """Return the factor on an SAE's input in a checkpoint of SAELens; None if there is none.
+
+    When training ends SAELens folds it into the weights; until then it is in
+    ``activation_scaler.json``.
+
+    Raises
+    ------
+    ArtifactError
+        If the file is damaged, or the factor is not a number above 0.
+    """
+    file = path / "activation_scaler.json"
+    settings = read_settings(file) if file.is_file() else {}
+    if settings.get("scaling_factor") is None:
+        return None
+    scale = number(file, settings, "scaling_factor")
+    if scale <= 0:
+        raise ArtifactError(f"{file}: scaling_factor is {scale}, not > 0")
+    return scale
