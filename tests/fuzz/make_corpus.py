@@ -133,6 +133,14 @@ def foreign(root, rng):
     (folder / "mine.jsonl").write_bytes(lines)
     (folder / "mine.jsonl.gz").write_bytes(gzip.compress(lines, mtime=0))
     firings(fresh(root / "firings"))
+    document = {str(row["feature"]): row["explanation"] for row in table.to_pylist()}
+    (folder / "mine.json").write_text(json.dumps(document), encoding="utf-8")
+    nested = [{"layer": "3-s", "index": "1", "explanations": [{"description": TEXTS[1]}]}]
+    (folder / "nested.json").write_text(json.dumps(nested), encoding="utf-8")
+    (folder / "layers.tsv").write_bytes(b"layer\tfeature_id\tlabel\r\n3\t1.0\ta\r\n4\t2\tb\r\n")
+    folder = fresh(folder / "delphi")
+    for i in range(3):
+        (folder / f"layers.3_latent{i}.txt").write_text(json.dumps(TEXTS[i]), encoding="utf-8")
     from servers import s3
 
     page = s3.listing(s3.Bucket({f"v1/m/3-s/batch-{i}.gz": b"x" for i in range(3)}, 2), {})

@@ -18,7 +18,7 @@ from sfal.embeddings.export_vectors import parse_vector
 from sfal.errors import InvalidInputError
 from sfal.explanations.chooser import Chooser, Preferences
 from sfal.explanations.records import RecordReader
-from sfal.explanations.user_files import read_explanations_file
+from sfal.explanations.user_files import LabelPlace, read_explanations_file
 from sfal.io import s3
 from sfal.io.atomic import sha256_file
 from sfal.sources.source import SaeRef
@@ -106,7 +106,7 @@ def corpus(folder):
 
 def own_explanations(folder):
     for path in sorted(folder.iterdir()):
-        for _ in read_explanations_file(path, Counter(), N_FEATURES):
+        for _ in read_explanations_file(path, Counter(), LabelPlace(N_FEATURES, 3)):
             pass
 
 

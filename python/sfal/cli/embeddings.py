@@ -72,8 +72,9 @@ _choice_options = _options(
 _file_options = click.option(
     "--explanations",
     "file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Read them from this CSV, JSONL or Parquet file (columns feature, explanation).",
+    type=click.Path(path_type=Path),
+    help="Read them from this CSV, TSV, JSON, JSONL or Parquet file (columns feature, explanation), "
+    "or from delphi's folder.",
 )
 _embedding_options = _options(
     click.option(

@@ -18,7 +18,7 @@ from sfal.explanations.records import (
     RecordReader,
 )
 from sfal.explanations.settings import DownloadSettings
-from sfal.explanations.user_files import file_origin, read_explanations_file
+from sfal.explanations.user_files import LabelPlace, file_origin, read_explanations_file
 from sfal.io.arrow import to_numpy
 from sfal.io.atomic import remove_temporaries
 from sfal.io.lock import folder_lock
@@ -104,7 +104,7 @@ def choose_explanations(
             settings.preferences,
             str(path),
             file_origin(path),
-            lambda left_out: read_explanations_file(path, left_out, source.n_features),
+            lambda left_out: read_explanations_file(path, left_out, _place(source)),
         )
 
 
@@ -167,6 +167,12 @@ def record_reader(
     """Return a reader of an export's records for a source."""
     limits = (settings or DownloadSettings()).limits
     return RecordReader(export.source, source.n_features, limits)
+
+
+def _place(source: SourceFolder) -> LabelPlace:
+    site = source.record.site if source.record is not None else None
+    source_id = source.neuronpedia_id.partition("/")[2] if source.neuronpedia_id else None
+    return LabelPlace(source.n_features, source.layer, site, source_id)
 
 
 def _from_export(source: SourceFolder, settings: DownloadSettings) -> ChosenSummary:

@@ -1,55 +1,69 @@
-"""Explanations from a user's file: CSV, JSON lines or Parquet."""
+"""Explanations from a user's file or folder."""
 
 import csv
-import json
+import hashlib
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sfal.errors import ArtifactError, CorruptError, InvalidInputError, MissingError
+from sfal.explanations.delphi_folder import (
+    delphi_explainer,
+    delphi_rows,
+    explanations_folder,
+    is_delphi,
+)
+from sfal.explanations.label_columns import LayerFilter, Row, check_columns, unnested, value
+from sfal.explanations.label_files import ENDINGS, rows_of_file
 from sfal.explanations.records import Record, explanation_text, feature_number, kind_name
 from sfal.io.atomic import sha256_file
-from sfal.io.gzip_lines import DamagedGzipError, ExpansionLimits, lines
-
-_NAMES = {
-    "feature": ("feature", "index", "feature_index"),
-    "explanation": ("explanation", "description"),
-    "explainer": ("explainer", "explanationModelName"),
-    "type": ("type", "typeName"),
-}
-"""Names of each column in our files, in Neuronpedia's and in the published ones."""
+from sfal.io.gzip_lines import DamagedGzipError
 
 _DEFAULT_TYPE = "custom"
-_ROWS = 256
-_LIMITS = ExpansionLimits(max_ratio=500)
-"""A user's file may be more repetitive than an export."""
-_Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class LabelPlace:
+    """What is known of the source whose labels are read."""
+
+    n_features: int | None = None
+    """Number of features of the SAE."""
+    layer: int | None = None
+    """Layer of the SAE."""
+    site: str | None = None
+    """Site of the SAE."""
+    source_id: str | None = None
+    """Name of the source within its model on Neuronpedia, such as ``3-gemmascope-res-16k``."""
 
 
 def read_explanations_file(
-    path: Path, left_out: Counter[str], n_features: int | None = None
+    path: Path, left_out: Counter[str], place: LabelPlace | None = None
 ) -> Iterator[Record]:
-    """Yield the explanations in a local file.
+    """Yield the explanations in a local file or folder.
 
-    A row needs ``feature`` (or ``index``) and ``explanation`` (or
-    ``description``). Its type defaults to ``custom`` and its explainer to the
-    file's name.
+    A row needs a feature (``feature``, ``feature_id``, ``latent``, ``index`` …)
+    and an ``explanation``, ``description`` or ``label``. Its type defaults to
+    ``custom`` and its explainer to the file's name. A ``layer`` column selects
+    the rows of the source's layer.
 
     Parameters
     ----------
     path : Path
-        ``.csv``, ``.jsonl``, ``.jsonl.gz`` or ``.parquet``.
+        CSV, TSV, JSON, JSON lines (each also gzipped), Parquet; or a folder of
+        such files, or of delphi's.
     left_out : Counter
         Receives the number of unusable rows by reason.
-    n_features : int, optional
-        Number of features of the SAE.
+    place : LabelPlace, optional
+        What is known of the source.
 
     Raises
     ------
     InvalidInputError
-        If the file name ends otherwise, or a column is missing.
+        If the format is unknown, a column is missing, or the labels are of
+        several layers and that of the source is unknown.
     MissingError
         If the file does not exist.
     CorruptError
@@ -57,54 +71,99 @@ def read_explanations_file(
     ArtifactError
         If it cannot be read for another reason.
     """
-    name = path.name.lower()
-    ending = next((e for e in _READERS if name.endswith(e)), None)
-    if ending is None:
-        raise InvalidInputError(
-            f"{path}: unknown format of explanations",
-            hint=f"give a file that ends in {', '.join(_READERS)}",
-        )
-    explainer = path.name[: -len(ending)]
-    header: _Row | None = None
+    place = place or LabelPlace()
+    layers = LayerFilter(place.layer, place.source_id)
+    header: Row | None = None
     n_usable = 0
     with _reading(path):
-        for row in _READERS[ending](path, left_out):
+        for explainer, row in _rows(path, left_out, place):
             header = row if header is None else header
-            try:
-                record = Record(
-                    id=None,
-                    feature=feature_number(_value(row, "feature"), n_features),
-                    text=explanation_text(_value(row, "explanation")),
-                    type=kind_name(_value(row, "type"), "type", _DEFAULT_TYPE),
-                    explainer=kind_name(_value(row, "explainer"), "explainer", explainer),
-                    vector=None,
-                )
-            except ValueError as e:
-                left_out[str(e)] += 1
-                continue
-            n_usable += 1
-            yield record
+            for one in unnested(row):
+                reason = layers.reason(one)
+                if reason is not None:
+                    left_out[reason] += 1
+                    continue
+                try:
+                    record = Record(
+                        id=None,
+                        feature=feature_number(value(one, "feature"), place.n_features),
+                        text=explanation_text(value(one, "explanation")),
+                        type=kind_name(value(one, "type"), "type", _DEFAULT_TYPE),
+                        explainer=kind_name(value(one, "explainer"), "explainer", explainer),
+                        vector=None,
+                    )
+                except ValueError as e:
+                    left_out[str(e)] += 1
+                    continue
+                n_usable += 1
+                yield record
     if header is not None and not n_usable:
-        _check_columns(header, path)
+        check_columns(header, path)
 
 
 def file_origin(path: Path) -> dict[str, str]:
-    """Return the name and the hash of an explanations file, for metadata."""
-    return {"file": path.name, "sha256": sha256_file(path)}
+    """Return the name and the hash of an explanations file or folder, for metadata."""
+    if not path.is_dir():
+        return {"file": path.name, "sha256": sha256_file(path)}
+    folder = explanations_folder(path)
+    digest = hashlib.sha256()
+    for file in sorted(folder.iterdir()):
+        if file.is_file():
+            digest.update(f"{file.name}\0{sha256_file(file)}\n".encode())
+    return {"file": path.resolve().name, "sha256": digest.hexdigest()}
 
 
-def _value(row: _Row, column: str) -> object:
-    """Return a column's value under the first of its names that the row has."""
-    return next((row[name] for name in _NAMES[column] if name in row), None)
+def _rows(path: Path, left_out: Counter[str], place: LabelPlace) -> Iterator[tuple[str, Row]]:
+    """Yield rows, each with the name of the explainer that it need not state."""
+    if not path.is_dir():
+        ending = _ending(path)
+        for row in rows_of_file(path, ending, left_out):
+            yield path.name[: -len(ending)], row
+        return
+    folder = explanations_folder(path)
+    if is_delphi(folder):
+        explainer = delphi_explainer(folder)
+        for row in delphi_rows(folder, left_out, place.layer, place.site):
+            yield explainer, row
+        return
+    files = sorted((p for p in folder.iterdir() if _known(p)), key=lambda p: _in_order(p.name))
+    if not files:
+        raise InvalidInputError(
+            f"{path} holds no file with explanations",
+            hint="give delphi's folder explanations, or files that end in " + ", ".join(ENDINGS),
+        )
+    for file in files:
+        with _reading(file):
+            for row in rows_of_file(file, _ending(file), left_out):
+                yield path.resolve().name, row
 
 
-def _check_columns(row: _Row, path: Path) -> None:
-    for column in ("feature", "explanation"):
-        if not any(name in row for name in _NAMES[column]):
-            raise InvalidInputError(
-                f"{path} has no column {' or '.join(_NAMES[column][:2])}; "
-                f"it has {', '.join(str(name)[:40] for name in list(row)[:12])}"
-            )
+def _known(path: Path) -> bool:
+    hidden = path.name.startswith((".", "_"))
+    return path.is_file() and not hidden and path.name.lower().endswith(ENDINGS)
+
+
+def _in_order(name: str) -> list[tuple[int, str]]:
+    """Return a key that puts ``batch-2`` before ``batch-10``."""
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)
+    ]
+
+
+def _ending(path: Path) -> str:
+    name = path.name.lower()
+    ending = next((e for e in ENDINGS if name.endswith(e)), None)
+    if ending is not None:
+        return ending
+    if name.endswith((".npy", ".npz", ".pkl", ".pickle", ".pt")):
+        raise InvalidInputError(
+            f"{path} is not read: texts in such a file are Python objects, which may run code",
+            hint="write them as CSV, JSON or Parquet with columns feature and explanation",
+        )
+    raise InvalidInputError(
+        f"{path}: unknown format of explanations",
+        hint=f"give a file that ends in {', '.join(ENDINGS)}, or delphi's folder explanations",
+    )
 
 
 @contextmanager
@@ -119,55 +178,6 @@ def _reading(path: Path) -> Iterator[None]:
         raise MissingError(f"{path} does not exist") from e
     except OSError as e:
         raise ArtifactError(f"cannot read {path}: {e.strerror or e}") from e
-    except (csv.Error, DamagedGzipError, UnicodeDecodeError, pa.ArrowException) as e:
+    except (csv.Error, DamagedGzipError, ValueError, pa.ArrowException) as e:
         first = (str(e).splitlines() or [type(e).__name__])[0][:200]
         raise CorruptError(f"{path} cannot be read: {first}") from e
-
-
-def _csv_rows(path: Path, left_out: Counter[str]) -> Iterator[_Row]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        yield from csv.DictReader(file)
-
-
-def _json_rows(path: Path, left_out: Counter[str]) -> Iterator[_Row]:
-    is_compressed = path.name.lower().endswith(".gz")
-    with nullcontext(lines(path, _LIMITS)) if is_compressed else path.open("rb") as found:
-        for line in found:
-            if line is None:
-                left_out["line too long"] += 1
-                continue
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line.decode("utf-8"))
-            except UnicodeDecodeError:
-                left_out["invalid UTF-8"] += 1
-                continue
-            except (ValueError, RecursionError):
-                left_out["invalid JSON"] += 1
-                continue
-            if isinstance(row, dict):
-                yield row
-            else:
-                left_out["not a JSON object"] += 1
-
-
-def _parquet_rows(path: Path, left_out: Counter[str]) -> Iterator[_Row]:
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path) as file:
-        wanted = {name for names in _NAMES.values() for name in names}
-        present = [name for name in file.schema_arrow.names if name in wanted]
-        if not present:
-            yield dict.fromkeys(file.schema_arrow.names)
-        # Few rows at a time: a small file can repeat a long text very often.
-        for batch in file.iter_batches(_ROWS, columns=present):
-            yield from batch.to_pylist()
-
-
-_READERS: dict[str, Callable[[Path, Counter[str]], Iterator[_Row]]] = {
-    ".csv": _csv_rows,
-    ".jsonl": _json_rows,
-    ".jsonl.gz": _json_rows,
-    ".parquet": _parquet_rows,
-}
