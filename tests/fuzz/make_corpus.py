@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
+from safetensors.numpy import save_file
 
 N = 12
 TEXTS = [f"explanation {i}, naïve" for i in range(N)]
@@ -84,6 +85,12 @@ def ours(root, rng, fired):
     features = np.arange(N, dtype=np.uint32)
     vectors = rng.standard_normal((N, 4)).astype(np.float32)
     write_vectors(fresh(root / "vectors") / "x_embeddings.parquet", features, vectors, {"a": 1})
+    folder = fresh(root / "imported")
+    np.save(folder / "plain.npy", vectors)
+    np.savez_compressed(folder / "both.npz", embeddings=vectors, feature=features)
+    save_file({"vectors": vectors, "feature": features}, folder / "both.safetensors")
+    table = pa.table({"feature": features, "embedding": vectors.tolist()})
+    pq.write_table(table, folder / "both.parquet")
     rows = [(text, "custom", "me") for text in TEXTS]
     write_explanations(fresh(root / "explanations"), make_table(features, rows), {"a": 1})
     told = [

@@ -15,6 +15,7 @@ from sfal.collect.imported.driver import import_firings
 from sfal.collect.imported.settings import ImportSettings
 from sfal.collect.sae.sae import load_sae
 from sfal.embeddings.export_vectors import parse_vector
+from sfal.embeddings.vector_files import read_vector_file, rows_in_order
 from sfal.errors import InvalidInputError
 from sfal.explanations.chooser import Chooser, Preferences
 from sfal.explanations.records import RecordReader
@@ -61,6 +62,14 @@ def vectors(folder):
         read_vectors_metadata(path)
         found = read_vectors(path)
         _core.semantic_neighbours(found.vectors, 3)
+
+
+def imported(folder):
+    for path in sorted(folder.iterdir()):
+        found = read_vector_file(path)
+        for feature, vector in rows_in_order(path, found):
+            assert feature >= 0
+            assert np.isfinite(vector).all()
 
 
 def explanations(folder):
@@ -172,6 +181,7 @@ TARGETS = {
     "saelens": sae,
     "pickled": pickled,
     "vectors": vectors,
+    "imported": imported,
     "explanations": explanations,
     "examples": examples,
     "run": run,

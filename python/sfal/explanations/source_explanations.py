@@ -4,11 +4,12 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sfal.errors import ArtifactError, InvalidInputError
 from sfal.explanations.chooser import Chooser, Preferences
+from sfal.explanations.label_audit import LabelAudit, audit_explanations
 from sfal.explanations.neuronpedia import Export, cached_export, download_export
 from sfal.explanations.records import (
     BEYOND_WIDTH,
@@ -61,6 +62,8 @@ class ChosenSummary:
     """Batches fetched by this call."""
     unchanged: bool
     """Whether the file on disk already had this content."""
+    audit: LabelAudit = field(default_factory=LabelAudit)
+    """What is wrong with the chosen explanations as texts."""
 
     @property
     def n_missing(self) -> int:
@@ -302,4 +305,5 @@ def _summary(
         left_out=dict(metadata.get("left_out", {})),
         n_fetched=n_fetched,
         unchanged=unchanged,
+        audit=audit_explanations(table),
     )
