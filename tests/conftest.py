@@ -12,6 +12,8 @@ from tally import Tally
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The hub's client reads this when it is imported, so it is set before any test is imported.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Tests that need Neuronpedia's bucket serve one; no other test may reach the real one.
+os.environ["SFAL_NEURONPEDIA_URL"] = "http://127.0.0.1:9"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 # Background jobs of a shell ignore Ctrl-C, and so do the processes they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -7,7 +7,7 @@ import pytest
 
 from servers import exports
 from sfal.errors import InvalidInputError
-from sfal.explanations.user_files import LabelPlace, file_origin, read_explanations_file
+from sfal.explanations.user_files.reader import LabelPlace, file_origin, read_explanations_file
 
 
 def delphi(folder, hookpoints=("layers.1",), n=3, content=None):

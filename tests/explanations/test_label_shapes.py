@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from sfal.errors import ArtifactError, InvalidInputError
-from sfal.explanations.label_columns import layer_number
-from sfal.explanations.user_files import LabelPlace, read_explanations_file
+from sfal.explanations.user_files.columns import layer_number
+from sfal.explanations.user_files.reader import LabelPlace, read_explanations_file
 
 TEXTS = {0: "zero", 3: "three, naïve", 12: "twelve"}
 COLUMNS = [

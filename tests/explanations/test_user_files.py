@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sfal.errors import ArtifactError, InvalidInputError
-from sfal.explanations.user_files import LabelPlace, read_explanations_file
+from sfal.explanations.user_files.reader import LabelPlace, read_explanations_file
 
 ROWS = [(3, "three, with a comma"), (0, 'quoted "zero"'), (12, "zwölf\nlines")]
 

@@ -148,6 +148,9 @@ def foreign(root, rng):
     folder = fresh(folder / "delphi")
     for i in range(3):
         (folder / f"layers.3_latent{i}.txt").write_text(json.dumps(TEXTS[i]), encoding="utf-8")
+    row = {"hfRepoId": "a/b", "hfFolderId": "layer_3", "saelensConfig": '{"d_sae": 12}'}
+    text = json.dumps({"saelensRelease": "r", "saelensSaeId": "s", **row})
+    (fresh(root / "explained-sae") / "source.jsonl").write_text(text, encoding="utf-8")
     from servers import s3
 
     page = s3.listing(s3.Bucket({f"v1/m/3-s/batch-{i}.gz": b"x" for i in range(3)}, 2), {})

@@ -19,9 +19,10 @@ from sfal.embeddings.vector_files import read_vector_file, rows_in_order
 from sfal.errors import InvalidInputError
 from sfal.explanations.chooser import Chooser, Preferences
 from sfal.explanations.records import RecordReader
-from sfal.explanations.user_files import LabelPlace, read_explanations_file
+from sfal.explanations.user_files.reader import LabelPlace, read_explanations_file
 from sfal.io import s3
 from sfal.io.atomic import sha256_file
+from sfal.sources.neuronpedia import ExplainedSae
 from sfal.sources.source import SaeRef
 from sfal.store.differences import require_same
 from sfal.store.embeddings import read_vectors, read_vectors_metadata
@@ -127,6 +128,11 @@ def firings(folder):
             assert not verify_run(made.folder).problems
 
 
+def explained_sae(folder):
+    for path in sorted(folder.iterdir()):
+        tuple(ExplainedSae.parse(path.read_bytes(), path.name).places())
+
+
 def listing(folder):
     class Client:
         base_url, hint = "http://127.0.0.1", ""
@@ -189,6 +195,7 @@ TARGETS = {
     "corpus": corpus,
     "own-explanations": own_explanations,
     "firings": firings,
+    "explained-sae": explained_sae,
     "listing": listing,
     "config": config,
     "batch": batch,

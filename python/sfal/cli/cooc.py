@@ -50,7 +50,10 @@ def counting_options(corpus: str | None, shown: str | bool = True) -> Decorator:
                     corpus={"default": corpus, "show_default": shown},
                 ),
                 click.option(
-                    "--source", "source_name", metavar="NAME", help="Folder name of the source."
+                    "--source",
+                    "source_name",
+                    metavar="NAME",
+                    help="Folder name of the source; alone, its name on Neuronpedia.",
                 ),
                 click.option(
                     "--dry-run",
@@ -185,8 +188,9 @@ def sae(
     \b
     sfal cooc sae --release gpt2-small-res-jb --sae-id blocks.8.hook_resid_pre
     sfal cooc sae --sae ./my-sae --model ./my-model --site res --layer 3
+    sfal cooc sae --source qwen3-1.7b/14-transcoder-hp
     """
-    from sfal.sources import resolve_local, resolve_saelens
+    from sfal.sources import resolve_local, resolve_named, resolve_saelens
 
     if sae_path is not None and (release or sae_id):
         raise InvalidInputError("give either --sae, or --release and --sae-id")
@@ -196,9 +200,12 @@ def sae(
         if site is not None or layer is not None or hook_module is not None:
             raise InvalidInputError("--site, --layer and --hook-module go with --sae")
         source = resolve_saelens(release, sae_id, model)
+    elif options["source_name"] is not None and not sae_id:
+        source = resolve_named(options["source_name"])
     else:
         raise InvalidInputError(
-            "which SAE? Give --release and --sae-id (`sfal sources` lists them), or --sae PATH"
+            "which SAE? Give --release and --sae-id (`sfal sources` lists them), --sae PATH, or "
+            "the name of a source on Neuronpedia as --source"
         )
     count(common, [source], [], options)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sfal.cli.hints import told
-from sfal.cli.options import Common, command
+from sfal.cli.options import Common, command, say_note
 from sfal.cli.param_types import MANY
 from sfal.cli.sources import chosen_sources, joined_options, sources_options
 from sfal.errors import SfalError
@@ -244,6 +244,8 @@ class Report:
             click.echo(chosen_text(result.chosen))
         else:
             click.echo(f"{result.source}: your own explanations on disk are kept")
+        for note in result.notes:
+            say_note(note)
 
     def embedded(self, result: "EmbedResult") -> None:
         """Print how many explanations of a source were embedded."""

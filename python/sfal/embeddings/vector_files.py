@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfal.errors import ArtifactError, CorruptError, InvalidInputError, MissingError
-from sfal.explanations.label_columns import column_of
 from sfal.explanations.records import feature_number
+from sfal.explanations.user_files.columns import column_of
 from sfal.io.npy import read_npy_header
 
 _VECTORS = ("embedding", "embeddings", "vector", "vectors", "values")

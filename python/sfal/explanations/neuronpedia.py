@@ -8,7 +8,6 @@ the batches that make up the export; it is written when all of them are stored.
 
 import hashlib
 import logging
-import os
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -27,12 +26,12 @@ from sfal.io.http import Client, Patience
 from sfal.io.http_errors import NotFoundError, TemporaryError
 from sfal.io.parallel import in_parallel
 from sfal.io.s3 import StoredObject
+from sfal.sources.neuronpedia import ADDRESS_HINT, base_url
 from sfal.store.layout import EXPORT
 from sfal.terminal.progress import progress
 
 _log = logging.getLogger(__name__)
 
-DEFAULT_URL = "https://neuronpedia-datasets.s3.us-east-1.amazonaws.com"
 LISTING = "listing.json"
 
 
@@ -50,15 +49,6 @@ class Export:
     """Batches fetched by this call; the others were already stored."""
     n_ignored: int = 0
     """Objects in the listing that are not batches."""
-
-
-ADDRESS_HINT = "check the network and SFAL_NEURONPEDIA_URL"
-"""What to do if the bucket does not answer."""
-
-
-def base_url() -> str:
-    """Return the export's address: ``$SFAL_NEURONPEDIA_URL``, or Neuronpedia's bucket."""
-    return os.environ.get("SFAL_NEURONPEDIA_URL", "").strip() or DEFAULT_URL
 
 
 def download_export(

@@ -19,7 +19,7 @@ from sfal.explanations.records import (
     RecordReader,
 )
 from sfal.explanations.settings import DownloadSettings
-from sfal.explanations.user_files import LabelPlace, file_origin, read_explanations_file
+from sfal.explanations.user_files.reader import LabelPlace, file_origin, read_explanations_file
 from sfal.io.arrow import to_numpy
 from sfal.io.atomic import remove_temporaries
 from sfal.io.lock import folder_lock

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sfal.errors import ArtifactError, CorruptError, InvalidInputError, MissingError
-from sfal.explanations.delphi_folder import (
+from sfal.explanations.records import Record, explanation_text, feature_number, kind_name
+from sfal.explanations.user_files.columns import LayerFilter, Row, check_columns, unnested, value
+from sfal.explanations.user_files.delphi import (
     delphi_explainer,
     delphi_rows,
     explanations_folder,
     is_delphi,
 )
-from sfal.explanations.label_columns import LayerFilter, Row, check_columns, unnested, value
-from sfal.explanations.label_files import ENDINGS, rows_of_file
-from sfal.explanations.records import Record, explanation_text, feature_number, kind_name
+from sfal.explanations.user_files.tables import ENDINGS, rows_of_file
 from sfal.io.atomic import sha256_file
 from sfal.io.gzip_lines import DamagedGzipError
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
 from sfal.errors import InvalidInputError
-from sfal.explanations.label_columns import Row, column_of, has, wanted
-from sfal.explanations.label_json import json_rows
+from sfal.explanations.user_files.columns import Row, column_of, has, wanted
+from sfal.explanations.user_files.json_documents import json_rows
 from sfal.io.gzip_lines import ExpansionLimits, expand, lines
 
 _ROWS = 256

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from sfal.explanations.label_columns import NESTED, Row, column_of, has, value
+from sfal.explanations.user_files.columns import NESTED, Row, column_of, has, value
 
 _WRAPPERS = (
     "explanations",

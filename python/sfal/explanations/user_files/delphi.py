@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sfal.errors import InvalidInputError
-from sfal.explanations.label_columns import Row, layer_number
+from sfal.explanations.user_files.columns import Row, layer_number
 
 _FILE = re.compile(r"(.*)_(?:latent|feature)_?([0-9]{1,9})\.txt")
 _MAX_BYTES = 1 << 20
