@@ -51,3 +51,9 @@ def pytest_configure(config):
 def tally(request):
     """Count a kill, a fault or a hostile input; see :class:`tally.Tally`."""
     return request.config.pluginmanager.get_plugin("tally")
+
+
+@pytest.fixture(autouse=True)
+def _no_data_folder_of_an_earlier_command(monkeypatch):
+    """A command run in this process leaves its data folder behind, which hints would name."""
+    monkeypatch.setattr("sfal.cli.hints._data_dir", None)
