@@ -12,6 +12,8 @@ from tally import Tally
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The hub's client reads this when it is imported, so it is set before any test is imported.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Tests that need Neuronpedia's bucket serve one; no other test may reach the real one.
+os.environ["SFAL_NEURONPEDIA_URL"] = "http://127.0.0.1:9"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 # Background jobs of a shell ignore Ctrl-C, and so do the processes they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -49,3 +51,9 @@ def pytest_configure(config):
 def tally(request):
     """Count a kill, a fault or a hostile input; see :class:`tally.Tally`."""
     return request.config.pluginmanager.get_plugin("tally")
+
+
+@pytest.fixture(autouse=True)
+def _no_data_folder_of_an_earlier_command(monkeypatch):
+    """A command run in this process leaves its data folder behind, which hints would name."""
+    monkeypatch.setattr("sfal.cli.hints._data_dir", None)

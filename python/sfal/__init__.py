@@ -19,8 +19,8 @@ The data tree that the command line uses:
 - :func:`merge_runs`: join separately counted runs
 - :func:`read_occurrences`: read what was counted
 - :func:`download_explanations` with :class:`DownloadSettings`, :func:`explain_features`,
-  :func:`embed_explanations` with :class:`EmbedSettings`: explanations and their embeddings
-  (stage 2)
+  :func:`embed_explanations` with :class:`EmbedSettings`, :func:`import_embeddings`: explanations
+  and their embeddings (stage 2)
 - :func:`score`: score sources on disk (stage 3)
 - :func:`run` with :class:`RunSettings`: run all stages for some sources
 - :func:`verify`: check the files of a tree
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from sfal.collect.merge import merge_runs
     from sfal.collect.settings import CollectSettings
     from sfal.embeddings.driver import embed_explanations
+    from sfal.embeddings.import_vectors import import_embeddings
     from sfal.embeddings.settings import EmbedSettings
     from sfal.explanations.driver import download_explanations, explain_features
     from sfal.explanations.settings import DownloadSettings
@@ -88,6 +89,7 @@ __all__ = [
     "errors",
     "explain_features",
     "functional_neighbours",
+    "import_embeddings",
     "import_firings",
     "merge_runs",
     "ndcg",
@@ -119,6 +121,7 @@ _MODULES = {
     "embed_explanations": "sfal.embeddings.driver",
     "embed_texts": "sfal.api.embed",
     "explain_features": "sfal.explanations.driver",
+    "import_embeddings": "sfal.embeddings.import_vectors",
     "import_firings": "sfal.collect.imported.driver",
     "merge_runs": "sfal.collect.merge",
     "read_occurrences": "sfal.store.occurrences",

@@ -8,11 +8,11 @@ import pytest
 
 import tiny_embedders as models
 from sfal.embeddings.checkpointed import encode_texts, remove_pieces
+from sfal.embeddings.digests import folder_sha256
 from sfal.embeddings.embedders import (
     MAX_TOKENS,
     EmbedderRef,
     SentenceEmbedder,
-    folder_sha256,
     resolve_embedder,
 )
 from sfal.embeddings.model_settings import ModelSettings, settings_for
@@ -92,6 +92,7 @@ def loaded_with(monkeypatch):
             calls.append((target, options))
             self.weight = torch.nn.Parameter(torch.zeros(1))
             self.max_seq_length = 32_768
+            self.prompts, self.default_prompt_name = {"query": "", "document": ""}, None
             self.tokenizer = lambda text: {"input_ids": [5, state.last_id]}
             self.tokenizer = _Tokenizer(state)
 
@@ -169,7 +170,8 @@ def test_another_pooling_than_the_trained_one_is_refused(loaded_with):
 def test_a_local_copy_of_a_published_model_gets_its_settings():
     assert settings_for("/models/gte-Qwen2-7B-instruct/").needs_code
     assert settings_for("./Qwen3-Embedding-0.6B").padding_side == "left"
-    assert settings_for("BAAI/bge-m3") == ModelSettings()
+    assert settings_for("BAAI/bge-m3") == ModelSettings(prompt="")
+    assert settings_for("someone/else") == ModelSettings()
 
 
 def test_a_folder_is_named_local_by_default(model):

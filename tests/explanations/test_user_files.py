@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sfal.errors import ArtifactError, InvalidInputError
-from sfal.explanations.user_files import read_explanations_file
+from sfal.explanations.user_files.reader import LabelPlace, read_explanations_file
 
 ROWS = [(3, "three, with a comma"), (0, 'quoted "zero"'), (12, "zwölf\nlines")]
 
@@ -32,9 +32,10 @@ def write(path, columns=("feature", "explanation"), rows=ROWS):
     return path
 
 
-def read(path, n_features=None):
+def read(path, n_features=None, **where):
     left_out = Counter()
-    records = list(read_explanations_file(path, left_out, n_features))
+    place = LabelPlace(n_features, **where)
+    records = list(read_explanations_file(path, left_out, place))
     return records, left_out
 
 
@@ -84,7 +85,7 @@ def test_the_error_for_missing_columns_names_those_in_the_file(tmp_path, name):
 
 
 def test_the_error_for_an_unknown_format_names_the_known_ones(tmp_path):
-    with pytest.raises(InvalidInputError, match=r"\.csv, \.jsonl, \.jsonl\.gz, \.parquet"):
+    with pytest.raises(InvalidInputError, match=r"\.csv, \.tsv, \.json, \.jsonl, .*delphi"):
         read(tmp_path / "x.xlsx")
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
+from safetensors.numpy import save_file
 
 N = 12
 TEXTS = [f"explanation {i}, naïve" for i in range(N)]
@@ -112,6 +113,12 @@ def ours(root, rng, fired):
     features = np.arange(N, dtype=np.uint32)
     vectors = rng.standard_normal((N, 4)).astype(np.float32)
     write_vectors(fresh(root / "vectors") / "x_embeddings.parquet", features, vectors, {"a": 1})
+    folder = fresh(root / "imported")
+    np.save(folder / "plain.npy", vectors)
+    np.savez_compressed(folder / "both.npz", embeddings=vectors, feature=features)
+    save_file({"vectors": vectors, "feature": features}, folder / "both.safetensors")
+    table = pa.table({"feature": features, "embedding": vectors.tolist()})
+    pq.write_table(table, folder / "both.parquet")
     rows = [(text, "custom", "me") for text in TEXTS]
     write_explanations(fresh(root / "explanations"), make_table(features, rows), {"a": 1})
     told = [
@@ -161,6 +168,17 @@ def foreign(root, rng):
     (folder / "mine.jsonl").write_bytes(lines)
     (folder / "mine.jsonl.gz").write_bytes(gzip.compress(lines, mtime=0))
     firings(fresh(root / "firings"))
+    document = {str(row["feature"]): row["explanation"] for row in table.to_pylist()}
+    (folder / "mine.json").write_text(json.dumps(document), encoding="utf-8")
+    nested = [{"layer": "3-s", "index": "1", "explanations": [{"description": TEXTS[1]}]}]
+    (folder / "nested.json").write_text(json.dumps(nested), encoding="utf-8")
+    (folder / "layers.tsv").write_bytes(b"layer\tfeature_id\tlabel\r\n3\t1.0\ta\r\n4\t2\tb\r\n")
+    folder = fresh(folder / "delphi")
+    for i in range(3):
+        (folder / f"layers.3_latent{i}.txt").write_text(json.dumps(TEXTS[i]), encoding="utf-8")
+    row = {"hfRepoId": "a/b", "hfFolderId": "layer_3", "saelensConfig": '{"d_sae": 12}'}
+    text = json.dumps({"saelensRelease": "r", "saelensSaeId": "s", **row})
+    (fresh(root / "explained-sae") / "source.jsonl").write_text(text, encoding="utf-8")
     from servers import s3
 
     page = s3.listing(s3.Bucket({f"v1/m/3-s/batch-{i}.gz": b"x" for i in range(3)}, 2), {})

@@ -17,13 +17,15 @@ from sfal.collect.model.hook_points import HookPoint
 from sfal.collect.sae.sae import load_sae
 from sfal.collect.sae.saelens_folder import input_factor
 from sfal.embeddings.export_vectors import parse_vector
+from sfal.embeddings.vector_files import read_vector_file, rows_in_order
 from sfal.errors import InvalidInputError
 from sfal.explanations.chooser import Chooser, Preferences
 from sfal.explanations.records import RecordReader
-from sfal.explanations.user_files import read_explanations_file
+from sfal.explanations.user_files.reader import LabelPlace, read_explanations_file
 from sfal.io import s3
 from sfal.io.atomic import sha256_file
 from sfal.sources.local import resolve_local
+from sfal.sources.neuronpedia import ExplainedSae
 from sfal.sources.source import SaeRef
 from sfal.stats.votes.read import read_votes
 from sfal.store.differences import require_same
@@ -74,6 +76,14 @@ def vectors(folder):
         _core.semantic_neighbours(found.vectors, 3)
 
 
+def imported(folder):
+    for path in sorted(folder.iterdir()):
+        found = read_vector_file(path)
+        for feature, vector in rows_in_order(path, found):
+            assert feature >= 0
+            assert np.isfinite(vector).all()
+
+
 def explanations(folder):
     count_explanations(folder)
     table = read_explanations(folder)
@@ -117,7 +127,7 @@ def corpus(folder):
 
 def own_explanations(folder):
     for path in sorted(folder.iterdir()):
-        for _ in read_explanations_file(path, Counter(), N_FEATURES):
+        for _ in read_explanations_file(path, Counter(), LabelPlace(N_FEATURES, 3)):
             pass
 
 
@@ -139,6 +149,11 @@ def votes(folder):
         found.means()
         for name in found.columns:
             found.column_means(name)
+
+
+def explained_sae(folder):
+    for path in sorted(folder.iterdir()):
+        tuple(ExplainedSae.parse(path.read_bytes(), path.name).places())
 
 
 def listing(folder):
@@ -196,6 +211,7 @@ TARGETS = {
     "sae-settings": sae_settings,
     "pickled": pickled,
     "vectors": vectors,
+    "imported": imported,
     "explanations": explanations,
     "examples": examples,
     "run": run,
@@ -205,6 +221,7 @@ TARGETS = {
     "firings": firings,
     "scores": scores,
     "votes": votes,
+    "explained-sae": explained_sae,
     "listing": listing,
     "config": config,
     "batch": batch,

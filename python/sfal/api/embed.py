@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sfal.embeddings.checkpointed import encode_texts
 from sfal.embeddings.embedders import DEFAULT_EMBEDDER, SentenceEmbedder, resolve_embedder
+from sfal.embeddings.prompts import PromptChoice
 from sfal.errors import InvalidInputError
 
 
@@ -19,6 +20,7 @@ def embed_texts(
     device: str = "auto",
     batch_size: int = 32,
     trust_remote_code: bool = False,
+    prompt: str | None = None,
 ) -> NDArray[np.float32]:
     """Embed explanations, one vector each.
 
@@ -34,6 +36,9 @@ def embed_texts(
         Texts per batch.
     trust_remote_code : bool
         Whether code that comes with the model may run.
+    prompt : str, optional
+        Words before each text, empty for none; default: what the model's
+        authors advise for symmetric tasks, if anything.
 
     Returns
     -------
@@ -66,7 +71,7 @@ def embed_texts(
     rows = [i for i, text in enumerate(texts) if text]
     if not rows:
         raise InvalidInputError("texts is empty, or all of its texts are")
-    ref = resolve_embedder(model, trust_remote_code=trust_remote_code)
+    ref = resolve_embedder(model, trust_remote_code=trust_remote_code, prompt=PromptChoice(prompt))
     embedder = SentenceEmbedder(ref, device, batch_size)
     with TemporaryDirectory(prefix="sfal-") as folder:
         found = encode_texts(

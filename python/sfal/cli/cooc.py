@@ -50,7 +50,10 @@ def counting_options(corpus: str | None, shown: str | bool = True) -> Decorator:
                     corpus={"default": corpus, "show_default": shown},
                 ),
                 click.option(
-                    "--source", "source_name", metavar="NAME", help="Folder name of the source."
+                    "--source",
+                    "source_name",
+                    metavar="NAME",
+                    help="Folder name of the source; alone, its name on Neuronpedia.",
                 ),
                 click.option(
                     "--dry-run",
@@ -193,8 +196,9 @@ def sae(
     sfal cooc sae --release gpt2-small-res-jb --sae-id blocks.8.hook_resid_pre
     sfal cooc sae --release someone/their-saes --sae-id blocks.3.hook_resid_post
     sfal cooc sae --sae ./my-sae --model ./my-model --site res --layer 3
+    sfal cooc sae --source qwen3-1.7b/14-transcoder-hp
     """
-    from sfal.sources import resolve_local, resolve_saelens
+    from sfal.sources import resolve_local, resolve_named, resolve_saelens
 
     if sae_path is not None and (release or sae_id):
         raise InvalidInputError("give either --sae, or --release and --sae-id")
@@ -202,9 +206,12 @@ def sae(
         source = resolve_local(sae_path, model, site, layer, hook_module)
     elif release:
         source = resolve_saelens(release, sae_id, model, site, layer, hook_module)
+    elif options["source_name"] is not None and not sae_id:
+        source = resolve_named(options["source_name"])
     else:
         raise InvalidInputError(
-            "which SAE? Give --release and --sae-id (`sfal sources` lists them), or --sae PATH"
+            "which SAE? Give --release and --sae-id (`sfal sources` lists them), --sae PATH, or "
+            "the name of a source on Neuronpedia as --source"
         )
     count(common, [source], [], options)
 

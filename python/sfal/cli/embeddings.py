@@ -1,58 +1,23 @@
 """``sfal embeddings``: download, choose and embed explanations (stage 2)."""
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sfal.cli.hints import told
-from sfal.cli.options import Common, command
-from sfal.cli.param_types import INTEGERS, MANY
-from sfal.errors import InvalidInputError, SfalError
+from sfal.cli.options import Common, command, say_note
+from sfal.cli.param_types import MANY
+from sfal.cli.sources import chosen_sources, joined_options, sources_options
+from sfal.errors import SfalError
 
 if TYPE_CHECKING:
     from sfal.embeddings.driver import EmbedResult
     from sfal.embeddings.settings import EmbedSettings
-    from sfal.embeddings.source_embeddings import EmbeddedSummary
     from sfal.explanations.driver import DownloadResult
     from sfal.explanations.settings import DownloadSettings
-    from sfal.explanations.source_explanations import ChosenSummary
-    from sfal.sources import Source
 
-_Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-
-def _options(*options: _Decorator) -> _Decorator:
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
-
-
-_PRESET_OPTIONS = ("model", "layers", "sae_type", "sae_features", "target_l0")
-"""Options that choose sources of a model family instead of naming them."""
-
-_sources_options = _options(
-    click.option(
-        "--source",
-        "names",
-        type=MANY,
-        default=(),
-        help="Sources by Neuronpedia id, such as gemma-2-2b/0-gemmascope-res-16k. "
-        "Default: all sources in the data folder, or those of `sfal cooc gemma` if it has none.",
-    ),
-    click.option(
-        "--model", help="Instead of --source: gemma, llama or the hub id of such a model."
-    ),
-    click.option("--layers", type=INTEGERS, help="With --model: layers; default: the preset's."),
-    click.option("--sae-type", type=MANY, help="With --model: res, mlp, att; default: res."),
-    click.option("--sae-features", default=None, help="With --model: width, such as 16k or 8x."),
-    click.option("--target-l0", type=click.IntRange(1), help="With --model: L0 of the SAE."),
-)
-_choice_options = _options(
+_choice_options = joined_options(
     click.option(
         "--explainer",
         type=MANY,
@@ -72,10 +37,18 @@ _choice_options = _options(
 _file_options = click.option(
     "--explanations",
     "file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Read them from this CSV, JSONL or Parquet file (columns feature, explanation).",
+    type=click.Path(path_type=Path),
+    help="Read them from this CSV, TSV, JSON, JSONL or Parquet file (columns feature, explanation), "
+    "or from delphi's folder.",
 )
-_embedding_options = _options(
+leaks_option = click.option(
+    "--leaks",
+    type=click.Choice(["drop", "keep"]),
+    default="drop",
+    show_default=True,
+    help="Labels that are the explainer's reasoning or prompt: leave them out, or keep them.",
+)
+_embedding_options = joined_options(
     click.option(
         "--embedding-model",
         "models",
@@ -98,6 +71,14 @@ _embedding_options = _options(
         is_flag=True,
         help="Let Python code from the model's repository run (gte-Qwen2 and bilingual need it).",
     ),
+    click.option(
+        "--prompt",
+        metavar="TEXT",
+        help="Words before each text, '' for none. Default: what the model's authors advise for "
+        'symmetric tasks, such as "query: " for E5.',
+    ),
+    click.option("--prompt-name", help="Instead of --prompt: its name in the model's repository."),
+    leaks_option,
 )
 
 
@@ -106,7 +87,7 @@ def embeddings() -> None:
     """Download the explanations of features and embed them (stage 2)."""
 
 
-@_sources_options
+@sources_options
 @_choice_options
 @_file_options
 def _download(common: Common, **options: Any) -> None:
@@ -124,12 +105,12 @@ def _download(common: Common, **options: Any) -> None:
     settings = download_settings(options, keep_own=not options["names"])
     report = Report(common)
     download_explanations(
-        _sources(common, options), settings, common.data_dir, on_result=report.downloaded
+        chosen_sources(common, options), settings, common.data_dir, on_result=report.downloaded
     )
     report.end()
 
 
-@_sources_options
+@sources_options
 @_choice_options
 @_embedding_options
 def _embed(common: Common, **options: Any) -> None:
@@ -144,12 +125,12 @@ def _embed(common: Common, **options: Any) -> None:
     settings = embed_settings(common, options)
     report = Report(common)
     embed_explanations(
-        _sources(common, options), settings, common.data_dir, on_result=report.embedded
+        chosen_sources(common, options), settings, common.data_dir, on_result=report.embedded
     )
     report.end()
 
 
-@_sources_options
+@sources_options
 @_choice_options
 @_file_options
 @_embedding_options
@@ -168,7 +149,7 @@ def _all(common: Common, **options: Any) -> None:
     embedding.embedders()  # report an unusable one before anything is downloaded
     report = Report(common)
     results = download_explanations(
-        _sources(common, options),
+        chosen_sources(common, options),
         download_settings(options, keep_own=True),
         common.data_dir,
         on_result=report.downloaded,
@@ -179,6 +160,31 @@ def _all(common: Common, **options: Any) -> None:
     report.end()
 
 
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--source", required=True, help="Source whose explanations were embedded.")
+@click.option(
+    "--embedding-name",
+    required=True,
+    help="Name for the vectors, such as openai/text-embedding-3-large.",
+)
+def _import(common: Common, file: Path, source: str, embedding_name: str) -> None:
+    """Import vectors that were made elsewhere, such as an API's embeddings.
+
+    FILE is an .npy with a row per feature; an .npz or .safetensors with such an
+    array and perhaps one named feature; or a .parquet with a column embedding
+    and perhaps one named feature. A row of zeros or NaN stands for no vector.
+
+    \b
+    sfal embeddings import vectors.npy --source gemma-2-2b/0-gemmascope-res-16k
+        --embedding-name openai/text-embedding-3-large
+    """
+    from sfal.embeddings.import_vectors import import_embeddings
+    from sfal.report.labels import imported_text
+
+    click.echo(imported_text(import_embeddings(source, file, embedding_name, common.data_dir)))
+
+
+embeddings.add_command(command("import")(_import))
 embeddings.add_command(command("download")(_download))
 embeddings.add_command(command("embed")(_embed))
 embeddings.add_command(command("all")(_all))
@@ -201,7 +207,15 @@ def embed_settings(common: Common, options: dict[str, Any]) -> "EmbedSettings":
     from sfal.embeddings.embedders import DEFAULT_EMBEDDER
     from sfal.embeddings.settings import EmbedSettings
 
-    names = ("embedding_name", "revision", "trust_remote_code", "batch_size")
+    names = (
+        "embedding_name",
+        "revision",
+        "trust_remote_code",
+        "batch_size",
+        "prompt",
+        "prompt_name",
+        "leaks",
+    )
     return EmbedSettings(
         embedding_models=options["models"] or (DEFAULT_EMBEDDER,),
         device=common.device,
@@ -209,39 +223,6 @@ def embed_settings(common: Common, options: dict[str, Any]) -> "EmbedSettings":
         types=options.get("types") or None,
         **{name: options[name] for name in names if name in options},
     )
-
-
-def _sources(common: Common, options: dict[str, Any]) -> "Sequence[str | Source]":
-    """Return the sources that the options name; by default those on disk."""
-    from sfal.store.source_folder import SourceFolder
-
-    names: tuple[str, ...] = options["names"]
-    preset = [name for name in _PRESET_OPTIONS if options[name] is not None]
-    if names and preset:
-        flag = preset[0].replace("_", "-")
-        raise InvalidInputError(f"give --source or --{flag}, not both")
-    if names:
-        return names
-    # The folders of the published layout are not named by a Neuronpedia id.
-    on_disk = sorted(s.name for s in SourceFolder.all(common.data_dir) if s.layout == "ours")
-    return on_disk if on_disk and not preset else _preset(options)
-
-
-def _preset(options: dict[str, Any]) -> "list[Source]":
-    from sfal.sources import PRESETS, resolve_gemma, resolve_llama
-
-    model, layers, width = options["model"], options["layers"], options["sae_features"]
-    sites = options["sae_type"] or ("res",)
-    family = next((f for f in PRESETS if f in (model or "gemma").lower()), None)
-    if family is None:
-        raise InvalidInputError(
-            f"--model {model}: there are presets for {' and '.join(PRESETS)}; "
-            "name sources of other models with --source"
-        )
-    name = PRESETS[family].model if model in (None, family) else str(model)
-    if family == "llama":
-        return resolve_llama(name, layers, sites, width or "8x")
-    return resolve_gemma(name, layers, sites, width or "16k", options["target_l0"], online=False)
 
 
 class Report:
@@ -255,19 +236,25 @@ class Report:
 
     def downloaded(self, result: "DownloadResult") -> None:
         """Print what was chosen for a source."""
+        from sfal.report.labels import chosen_text
+
         if result.error is not None:
             self.error(result.error, result.source)
         elif result.chosen is not None:
-            click.echo(_describe_chosen(result.chosen))
+            click.echo(chosen_text(result.chosen))
         else:
             click.echo(f"{result.source}: your own explanations on disk are kept")
+        for note in result.notes:
+            say_note(note)
 
     def embedded(self, result: "EmbedResult") -> None:
         """Print how many explanations of a source were embedded."""
+        from sfal.report.labels import embedded_text
+
         if result.error is not None:
             self.error(result.error, result.source)
         if result.embedded is not None:
-            click.echo(_describe_embedded(result.embedded))
+            click.echo(embedded_text(result.embedded))
 
     def error(self, error: SfalError, source: str = "") -> None:
         """Print an error; if it repeats an earlier one, keep the source for :meth:`end`."""
@@ -291,24 +278,3 @@ class Report:
             click.echo(f"Error: the same for {', '.join(dict.fromkeys(names))}", err=True)
         if self._failed:
             click.get_current_context().exit(1)
-
-
-def _describe_chosen(summary: "ChosenSummary") -> str:
-    kinds = "; ".join(f"{t} by {e} {n:,}" for t, e, n in summary.kinds[:5])
-    lines = [
-        f"{summary.source}: {summary.n_chosen:,} of {summary.n_features:,} features explained, "
-        f"{summary.n_missing:,} not ({kinds})" + (", unchanged" if summary.unchanged else "")
-    ]
-    if summary.n_duplicates:
-        lines.append(f"  {summary.n_duplicates:,} records repeat another")
-    if summary.left_out:
-        reasons = ", ".join(f"{n:,} {reason}" for reason, n in summary.left_out.items())
-        lines.append(f"  left out: {reasons}")
-    return "\n".join(lines)
-
-
-def _describe_embedded(summary: "EmbeddedSummary") -> str:
-    if summary.skipped:
-        return f"{summary.source}: already embedded by {summary.embedder}"
-    missing = f", {summary.n_missing:,} without a vector" if summary.n_missing else ""
-    return f"{summary.source}: {summary.n_vectors:,} embedded by {summary.embedder}{missing}"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sfal.cli.embeddings import leaks_option
 from sfal.cli.hints import told
 from sfal.cli.options import Common, command, say_note
 from sfal.cli.param_types import INTEGERS, MANY
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     "--n-windows", type=click.IntRange(1), help="Number of windows, if the .npz lacks it."
 )
 @click.option("--run", help="Name of another run of the same sources.")
+@leaks_option
 def score(
     common: Common,
     model: str | None,
@@ -62,6 +64,7 @@ def score(
     top_n: int,
     n_windows: int | None,
     run: str | None,
+    leaks: str,
 ) -> None:
     """Compare the functional and the semantic neighbourhood of every feature.
 
@@ -81,7 +84,7 @@ def score(
         check_plot(plot)
     selection = Selection(model, layers, sources, embeddings, explainer, run)
     outcome = score_selection(
-        common.data_dir, selection, ScoreSettings(top_n, n_windows), output=output
+        common.data_dir, selection, ScoreSettings(top_n, n_windows, leaks=leaks), output=output
     )
     show_scores(outcome, output)
     if plot is not None:

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sfal.embeddings.embedders import Embedder, facts_sha256
+from sfal.embeddings.digests import facts_sha256
+from sfal.embeddings.embedders import Embedder
 from sfal.errors import ArtifactError
 from sfal.io.atomic import atomic_path
 from sfal.terminal.progress import progress

@@ -113,7 +113,9 @@ class _Model:
 def _embed(source: SourceFolder, model: _Model, settings: EmbedSettings) -> EmbedResult:
     try:
         table = explanations_of(source, settings.preferences)
-        summary = embed_source(source, table, model.ref, model.load, settings.batch_size)
+        summary = embed_source(
+            source, table, model.ref, model.load, settings.batch_size, settings.leaks
+        )
         return EmbedResult(source.name, model.ref.name, summary)
     except SfalError as e:
         _release(e)

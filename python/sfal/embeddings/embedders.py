@@ -4,11 +4,9 @@ Models that need special settings are listed in :mod:`sfal.embeddings.model_sett
 all others load with sentence-transformers' defaults.
 """
 
-import hashlib
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from pickle import UnpicklingError
@@ -17,7 +15,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sfal.embeddings.digests import folder_sha256
 from sfal.embeddings.model_settings import ModelSettings, settings_for
+from sfal.embeddings.prompts import PromptChoice
 from sfal.errors import (
     ArtifactError,
     CorruptError,
@@ -25,7 +25,6 @@ from sfal.errors import (
     MemoryLimitError,
     SfalError,
 )
-from sfal.io.atomic import sha256_file
 from sfal.store.layout import check_name
 
 DEFAULT_EMBEDDER = "Qwen/Qwen3-Embedding-0.6B"
@@ -47,6 +46,8 @@ class EmbedderRef:
     """Commit, branch or tag of a hub model."""
     trust_remote_code: bool = False
     """Whether Python code in the model's repository may run."""
+    prompt: PromptChoice = field(default_factory=PromptChoice)
+    """What precedes each text."""
 
     @property
     def target(self) -> str:
@@ -64,6 +65,7 @@ def resolve_embedder(
     name: str | None = None,
     revision: str | None = None,
     trust_remote_code: bool = False,
+    prompt: PromptChoice | None = None,
 ) -> EmbedderRef:
     """Return the embedder of a hub id or a local folder.
 
@@ -77,12 +79,15 @@ def resolve_embedder(
         Commit, branch or tag on the hub.
     trust_remote_code : bool
         Whether Python code in the model's repository may run.
+    prompt : PromptChoice, optional
+        What precedes each text; default: what the model's authors advise.
 
     Raises
     ------
     InvalidInputError
         If `model` is a path without a model, or is not a usable name.
     """
+    prompt = prompt or PromptChoice()
     path = Path(model).expanduser()
     is_model = (path / "modules.json").is_file() or (path / "config.json").is_file()
     looks_local = path.is_absolute() or model.startswith(("./", "../", "~"))
@@ -96,23 +101,20 @@ def resolve_embedder(
             check_name(name or f"local/{path.name}", "embedder"),
             path,
             trust_remote_code=trust_remote_code,
+            prompt=prompt,
         )
     if name is not None:
         raise InvalidInputError(
             f"the name {name} is for a model in a local folder, and {model} is not one",
             hint="leave out $embedding_name",
         )
-    return EmbedderRef(check_name(model, "embedding model"), None, revision, trust_remote_code)
-
-
-def folder_sha256(folder: Path) -> str:
-    """Return a digest of the names and contents of a model's files, without hidden ones and prose."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        if path.is_file() and path.suffix != ".md" and not any(p.startswith(".") for p in parts):
-            digest.update(f"{'/'.join(parts)}\0{sha256_file(path)}\n".encode())
-    return digest.hexdigest()
+    if model == NEURONPEDIA and prompt.is_given:
+        raise InvalidInputError(
+            "Neuronpedia's vectors exist already, so no prompt can precede their texts",
+            hint="leave out $prompt and $prompt_name, or name a model as $embedding_models",
+        )
+    name = check_name(model, "embedding model")
+    return EmbedderRef(name, None, revision, trust_remote_code, prompt)
 
 
 class Embedder(Protocol):
@@ -169,6 +171,7 @@ class SentenceEmbedder:
             "dtype": str(next(self._model.parameters()).dtype).removeprefix("torch."),
             "max_tokens": None if limit == math.inf else limit,
             "pooling": self._pooling(),
+            **ref.prompt.facts(ref.target, self._model.prompts, self._model.default_prompt_name),
         }
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -196,6 +199,7 @@ class SentenceEmbedder:
             vectors = self._model.encode(
                 [text + self._suffix for text in texts],
                 batch_size=self._batch_size,
+                prompt=self.facts.get("prompt", ""),
                 show_progress_bar=False,
                 convert_to_numpy=True,
             )
@@ -290,9 +294,3 @@ def _needs_code(model: str) -> InvalidInputError:
         f"{model} works only with the Python code in its repository",
         hint="read that code, then allow it with $trust_remote_code",
     )
-
-
-def facts_sha256(*facts: object) -> str:
-    """Return a digest of values that JSON can hold."""
-    text = json.dumps(facts, ensure_ascii=False, sort_keys=True)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -24,12 +24,19 @@ class ModelSettings:
     """Whether the last token must be EOS, which is what is pooled."""
     config: dict[str, Any] = field(default_factory=dict)
     """Changes to the model's configuration."""
+    prompt: str | None = None
+    """Words before each text that the authors advise for symmetric tasks, in which all texts are
+    of one kind; empty: none. None: whatever the model's repository applies by default."""
+
+
+_RETRIEVE = "Instruct: Retrieve semantically similar text.\nQuery: "
+"""Prompt of the E5 models that follow instructions, for semantic similarity."""
 
 
 _SETTINGS: tuple[tuple[str, ModelSettings], ...] = (
     (
         r"Qwen3-Embedding-.*",
-        ModelSettings(pooling="lasttoken", padding_side="left", half_on_cuda=True),
+        ModelSettings(pooling="lasttoken", padding_side="left", half_on_cuda=True, prompt=""),
     ),
     (
         # The repository's code attends in both directions; without it quality collapses silently.
@@ -41,9 +48,23 @@ _SETTINGS: tuple[tuple[str, ModelSettings], ...] = (
             needs_code=True,
             ends_with_eos=True,
             config={"use_cache": False},
+            prompt="",
         ),
     ),
     (r"bilingual-embedding-.*", ModelSettings(pooling="mean", needs_code=True)),
+    # The card: "query: " for symmetric tasks, and for embeddings used as features.
+    (r"(?:multilingual-)?e5-(?:small|base|large)(?:-v2)?", ModelSettings(prompt="query: ")),
+    (r"(?:multilingual-e5-large|e5-mistral-7b)-instruct", ModelSettings(prompt=_RETRIEVE)),
+    (r"stella_en_.*", ModelSettings(prompt=_RETRIEVE)),
+    # The card: every text must begin with the name of a task.
+    (r"nomic-embed-text-v.*", ModelSettings(prompt="clustering: ")),
+    (
+        r"instructor-(?:base|large|xl)",
+        ModelSettings(prompt="Represent the sentence for clustering: "),
+    ),
+    (r"embeddinggemma-.*", ModelSettings(prompt="task: sentence similarity | query: ")),
+    # Their prompts are for the queries of a retrieval only.
+    (r"bge-.*|gte-.*|mxbai-embed-.*|snowflake-arctic-embed-.*|UAE-.*", ModelSettings(prompt="")),
 )
 
 

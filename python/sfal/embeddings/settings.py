@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from sfal.embeddings.embedders import DEFAULT_EMBEDDER, EmbedderRef, resolve_embedder
+from sfal.embeddings.prompts import PromptChoice
 from sfal.errors import InvalidInputError
 from sfal.explanations.chooser import Preferences, names_of
+from sfal.explanations.label_audit import check_leaks
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,14 @@ class EmbedSettings:
     """Only explanations by these models, in order of preference; None: those that were chosen."""
     types: str | tuple[str, ...] | None = None
     """Only explanations of these types, in order of preference; None: those that were chosen."""
+    prompt: str | None = None
+    """Words before each text, empty for none. None: what the model's authors advise for symmetric
+    tasks, if anything."""
+    prompt_name: str | None = None
+    """Instead of `prompt`: its name in the model's repository."""
+    leaks: str = "drop"
+    """``drop`` labels that are the explainer's reasoning or prompt, which then have no vector, or
+    ``keep`` them; see :mod:`sfal.explanations.label_audit`."""
 
     def __post_init__(self) -> None:
         n_models = len(self._models)
@@ -36,6 +46,8 @@ class EmbedSettings:
                 f"the name {self.embedding_name} is for one model, but {n_models} are given",
                 hint="give one $embedding_models",
             )
+        check_leaks(self.leaks)
+        PromptChoice(self.prompt, self.prompt_name)
         if self.batch_size < 1:
             raise InvalidInputError(f"batch_size is {self.batch_size}, but must be at least 1")
 
@@ -58,7 +70,10 @@ class EmbedSettings:
         """
         if not self._models:
             raise InvalidInputError("no embedder is given", hint="name one as $embedding_models")
+        prompt = PromptChoice(self.prompt, self.prompt_name)
         return [
-            resolve_embedder(model, self.embedding_name, self.revision, self.trust_remote_code)
+            resolve_embedder(
+                model, self.embedding_name, self.revision, self.trust_remote_code, prompt
+            )
             for model in self._models
         ]

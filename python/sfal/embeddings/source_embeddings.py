@@ -1,7 +1,7 @@
 """Embeddings of one source's explanations, made unless they exist."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from sfal.embeddings.checkpointed import encode_texts, remove_pieces
 from sfal.embeddings.embedders import NEURONPEDIA, Embedder, EmbedderRef
 from sfal.embeddings.export_vectors import read_export_vectors
-from sfal.errors import ArtifactError, MissingError, SettingsMismatchError
+from sfal.errors import ArtifactError, InvalidInputError, MissingError, SettingsMismatchError
+from sfal.explanations.label_audit import leaks as leaks_of
 from sfal.explanations.neuronpedia import cached_export
 from sfal.explanations.source_explanations import record_reader
 from sfal.io.arrow import to_numpy
@@ -42,6 +43,8 @@ class EmbeddedSummary:
     """Number of explained features without a vector."""
     skipped: bool
     """Whether the file existed, made of the same explanations by the same embedder."""
+    n_leaks: int = 0
+    """Number of explanations left out as the explainer's reasoning or prompt."""
 
 
 def embed_source(
@@ -50,6 +53,7 @@ def embed_source(
     ref: EmbedderRef,
     load: Callable[[], Embedder],
     batch_size: int = 32,
+    leaks: str = "drop",
 ) -> EmbeddedSummary:
     """Embed a source's explanations, unless that has been done.
 
@@ -65,6 +69,8 @@ def embed_source(
         Returns the loaded embedder; called only if there is something to embed.
     batch_size : int
         Texts per batch.
+    leaks : str
+        ``drop`` or ``keep`` explanations that are the explainer's reasoning or prompt.
 
     Returns
     -------
@@ -79,29 +85,47 @@ def embed_source(
         If the vectors of Neuronpedia's export are requested and it is not on disk.
     LockedError
         If another process is writing this embedder's files.
+    InvalidInputError
+        If every explanation is a leak.
     """
+    kept = _without_leaks(table, source.name) if leaks == "drop" else table
+    n_leaks = len(table) - len(kept)
     path = embeddings_path(source.path, ref.name, embeddings_stem(table))
     with folder_lock(path.parent, source.root):
         remove_temporaries(path.parent)
-        requested = _requested(source, table, ref)
+        requested = _requested(source, table, ref, n_leaks)
         _check_same_model(path.parent, ref, requested["fingerprint"])
-        if _is_current(path, requested):
+        if _is_current(path, requested, ref):
             remove_pieces(path.parent)  # an earlier run may have stopped before it did
-            return EmbeddedSummary(source.name, ref.name, path, 0, 0, skipped=True)
+            return EmbeddedSummary(source.name, ref.name, path, 0, 0, skipped=True, n_leaks=n_leaks)
         if ref.name == NEURONPEDIA and ref.path is None:
-            return _from_export(source, table, path, requested)
+            return replace(_from_export(source, kept, path, requested), n_leaks=n_leaks)
         embedder = load()
         vectors = encode_texts(
-            table.column("explanation").to_pylist(),
+            kept.column("explanation").to_pylist(),
             embedder,
             path.parent,
             f"embedding {source.name}",
             batch_size,
         )
         made_by = {"fingerprint": embedder.fingerprint, "batch_size": batch_size}
-        write_vectors(path, _features(table), vectors, {**requested, **made_by, **embedder.facts})
+        write_vectors(path, _features(kept), vectors, {**requested, **made_by, **embedder.facts})
         remove_pieces(path.parent)
-        return EmbeddedSummary(source.name, ref.name, path, len(vectors), 0, skipped=False)
+        return EmbeddedSummary(
+            source.name, ref.name, path, len(vectors), 0, skipped=False, n_leaks=n_leaks
+        )
+
+
+def _without_leaks(table: "pa.Table", source: str) -> "pa.Table":
+    import pyarrow as pa
+
+    leaked = leaks_of(table)
+    if all(leaked):
+        raise InvalidInputError(
+            f"{source}: every explanation is the explainer's reasoning or prompt",
+            hint="choose others with $explainers and $types, or embed these with $leaks(keep)",
+        )
+    return table.filter(pa.array([not one for one in leaked])) if any(leaked) else table
 
 
 def _from_export(
@@ -126,7 +150,9 @@ def _from_export(
     )
 
 
-def _requested(source: SourceFolder, table: "pa.Table", ref: EmbedderRef) -> dict[str, Any]:
+def _requested(
+    source: SourceFolder, table: "pa.Table", ref: EmbedderRef, n_leaks: int
+) -> dict[str, Any]:
     """Return the metadata that an existing file must have to be the requested one."""
     found = kinds(table)
     type_, explainer = next(iter(found)) if len(found) == 1 else (MIXED, MIXED)
@@ -138,12 +164,18 @@ def _requested(source: SourceFolder, table: "pa.Table", ref: EmbedderRef) -> dic
         "type": type_,
         "explainer": explainer,
         "explanations_sha256": explanations_sha256(table),
+        **({"leaks_left_out": n_leaks} if n_leaks else {}),
     }
 
 
 def _check_same_model(folder: Path, ref: EmbedderRef, fingerprint: str | None) -> None:
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         metadata = _metadata(path)
+        if "imported" in metadata:
+            raise SettingsMismatchError(
+                f"{path} holds vectors that were imported from {metadata['imported']}",
+                hint=f"import them under another $embedding_name, or remove {folder}",
+            )
         if ref.path is not None and metadata.get("fingerprint") not in (None, fingerprint):
             raise SettingsMismatchError(
                 f"{path} was made by another model than the one that is now in {ref.path}",
@@ -157,8 +189,12 @@ def _check_same_model(folder: Path, ref: EmbedderRef, fingerprint: str | None) -
             )
 
 
-def _is_current(path: Path, requested: Mapping[str, Any]) -> bool:
+def _is_current(path: Path, requested: Mapping[str, Any], ref: EmbedderRef) -> bool:
     metadata = _metadata(path) if path.exists() else {}
+    if metadata.get("leaks_left_out") != requested.get("leaks_left_out"):
+        return False
+    if not ref.prompt.is_that_of(ref.target, metadata):
+        return False
     # A hub model's commit is known only once it is loaded; its revision is compared instead.
     by_name = requested["fingerprint"] is None or requested["revision"] is not None
     keys = [key for key in requested if not (by_name and key == "fingerprint")]

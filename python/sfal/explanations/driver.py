@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sfal.errors import InvalidInputError, SfalError
+from sfal.errors import InvalidInputError, Note, SfalError
 from sfal.explanations.each_source import Sources, interrupted_at, requested_sources
+from sfal.explanations.firing_rates import check_firing_rates
 from sfal.explanations.from_examples import LabelSummary, explain_source
 from sfal.explanations.settings import DownloadSettings
 from sfal.explanations.source_explanations import (
@@ -14,6 +15,7 @@ from sfal.explanations.source_explanations import (
     holds_own_explanations,
 )
 from sfal.io.http_errors import UnreachableError
+from sfal.sources.neuronpedia import explanation_notes
 from sfal.store.layout import DEFAULT_DATA_DIR
 from sfal.store.source_folder import SourceFolder
 
@@ -30,6 +32,8 @@ class DownloadResult:
     """Why it failed; None if it did not."""
     kept_own: bool = False
     """Whether explanations from the user's file or from examples were kept instead."""
+    notes: tuple[Note, ...] = ()
+    """What the user should know about the explanations."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +169,15 @@ def _download(source: SourceFolder, settings: DownloadSettings) -> DownloadResul
     try:
         if may_keep and holds_own_explanations(source):
             return DownloadResult(source.name, kept_own=True)
-        return DownloadResult(source.name, choose_explanations(source, settings))
+        chosen = choose_explanations(source, settings)
+        notes = _notes(source, settings) if settings.explanations_file is None else ()
+        return DownloadResult(source.name, chosen, notes=notes)
     except SfalError as e:
         return DownloadResult(source.name, error=e)
+
+
+def _notes(source: SourceFolder, settings: DownloadSettings) -> tuple[Note, ...]:
+    """Return what is odd about explanations that come from Neuronpedia."""
+    once = replace(settings.patience, attempts=1)
+    rates = check_firing_rates(source, once)
+    return (*explanation_notes(source.neuronpedia_id), *([] if rates is None else [rates]))

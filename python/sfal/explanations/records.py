@@ -6,14 +6,17 @@ left out and counted, never repaired by guessing.
 """
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sfal.errors import ArtifactError, CorruptError
+from sfal.explanations.export_listing import folder_explainer
 from sfal.io.gzip_lines import DamagedGzipError, ExpansionLimits, lines
 
 MAX_FEATURES = 1 << 24
@@ -25,7 +28,7 @@ MAX_NAME = 200
 UNNAMED = "unnamed"
 """Type or explainer of a record that does not name one."""
 
-_INDEX = re.compile(r"[0-9]{1,9}")
+_INDEX = re.compile(r"([0-9]{1,9})(?:\.0*)?")
 
 
 class Record(NamedTuple):
@@ -81,7 +84,8 @@ class RecordReader:
         Parameters
         ----------
         batches : tuple of Path
-            Gzipped JSON lines.
+            Gzipped JSON lines. A record that names no explainer has the one
+            that the batch's folder is named after.
         left_out : Counter
             Receives the number of unusable records by reason.
         vectors : bool
@@ -95,13 +99,14 @@ class RecordReader:
             If a batch cannot be read.
         """
         for path in batches:
+            explainer = folder_explainer(path.name) or UNNAMED
             try:
                 for line in lines(path, self.limits):
                     if line is None:
                         left_out["line too long"] += 1
                     elif line and not line.isspace():
                         try:
-                            yield self._record(line, vectors)
+                            yield self._record(line, vectors, explainer)
                         except _UnusableError as e:
                             left_out[str(e)] += 1
             except DamagedGzipError as e:
@@ -109,7 +114,7 @@ class RecordReader:
             except OSError as e:
                 raise ArtifactError(f"cannot read {path}: {e.strerror}") from e
 
-    def _record(self, line: bytes, vectors: bool) -> Record:
+    def _record(self, line: bytes, vectors: bool, explainer: str) -> Record:
         try:
             fields = json.loads(line.decode("utf-8"))
         except UnicodeDecodeError as e:
@@ -124,7 +129,7 @@ class RecordReader:
             feature=feature_number(fields.get("index"), self.n_features),
             text=explanation_text(fields.get("description")),
             type=kind_name(fields.get("typeName"), "type"),
-            explainer=kind_name(fields.get("explanationModelName"), "explainer"),
+            explainer=kind_name(fields.get("explanationModelName"), "explainer", explainer),
             vector=fields.get("embedding") if vectors else None,
         )
 
@@ -147,7 +152,10 @@ class _UnusableError(ValueError):
 
 
 def feature_number(value: object, n_features: int | None = None) -> int:
-    """Return the feature index in a field that holds an integer or its decimal digits.
+    """Return the feature index in a field that holds a whole number or its decimal digits.
+
+    Whole floating-point numbers count: pandas turns a column of integers into
+    floats as soon as a row has none, and then writes 12 as ``12.0``.
 
     Raises
     ------
@@ -156,7 +164,9 @@ def feature_number(value: object, n_features: int | None = None) -> int:
     """
     if value is None:
         raise _UnusableError("no index")
-    if isinstance(value, str) and _INDEX.fullmatch(value.strip()):
+    if isinstance(value, str) and (match := _INDEX.fullmatch(value.strip())):
+        value = int(match[1])
+    elif isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MAX_FEATURES:
         raise _UnusableError("index is not a feature number")
@@ -173,7 +183,7 @@ def explanation_text(value: object) -> str:
     ValueError
         If the field holds no usable text; the message is the reason.
     """
-    if value is None:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         raise _UnusableError("no explanation")
     if not isinstance(value, str):
         raise _UnusableError("explanation is not text")
@@ -195,7 +205,7 @@ def kind_name(value: object, what: str, missing: str = UNNAMED) -> str:
     ValueError
         If the field holds no usable name; the message is the reason.
     """
-    if value is None or value == "":
+    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
         return missing
     if not isinstance(value, str):
         raise _UnusableError(f"{what} is not text")

@@ -4,11 +4,12 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sfal.errors import ArtifactError, InvalidInputError
 from sfal.explanations.chooser import Chooser, Preferences
+from sfal.explanations.label_audit import LabelAudit, audit_explanations
 from sfal.explanations.neuronpedia import Export, cached_export, download_export
 from sfal.explanations.records import (
     BEYOND_WIDTH,
@@ -18,7 +19,7 @@ from sfal.explanations.records import (
     RecordReader,
 )
 from sfal.explanations.settings import DownloadSettings
-from sfal.explanations.user_files import file_origin, read_explanations_file
+from sfal.explanations.user_files.reader import LabelPlace, file_origin, read_explanations_file
 from sfal.io.arrow import to_numpy
 from sfal.io.atomic import remove_temporaries
 from sfal.io.lock import folder_lock
@@ -61,6 +62,8 @@ class ChosenSummary:
     """Batches fetched by this call."""
     unchanged: bool
     """Whether the file on disk already had this content."""
+    audit: LabelAudit = field(default_factory=LabelAudit)
+    """What is wrong with the chosen explanations as texts."""
 
     @property
     def n_missing(self) -> int:
@@ -104,7 +107,7 @@ def choose_explanations(
             settings.preferences,
             str(path),
             file_origin(path),
-            lambda left_out: read_explanations_file(path, left_out, source.n_features),
+            lambda left_out: read_explanations_file(path, left_out, _place(source)),
         )
 
 
@@ -167,6 +170,12 @@ def record_reader(
     """Return a reader of an export's records for a source."""
     limits = (settings or DownloadSettings()).limits
     return RecordReader(export.source, source.n_features, limits)
+
+
+def _place(source: SourceFolder) -> LabelPlace:
+    site = source.record.site if source.record is not None else None
+    source_id = source.neuronpedia_id.partition("/")[2] if source.neuronpedia_id else None
+    return LabelPlace(source.n_features, source.layer, site, source_id)
 
 
 def _from_export(source: SourceFolder, settings: DownloadSettings) -> ChosenSummary:
@@ -296,4 +305,5 @@ def _summary(
         left_out=dict(metadata.get("left_out", {})),
         n_fetched=n_fetched,
         unchanged=unchanged,
+        audit=audit_explanations(table),
     )

@@ -10,6 +10,7 @@ from sfal.io.atomic import is_read_only
 from sfal.scoring.score import SourceScores, score_source
 from sfal.scoring.selection import Selection, select_sources
 from sfal.scoring.settings import ScoreSettings
+from sfal.scoring.summary import differing_explainers
 from sfal.scoring.tables import WideTable, write_scores
 from sfal.terminal.progress import progress
 
@@ -96,6 +97,9 @@ def score_selection(
                     refused.append(ArtifactError(message, hint=e.hint))
     if not scores:
         raise refused[0] if len(refused) == 1 else CombinedError(refused)
+    differing = differing_explainers(scores)
+    if differing is not None:
+        notes.append(differing)
     if output is not None:
         table.write(output)
     return Outcome(scores, refused, notes)

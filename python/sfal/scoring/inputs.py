@@ -16,7 +16,9 @@ from sfal.errors import (
     Note,
     SfalError,
 )
+from sfal.explanations.label_audit import leak_reason
 from sfal.scoring.selection import EmbeddingsFile, SourceInput
+from sfal.store.explanations import TOP_TOKENS
 from sfal.store.layout import EXPLANATIONS
 from sfal.store.manifest import Manifest, has_manifest
 from sfal.store.published.histogram import inspect_histogram
@@ -124,7 +126,9 @@ def _histogram(path: Path, n_windows: int | None) -> CountsInput:
     )
 
 
-def read_embeddings(source: SourceInput, file: EmbeddingsFile, n_features: int) -> Embeddings:
+def read_embeddings(
+    source: SourceInput, file: EmbeddingsFile, n_features: int, leaks: str = "drop"
+) -> Embeddings:
     """Read embeddings, ours or published, and check that they belong to the source.
 
     Both are read as :class:`sfal.store.embeddings.Vectors`: published pickles are
@@ -138,6 +142,8 @@ def read_embeddings(source: SourceInput, file: EmbeddingsFile, n_features: int) 
         One of its sets of embeddings.
     n_features : int
         Width of the SAE, from the counts.
+    leaks : str
+        ``drop`` or ``keep`` labels that are the explainer's reasoning or prompt.
 
     Raises
     ------
@@ -158,10 +164,28 @@ def read_embeddings(source: SourceInput, file: EmbeddingsFile, n_features: int) 
         explanations = _explanations(source.folder, file.path, sha256, notes)
     _check_source(file.path, vectors.metadata.get("source"), source.name)
     matrix = _matrix(file.path, vectors, n_features)
+    if leaks == "drop" and not file.stem.startswith(f"{TOP_TOKENS}_"):
+        _drop_leaks(matrix, explanations, source.name, notes)
     # A zero vector says nothing about its feature, whoever wrote it.
     explained: NDArray[np.bool_] = np.any(matrix, axis=1)
     explainer = str(vectors.metadata.get("explainer") or explainer_of(file.stem))
     return Embeddings(matrix, explained, explanations, explainer, tuple(notes))
+
+
+def _drop_leaks(
+    matrix: NDArray[np.float32], explanations: dict[int, str], source: str, notes: list[Note]
+) -> None:
+    """Set the vectors of leaked labels to zero, so that their features are unexplained."""
+    leaked = [f for f, t in explanations.items() if f < len(matrix) and leak_reason(t) is not None]
+    if leaked:
+        matrix[leaked] = 0.0
+        notes.append(
+            Note(
+                f"{source}: {len(leaked):,} labels are the explainer's reasoning or prompt, so "
+                "that their features count as unexplained",
+                hint="score them all the same with $leaks(keep)",
+            )
+        )
 
 
 def _matrix(path: Path, vectors: "Vectors", n_features: int) -> NDArray[np.float32]:

@@ -133,7 +133,7 @@ def _score(
     ranked: list[_Ranked] = []
     refused: list[SfalError] = []
     notes: list[Note] = []
-    for file, reading in _prefetch(source, n_features, pool):
+    for file, reading in _prefetch(source, n_features, settings.leaks, pool):
         ndcg = Ndcg(n_features, top_n)
         try:
             embeddings = reading.result()
@@ -147,7 +147,7 @@ def _score(
             refused.append(e)
             continue
         explanations = embeddings.explanations | explanations  # the first text of a feature stays
-        notes += embeddings.notes
+        notes += [note for note in embeddings.notes if note not in notes]
         ranked.append(_Ranked(file, embeddings.explainer, embeddings.explained, ndcg.values))
     if not ranked:
         raise refused[0] if len(refused) == 1 else CombinedError(refused)
@@ -171,16 +171,16 @@ def _score(
 
 
 def _prefetch(
-    source: SourceInput, n_features: int, pool: ThreadPoolExecutor
+    source: SourceInput, n_features: int, leaks: str, pool: ThreadPoolExecutor
 ) -> Iterator[tuple[EmbeddingsFile, Future[Embeddings]]]:
     """Read the next embeddings while the previous ones are ranked."""
     files = source.embeddings
-    following = pool.submit(read_embeddings, source, files[0], n_features)
+    following = pool.submit(read_embeddings, source, files[0], n_features, leaks)
     for i, file in enumerate(files):
         current = following
         current.exception()  # waits, so that at most two matrices are in memory
         if i + 1 < len(files):
-            following = pool.submit(read_embeddings, source, files[i + 1], n_features)
+            following = pool.submit(read_embeddings, source, files[i + 1], n_features, leaks)
         yield file, current
 
 

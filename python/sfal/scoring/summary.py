@@ -1,11 +1,12 @@
 """What scores amount to: a few figures for each layer and set of embeddings."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sfal.errors import Note
 from sfal.scoring.score import EmbeddingScores, SourceScores
 from sfal.scoring.status import SCORED, is_live
 from sfal.store.explanations import TOP_TOKENS
@@ -63,6 +64,40 @@ def summarise(scores: SourceScores) -> Iterator[Summary]:
             chance=scores.chance,
             coverage=n_scored / n_live if n_live else np.nan,
         )
+
+
+def differing_explainers(scores: Sequence[SourceScores]) -> Note | None:
+    """Return a note if sources of one language model are explained by different models.
+
+    Parameters
+    ----------
+    scores : sequence of SourceScores
+        Sources that are shown together.
+
+    Returns
+    -------
+    Note or None
+        None if, for every language model, all its sources have the same explainers.
+    """
+    models: dict[str, dict[tuple[str, ...], list[str]]] = {}
+    for one in scores:
+        explainers = tuple(sorted({e.explainer for e in one.embeddings}))
+        sources = models.setdefault(one.source.model, {}).setdefault(explainers, [])
+        sources.append(one.source.name)
+    mixed = [groups for groups in models.values() if len(groups) > 1]
+    if not mixed:
+        return None
+    parts = [
+        f"{' and '.join(explainers)} explained {', '.join(sources[:4])}"
+        + (f" and {len(sources) - 4} more" if len(sources) > 4 else "")
+        for groups in mixed
+        for explainers, sources in groups.items()
+    ]
+    return Note(
+        f"the sources were explained by different models, so their scores do not compare: "
+        f"{'; '.join(parts)}",
+        hint="choose explanations of one model with $explainers, if all sources have them",
+    )
 
 
 def _is_top_tokens(scores: EmbeddingScores) -> bool:

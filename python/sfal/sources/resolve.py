@@ -4,10 +4,11 @@ import re
 from dataclasses import replace
 from typing import Any, Literal
 
-from sfal.errors import InvalidInputError, UnknownSaeError
+from sfal.errors import InvalidInputError, SfalError, UnknownSaeError
 from sfal.sources.entry_places import place_of_entry
 from sfal.sources.hooks import place_of_hook
 from sfal.sources.models import hub_model
+from sfal.sources.neuronpedia import explained_sae
 from sfal.sources.places import chosen_place
 from sfal.sources.registry import RegistryEntry, registry
 from sfal.sources.scopes import SCOPE_CONTEXT, model_name
@@ -116,24 +117,53 @@ def resolve_named(neuronpedia_id: str) -> Source:
     Returns
     -------
     source : Source
+        Of an SAE that SAELens' registry lists under that id, or else of the one
+        that Neuronpedia's export names.
 
     Raises
     ------
     UnknownSaeError
-        If SAELens knows no SAE with that id; the message names similar ones.
+        If neither knows an SAE with that id; the message names similar ones.
     """
     for entry in registry():
         if entry.neuronpedia_id == neuronpedia_id:
             return resolve_saelens(entry.release, entry.sae_id)
+    source, reason = _of_export(neuronpedia_id)
+    if source is not None:
+        return source
     import difflib
 
     known = sorted({e.neuronpedia_id for e in registry() if e.neuronpedia_id})
     near = difflib.get_close_matches(neuronpedia_id, known, 3, 0.6)
     raise UnknownSaeError(
-        f"SAELens knows no SAE that Neuronpedia calls {neuronpedia_id!r}{_perhaps(near)}",
+        f"SAELens knows no SAE that Neuronpedia calls {neuronpedia_id!r}{_perhaps(near)}{reason}",
         hint="for any other SAE: $do_count_sae, then $do_explain or $do_download, then $do_embed "
         "and $do_score",
     )
+
+
+def _of_export(neuronpedia_id: str) -> tuple[Source | None, str]:
+    """Return the source that Neuronpedia's export describes, or None and why there is none."""
+    try:
+        explained = explained_sae(neuronpedia_id)
+    except SfalError as e:
+        return None, f", and Neuronpedia's export does not answer ({e.message})"
+    if explained is None:
+        return None, ", and Neuronpedia's export has no such source"
+    reasons = []
+    for place, sae_id in explained.places():
+        known = next(
+            (e for e in registry() if e.repo_id == place and sae_id in (e.sae_id, e.path)), None
+        )
+        release, name = (known.release, known.sae_id) if known else (place, sae_id)
+        try:
+            source = resolve_saelens(release, name or None)
+        except UnknownSaeError as e:
+            reasons.append(e.message)
+            continue
+        return replace(source, name=neuronpedia_id, neuronpedia_id=neuronpedia_id), ""
+    said = "; ".join(reasons) or "it names neither a SAELens release nor a repository of the hub"
+    return None, f", and from Neuronpedia's export it cannot be loaded: {said}"
 
 
 def _entry(release: str, sae_id: str | None) -> RegistryEntry:

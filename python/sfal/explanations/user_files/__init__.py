@@ -1,0 +1,1 @@
+"""Labels in files that users bring, in the shapes in which people keep them."""

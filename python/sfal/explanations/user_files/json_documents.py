@@ -1,0 +1,129 @@
+"""Rows of labels in a JSON document, in the shapes in which people keep them."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from sfal.explanations.user_files.columns import NESTED, Row, column_of, has, value
+
+_WRAPPERS = (
+    "explanations",
+    "labels",
+    "features",
+    "results",
+    "records",
+    "rows",
+    "data",
+    "eval_result_unstructured",
+)
+"""Fields under which an API or an evaluation keeps its records."""
+
+_NUMBER = re.compile(r"[0-9]{1,9}(?:\.0*)?")
+_LATENT = re.compile(r"(.+?)[_./-](?:latent|feature)_?([0-9]{1,9})")
+_MAX_DEPTH = 4
+
+
+def json_rows(document: object, left_out: Counter[str], depth: int = 0) -> Iterator[Row]:
+    """Yield the rows of a JSON document.
+
+    Read are an array of records, of texts (the position is the feature) or of
+    pairs; an object of texts, of records or of lists of these by feature, also
+    layer by layer; a record; pandas' ``columns``, ``split`` and ``index``
+    orientations; and any of these below a key such as ``data`` or ``results``.
+
+    Parameters
+    ----------
+    document : object
+        As :mod:`json` parses it.
+    left_out : Counter
+        Receives the number of items that are not rows, by reason.
+    depth : int
+        Depth inside the document.
+    """
+    if isinstance(document, list):
+        for position, item in enumerate(document):
+            yield from _item(position, item, left_out)
+    elif isinstance(document, dict):
+        yield from _object(document, left_out, depth)
+    else:
+        left_out["not a JSON object"] += 1
+
+
+def _item(position: int, item: object, left_out: Counter[str]) -> Iterator[Row]:
+    if isinstance(item, dict):
+        yield item
+    elif isinstance(item, str) or item is None:
+        yield {"feature": position, "explanation": item}
+    elif isinstance(item, list) and len(item) == 2 and isinstance(item[1], str):
+        yield {"feature": item[0], "explanation": item[1]}
+    else:
+        left_out["not a JSON object"] += 1
+
+
+def _object(document: dict[str, Any], left_out: Counter[str], depth: int) -> Iterator[Row]:
+    if has(document, "feature"):
+        columns = _columns(document)
+        yield from [document] if columns is None else columns
+        return
+    names, cells = document.get("columns"), document.get("data")
+    if isinstance(names, list) and isinstance(cells, list):  # pandas' orient="split"
+        for row in cells:
+            if isinstance(row, list) and len(row) == len(names):
+                yield dict(zip(map(str, names), row, strict=True))
+            else:
+                left_out["not a JSON object"] += 1
+        return
+    inner = next((document[w] for w in _WRAPPERS if isinstance(document.get(w), list | dict)), None)
+    if inner is not None and depth < _MAX_DEPTH and not any(map(_is_number, document)):
+        yield from json_rows(inner, left_out, depth + 1)
+        return
+    for key, entry in document.items():
+        yield from _entry(key, entry)
+
+
+def _columns(document: dict[str, Any]) -> list[Row] | None:
+    """Return the rows of a table kept by columns, or None if the object is a single record."""
+    features = value(document, "feature")
+    if not isinstance(features, list | dict):
+        return None
+    # pandas writes each column as an object by row name, other tools as an array.
+    rows = list(features) if isinstance(features, dict) else range(len(features))
+    parts = {n: c for n, c in document.items() if column_of(n) and type(c) is type(features)}
+
+    def cell(part: Any, row: Any) -> object:
+        if isinstance(part, dict):
+            return part.get(row)
+        return part[row] if row < len(part) else None
+
+    return [{name: cell(part, row) for name, part in parts.items()} for row in rows]
+
+
+def _entry(key: str, entry: object) -> Iterator[Row]:
+    """Yield the rows of one entry of an object whose keys are features or layers."""
+    place: dict[str, object] = {"feature": key}
+    if match := _LATENT.fullmatch(key):
+        place = {"layer": match[1], "feature": match[2]}
+    if isinstance(entry, dict) and not has(entry, "explanation") and NESTED not in entry:
+        if entry and all(map(_is_number, entry)):
+            for feature, inner in entry.items():
+                for row in _entry(feature, inner):
+                    yield {"layer": key, **row}
+        else:
+            yield {**place, "explanation": None}
+    elif isinstance(entry, dict):
+        yield {**entry} if has(entry, "feature") else {**entry, **place}
+    elif isinstance(entry, list) and entry:
+        for item in entry:
+            yield from _entry(key, item if isinstance(item, dict) else _text(item))
+    else:
+        yield {**place, "explanation": entry}
+
+
+def _text(item: object) -> object:
+    """Return an item of a list of explanations; a list inside it is not one."""
+    return None if isinstance(item, list) else item
+
+
+def _is_number(key: object) -> bool:
+    return isinstance(key, str) and _NUMBER.fullmatch(key) is not None
