@@ -20,6 +20,7 @@ Vocabulary = Callable[[str, str | None], str]
 ACTIONS = {
     "do_again": "the same call",
     "do_count": "sfal.collect()",
+    "do_count_encoded": "sfal.count_encoded()",
     "do_count_gemma": "sfal.collect() on sfal.sources.resolve_gemma()",
     "do_count_llama": "sfal.collect() on sfal.sources.resolve_llama()",
     "do_count_sae": "sfal.collect() on sfal.sources.resolve_saelens() or resolve_local()",

@@ -45,6 +45,7 @@ _COMMANDS = {
 }
 _SENTENCES = {
     "do_again": "the same command",
+    "do_count_encoded": "sfal.count_encoded() in Python",
     "do_redo": "the same `sfal cooc` command with --resume",
 }
 _BY_SOURCE_OPTION = frozenset({"do_download", "do_embed", "do_score"})

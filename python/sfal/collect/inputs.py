@@ -16,6 +16,7 @@ from sfal.collect.settings import CorpusConfig, ModelConfig, SaeConfig
 from sfal.collect.training_notes import prepared_inputs, training_notes
 from sfal.errors import InvalidInputError, SfalError
 from sfal.io import fingerprints
+from sfal.sources.layouts import sae_fingerprint
 from sfal.sources.source import Source
 
 if TYPE_CHECKING:
@@ -134,9 +135,9 @@ def check_local_inputs(runs: Sequence[Run], config: CorpusConfig) -> None:
     for run in complete:
         sae = run.source.sae
         own = {}
-        if sae.kind == "local" and sae.path is not None and Path(sae.path).exists():
-            own["sae"] = fingerprints.of_path(Path(sae.path))
         try:
+            if sae.kind == "local" and sae.path is not None and Path(sae.path).exists():
+                own["sae"] = sae_fingerprint(Path(sae.path))
             run.check_inputs({**shared, **own})
         except SfalError as e:
             run.fail(e)

@@ -46,7 +46,7 @@ def read_npz(path: Path, keys: Sequence[str]) -> dict[str, Tensor]:
     try:
         with zipfile.ZipFile(path) as archive:
             stored = {name.removesuffix(".npy") for name in archive.namelist()}
-            _require(path, keys, stored)
+            require(path, keys, stored)
             return {key: _read_member(path, archive, key) for key in keys}
     except FileNotFoundError as e:
         raise MissingError(f"{path} does not exist") from e
@@ -72,7 +72,7 @@ def _read_member(path: Path, archive: zipfile.ZipFile, key: str) -> Tensor:
                     f"{path}: array {key!r} needs {count * dtype.itemsize:,} bytes, more than is free"
                 )
             array = np.empty(count, dtype)
-            _fill(member, array.view(np.uint8).data)
+            fill(member, array.view(np.uint8).data)
             extra = member.read(1)  # reading to the end also checks the checksum
     except MemoryLimitError:
         raise
@@ -85,7 +85,8 @@ def _read_member(path: Path, archive: zipfile.ZipFile, key: str) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(native))
 
 
-def _fill(member: IO[bytes], into: memoryview) -> None:
+def fill(member: IO[bytes], into: memoryview) -> None:
+    """Read as many bytes as memory has place for; EOFError if there are fewer."""
     at = 0
     while at < len(into):
         block = member.read(min(len(into) - at, 1 << 20))
@@ -101,7 +102,7 @@ def read_safetensors(path: Path, keys: Sequence[str]) -> dict[str, Tensor]:
 
     try:
         with safe_open(path, framework="pt") as file:
-            _require(path, keys, set(file.keys()))
+            require(path, keys, set(file.keys()))
             found = {key: file.get_tensor(key) for key in keys}
     except FileNotFoundError as e:
         raise MissingError(f"{path} does not exist") from e
@@ -111,6 +112,43 @@ def read_safetensors(path: Path, keys: Sequence[str]) -> dict[str, Tensor]:
         if not tensor.is_floating_point():
             raise ArtifactError(f"{path}: array {key!r} is of type {tensor.dtype}, not of floats")
     return found
+
+
+class SafetensorsFile:
+    """Tensors of a safetensors file, whose shapes are known before one is read.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    MissingError
+        If there is no such file.
+    CorruptError
+        If it is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        from safetensors import SafetensorError, safe_open
+
+        self.path = path
+        try:
+            with safe_open(path, framework="pt") as file:
+                self.shapes = {
+                    key: tuple(file.get_slice(key).get_shape())
+                    for key in file.keys()  # noqa: SIM118 - not a dictionary
+                }
+                """Shape of each tensor."""
+        except FileNotFoundError as e:
+            raise MissingError(f"{path} does not exist") from e
+        except (OSError, SafetensorError) as e:
+            raise CorruptError(f"{path} is not a readable safetensors file: {e}") from e
+
+    def read(self, keys: Sequence[str]) -> dict[str, Tensor]:
+        """Read floating-point tensors; errors as in :func:`read_safetensors`."""
+        return read_safetensors(self.path, keys)
 
 
 def safetensors_keys(path: Path) -> set[str]:
@@ -174,12 +212,24 @@ def check_arrays(path: Path, arrays: dict[str, Tensor], shapes: dict[str, tuple[
 def encoder_shape(path: Path, arrays: dict[str, Tensor], key: str) -> tuple[int, int]:
     """Return the shape of a weight, which must be a non-empty matrix."""
     shape = tuple(arrays[key].shape)
+    refuse_crosscoder(path, key, shape)
     if len(shape) != 2 or 0 in shape:
         raise ArtifactError(f"{path}: array {key!r} has shape {shape}, expected a matrix")
     return shape[0], shape[1]
 
 
-def _require(path: Path, keys: Sequence[str], stored: set[str]) -> None:
+def refuse_crosscoder(path: Path, key: str, shape: tuple[int, ...]) -> None:
+    """Refuse an encoder of three dimensions, by the name of what it is."""
+    if len(shape) == 3:
+        raise ArtifactError(
+            f"{path} is a crosscoder: its {key!r} of shape {shape} reads several activations of a "
+            "token at once, and SFAL counts SAEs that read one",
+            hint="count what it fires by its own code with $do_count_encoded",
+        )
+
+
+def require(path: Path, keys: Sequence[str], stored: set[str]) -> None:
+    """Refuse a file that lacks an array, naming what it holds."""
     missing = [key for key in keys if key not in stored]
     if missing:
         raise ArtifactError(

@@ -13,12 +13,15 @@ from sfal.collect.sae.files import (
     read_safetensors,
     read_settings,
 )
+from sfal.collect.sae.layouts.table import read_layout
 from sfal.collect.sae.saelens import load_from_release
 from sfal.collect.sae.saelens_folder import saelens_folder
 from sfal.collect.sae.weights import SaeWeights, check_shapes
 from sfal.errors import ArtifactError, InvalidInputError, MissingError
 from sfal.io import fingerprints
 from sfal.io.hub import hub_errors
+from sfal.sources.hub_layouts import fetch_sae, repository_layout
+from sfal.sources.layouts import Layout, layout_of, sae_fingerprint
 from sfal.sources.source import SaeRef
 
 _LLAMA_RULES = {
@@ -46,7 +49,7 @@ def llama_scope(ref: SaeRef, *, decoder: bool) -> SaeWeights:
 
 
 def from_local(ref: SaeRef, *, decoder: bool) -> SaeWeights:
-    """Read an npz file, or a folder in Gemma Scope's, Llama Scope's or SAELens' layout.
+    """Read a file or folder in any of the layouts that SFAL knows.
 
     Raises
     ------
@@ -55,37 +58,38 @@ def from_local(ref: SaeRef, *, decoder: bool) -> SaeWeights:
     ArtifactError
         If its layout is none of these.
     """
-    path = Path(ref.path or "")
-    if not ref.path or not path.exists():
-        raise MissingError(f"no SAE at {path}: there is no such file or folder")
-    if path.is_file() and path.suffix == ".npz":
-        return _npz(path, fingerprints.of_path(path), decoder)
-    if path.is_dir():
-        if (path / "cfg.json").is_file():
-            return saelens_folder(path, fingerprints.of_path(path), decoder=decoder)
-        found = fingerprints.of_path(path)
-        if (path / "params.npz").is_file():
-            return _npz(path / "params.npz", found, decoder)
-        if (path / "hyperparams.json").is_file():
-            weights = path / "checkpoints" / "final.safetensors"
-            if not weights.is_file():
-                weights = path / "final.safetensors"
-            return _llama(path / "hyperparams.json", weights, found, decoder)
-    raise ArtifactError(
-        f"{path} is not an SAE: expected an .npz file, or a folder with cfg.json (SAELens), "
-        "params.npz (Gemma Scope) or hyperparams.json (Llama Scope)"
-    )
+    if not ref.path:
+        raise MissingError("a local SAE is named by its path")
+    layout = layout_of(Path(ref.path))
+    return _read(layout, sae_fingerprint(Path(ref.path)), decoder)
+
+
+def _read(layout: Layout, found: dict[str, str], decoder: bool) -> SaeWeights:
+    path = layout.path
+    if layout.name == "saelens":
+        return saelens_folder(path, found, decoder=decoder)
+    if layout.name == "gemma_scope":
+        return _npz(path / "params.npz" if path.is_dir() else path, found, decoder)
+    if layout.name == "llama_scope":
+        weights = path / "checkpoints" / "final.safetensors"
+        if not weights.is_file():
+            weights = path / "final.safetensors"
+        return _llama(path / "hyperparams.json", weights, found, decoder)
+    return read_layout(layout, found, decoder=decoder)
 
 
 def from_repository(ref: SaeRef, *, decoder: bool) -> SaeWeights:
-    """Read an SAE from a folder of any repository of the hub in SAELens' layout."""
+    """Read an SAE from any repository of the hub, in any of the layouts that SFAL knows."""
     repo_id, folder = _repository(ref)
-    start = f"{folder}/" if folder else ""
-    config, _ = _fetch(repo_id, f"{start}cfg.json", ref.revision)
-    weights, file = _fetch(repo_id, f"{start}sae_weights.safetensors", ref.revision)
-    return saelens_folder(
-        config.parent, fingerprints.of_hub_file(repo_id, file, weights), decoder=decoder
-    )
+    layout = repository_layout(repo_id, folder, ref.revision)
+    if layout.name == "saelens":
+        start = f"{folder}/" if folder else ""
+        weights, file = _fetch(repo_id, f"{start}sae_weights.safetensors", ref.revision)
+        found = fingerprints.of_hub_file(repo_id, file, weights)
+    else:
+        path = fetch_sae(repo_id, folder, ref.revision)
+        found = fingerprints.of_hub_file(repo_id, folder, path)
+    return _read(layout, found, decoder)
 
 
 def from_release(ref: SaeRef, dtype: str) -> SaeWeights:

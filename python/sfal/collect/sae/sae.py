@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sfal.collect.model.oom import device_memory
 from sfal.collect.sae.gates import EncodeGate, Gate, GatedGate, ThresholdGate, TopKGate
+from sfal.collect.sae.group_max import GroupMaxGate
 from sfal.collect.sae.loaders import (
     from_local,
     from_release,
@@ -193,6 +194,10 @@ def _from_arrays(loaded: SaeWeights, config: SaeConfig, target: _Target) -> Sae:
         rest["threshold"] = target.cast(arrays["threshold"] * factor)
     norms = _decoder_norms(loaded, config, target)
     top_k = config.top_k if config.top_k is not None else loaded.config.get("k")
+    if loaded.lacks_gate and config.top_k is None:
+        raise ArtifactError(
+            loaded.lacks_gate, hint="$top_k(K) lets the K largest features of each token fire"
+        )
     gate: Gate
     if loaded.architecture == "gated":
         if config.top_k is not None or norms is not None:
@@ -201,6 +206,8 @@ def _from_arrays(loaded: SaeWeights, config: SaeConfig, target: _Target) -> Sae:
                 hint="leave out $top_k and $decoder_norm_gate",
             )
         gate = GatedGate(weight, rest["b_gate"], rest["b_mag"], rest["r_mag"])
+    elif config.top_k is None and loaded.architecture == "groupmax":
+        gate = GroupMaxGate(weight, rest["b_enc"], loaded.config["k"])
     elif config.top_k is not None or loaded.architecture in ("topk", "abstopk"):
         by_magnitude = loaded.architecture == "abstopk" and config.top_k is None
         if not isinstance(top_k, int):
@@ -227,7 +234,7 @@ def _from_arrays(loaded: SaeWeights, config: SaeConfig, target: _Target) -> Sae:
         device=target.device,
         normalize=loaded.config.get("normalize_activations", "none"),
         b_dec=rest.get("b_dec") if loaded.config.get("apply_b_dec_to_input") else None,
-        notes=() if config.input_scale != "auto" else loaded.notes,
+        notes=(*loaded.file_notes, *(() if config.input_scale != "auto" else loaded.notes)),
     )
 
 
@@ -275,6 +282,8 @@ def _decoder_norms(loaded: SaeWeights, config: SaeConfig, target: _Target) -> Te
 def _gate_name(gate: Gate, architecture: str) -> str:
     if isinstance(gate, ThresholdGate):
         return "jumprelu" if "jumprelu" in architecture else "relu"
+    if isinstance(gate, GroupMaxGate):
+        return "groupmax"
     if isinstance(gate, TopKGate):
         return "abstopk" if gate.by_magnitude else "topk"
     return architecture

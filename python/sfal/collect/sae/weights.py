@@ -50,6 +50,10 @@ class SaeWeights:
     """Factor on the threshold if that is given for unscaled inputs; else None."""
     facts: dict[str, Any] = field(default_factory=dict)
     """More for the manifest, such as the hook it was trained on."""
+    lacks_gate: str = ""
+    """Why the files alone do not say what fires, if they do not; top_k then says it."""
+    file_notes: tuple[Note, ...] = ()
+    """What the user should know about the files."""
     encoder: Any = None
     """SAELens' own SAE, if none of our gates does the same."""
     notes: tuple[Note, ...] = ()

@@ -5,13 +5,14 @@ file names, and a list of allowed names does not help: the constructors that a
 frame needs can be made to read invalid pointers or to allocate gigabytes. This
 machine knows the opcodes that occur in such frames, imports nothing and calls
 nothing. A call in the pickle becomes a record of the names and arguments, which
-:mod:`sfal.store.published.frames` then interprets.
+:mod:`sfal.store.published.frames` then interprets. Readers of other pickles
+derive from it.
 """
 
 import struct
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from sfal.store.published.pickle_records import Built, CutShort, Dict, List, Name, Refused, Tuple
 from sfal.store.published.pickle_state import APPENDS, BINFLOAT, FRAME, State
@@ -33,10 +34,20 @@ class Machine(State):
         The globals that the pickle may refer to, as ``module.name``.
     """
 
+    content: ClassVar[str] = "a frame of numbers and text"
+    """What the pickle should hold, for messages."""
+    steps: ClassVar[dict[int, Callable[[Any], None]]]
+    """What to do at each opcode."""
+
     def __init__(self, data: Any, names: frozenset[str]) -> None:
         super().__init__(data)
         self._names = names
         self._memo: dict[int, Any] = {}
+
+    @property
+    def position(self) -> int:
+        """Number of bytes walked."""
+        return self._position
 
     def run(self) -> Any:
         """Walk the opcodes up to STOP.
@@ -58,9 +69,11 @@ class Machine(State):
             self._position = start + 1
             if code == _STOP:
                 break
-            step = _STEPS.get(code)
+            step = self.steps.get(code)
             if step is None:
-                raise Refused(f"opcode {code:#04x} at byte {start} does not occur in such a frame")
+                raise Refused(
+                    f"opcode {code:#04x} at byte {start} does not occur in {self.content}"
+                )
             try:
                 step(self)
             except Refused as e:
@@ -72,7 +85,7 @@ class Machine(State):
             raise Refused("it ends with objects left over or with none at all")
         return stack[0]
 
-    # One method per opcode or group of similar opcodes; _STEPS below assigns them.
+    # One method per opcode or group of similar opcodes; `steps` below assigns them.
 
     def _frame(self) -> None:
         self._charge(8)
@@ -207,9 +220,7 @@ class Machine(State):
         self._charge(160)
         path = f"{module}.{name}" if type(module) is str and type(name) is str else "?"
         if path not in self._names:
-            raise Refused(
-                f"it names {path[:120]!r}, which a frame of numbers and text does not need"
-            )
+            raise Refused(f"it names {path[:120]!r}, which {self.content} does not need")
         self._stack.append(Name(path))
 
     def _global(self) -> None:
@@ -243,7 +254,7 @@ class Machine(State):
         target.state = state
 
 
-_STEPS: dict[int, Callable[[Machine], None]] = {
+Machine.steps = {
     ord("("): Machine._mark,
     BINFLOAT: Machine._float,
     FRAME: Machine._frame,

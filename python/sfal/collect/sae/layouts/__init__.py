@@ -1,0 +1,1 @@
+"""Readers of the layouts that other libraries and projects publish SAEs in."""

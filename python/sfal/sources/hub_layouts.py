@@ -1,0 +1,123 @@
+"""SAEs in repositories of the hub, in any of the layouts that SFAL knows."""
+
+import glob
+from pathlib import Path
+
+from sfal.errors import ArtifactError, DownloadError, UnknownSaeError
+from sfal.io import hub
+from sfal.sources.layouts import TORCH_SUFFIXES, Layout, layout_of, layouts_in
+from sfal.sources.on_disk import is_open_sae, is_saelens
+
+_LISTED = 12
+"""SAEs that a message lists."""
+_SETTINGS = ("*.json",)
+_WEIGHTS = ("*.safetensors", "*.npz", *(f"*{suffix}" for suffix in TORCH_SUFFIXES))
+
+
+def only_sae(repo_id: str) -> str:
+    """Return the folder or file of a repository's only SAE; empty if it lies at the root.
+
+    Raises
+    ------
+    UnknownSaeError
+        If the repository holds none, or several; the message lists them.
+    """
+    named = layouts_in(hub.list_files(repo_id))
+    if named.get("") == "open_sae" and not is_open_sae(_fetch(repo_id, "", None, _SETTINGS)):
+        del named[""]  # a language model, whose files have the same names
+    found = list(named)
+    if len(found) == 1 or "" in found:
+        return "" if "" in found else found[0]
+    if not found:
+        raise UnknownSaeError(
+            f"{repo_id} holds no cfg.json, and no SAE in another layout that SFAL knows",
+            hint="name a folder on disk by $sae_path for other layouts",
+        )
+    more = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
+    raise UnknownSaeError(
+        f"{repo_id} holds {len(found)} SAEs: {', '.join(found[:_LISTED])}{more}",
+        hint="name one by $sae_id",
+    )
+
+
+def repository_layout(repo_id: str, path: str, revision: str | None = None) -> Layout:
+    """Fetch an SAE's settings, but not its weights, and return its layout.
+
+    Parameters
+    ----------
+    repo_id : str
+        Repository on the hub.
+    path : str
+        Folder or file in it; empty for the root.
+    revision : str, optional
+        Commit, branch or tag.
+
+    Raises
+    ------
+    DownloadError
+        If the repository cannot be reached or does not hold the SAE.
+    """
+    missing: DownloadError | None = None
+    if not path.endswith(TORCH_SUFFIXES):
+        try:
+            folder = _fetch_config(repo_id, path, revision).parent
+        except DownloadError as e:
+            missing = e
+        else:
+            if is_saelens(folder):
+                return Layout("saelens", folder)
+    try:
+        name = layouts_in(hub.list_files(repo_id, revision)).get(path)
+    except DownloadError as e:
+        found = _fetched_before(repo_id, path, revision)
+        if found is None:
+            raise missing or e from e
+        return found
+    if name is None:
+        raise missing or DownloadError(f"{repo_id} has no SAE at {path or 'its root'}")
+    return Layout(name, _fetch(repo_id, path, revision, _SETTINGS))
+
+
+def _fetched_before(repo_id: str, path: str, revision: str | None) -> Layout | None:
+    """Return the layout of an SAE in the hub's cache."""
+    try:
+        return layout_of(fetch_sae(repo_id, path, revision, offline=True))
+    except (DownloadError, ArtifactError):
+        return None
+
+
+def _fetch_config(repo_id: str, folder: str, revision: str | None) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    name = f"{folder}/cfg.json" if folder else "cfg.json"
+    with hub.hub_errors(f"{name} of {repo_id}", "or name a local SAE with $sae_path"):
+        return Path(hf_hub_download(repo_id, name, revision=revision))
+
+
+def fetch_sae(
+    repo_id: str, path: str, revision: str | None = None, *, offline: bool = False
+) -> Path:
+    """Fetch the files of an SAE, and return its folder or file on the disk."""
+    return _fetch(repo_id, path, revision, (*_SETTINGS, *_WEIGHTS), offline=offline)
+
+
+def _fetch(
+    repo_id: str,
+    path: str,
+    revision: str | None,
+    patterns: tuple[str, ...],
+    *,
+    offline: bool = False,
+) -> Path:
+    from huggingface_hub import snapshot_download
+
+    single = path.endswith(TORCH_SUFFIXES)
+    start = f"{glob.escape(path)}/" if path else ""
+    wanted = [glob.escape(path)] if single else [f"{start}{pattern}" for pattern in patterns]
+    # Settings of the whole run, which sparsify writes above the folder of each SAE.
+    wanted += [f"{above}/config.json".removeprefix("./") for above in Path(path).parents]
+    with hub.hub_errors(f"{path or 'the SAE'} of {repo_id}", "or name a local SAE with $sae_path"):
+        root = snapshot_download(
+            repo_id, revision=revision, allow_patterns=wanted, local_files_only=offline
+        )
+    return Path(root) / path

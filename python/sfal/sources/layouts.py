@@ -1,0 +1,157 @@
+"""The layouts in which SAEs lie on a disk, told by the files in a folder; nothing is loaded."""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from sfal.errors import ArtifactError, MissingError
+from sfal.io import fingerprints
+
+TORCH_SUFFIXES = (".pt", ".pth")
+"""Files that ``torch.save`` writes."""
+
+_FILE_SUFFIXES = {".npz": "gemma_scope", ".safetensors": "gemma_scope_2"} | dict.fromkeys(
+    TORCH_SUFFIXES, "torch"
+)
+_LISTED = 12
+_INDEX = "model.safetensors.index.json"
+
+
+_WITH_TORCH_FILES = ("dictionary_learning", "batch_topk")
+
+
+class Layout(NamedTuple):
+    """How an SAE lies on the disk."""
+
+    name: str
+    """As in :data:`LAYOUTS`, ``gemma_scope``, ``gemma_scope_2`` or ``torch``."""
+    path: Path
+    """Folder, or file for ``torch`` and for single files."""
+
+
+LAYOUTS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("sparsify", ("cfg.json", "sae.safetensors")),
+    ("saelens", ("cfg.json",)),
+    ("dictionary_learning", ("ae.pt",)),
+    ("gemma_scope", ("params.npz",)),
+    ("gemma_scope_2", ("params.safetensors",)),
+    ("llama_scope", ("hyperparams.json",)),
+    ("open_moss", ("config.json", "sae_weights.safetensors")),
+    ("open_sae", ("config.json", "model.safetensors")),
+    ("open_sae", ("config.json", _INDEX)),
+    ("batch_topk", ("config.json", "sae.pt")),
+)
+"""Layout and the files that tell it; the first whose files are all there."""
+
+
+def layout_of(path: Path) -> Layout:
+    """Return the layout of an SAE on the disk.
+
+    Parameters
+    ----------
+    path : Path
+        A folder, or a file of tensors.
+
+    Raises
+    ------
+    MissingError
+        If there is no such file or folder.
+    ArtifactError
+        If it is not an SAE in a known layout, or holds several; they are listed.
+    """
+    if not path.exists():
+        raise MissingError(f"no SAE at {path}: there is no such file or folder")
+    if path.is_file():
+        # ae.pt is named for the folder's settings, which say what kind of SAE it is.
+        told = _of_folder(path.parent) if path.name in ("ae.pt", "sae.pt") else None
+        if told is not None and told.name in ("dictionary_learning", "batch_topk"):
+            return told
+        if path.suffix in _FILE_SUFFIXES:
+            return Layout(_FILE_SUFFIXES[path.suffix], path)
+    else:
+        found = _of_folder(path)
+        if found is not None:
+            return found
+        torch_files = _torch_files(path)
+        if len(torch_files) == 1:
+            return Layout("torch", torch_files[0])
+        inside = sorted(_inside(path), key=_by_number)
+        if inside or torch_files:
+            names = inside or [file.name for file in torch_files]
+            more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+            raise ArtifactError(
+                f"{path} holds {len(names)} SAEs: {', '.join(names[:_LISTED])}{more}",
+                hint="name one of them",
+            )
+    raise ArtifactError(
+        f"{path} is not an SAE: expected an .npz, .safetensors or torch file, or a folder with "
+        "cfg.json (SAELens, sparsify), ae.pt (dictionary_learning), params.npz or "
+        "params.safetensors (Gemma Scope), or hyperparams.json (Llama Scope)"
+    )
+
+
+def sae_fingerprint(path: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file of an SAE on the disk, as a manifest keeps them."""
+    layout = layout_of(path)
+    found = fingerprints.of_path(layout.path)
+    if layout.name in _WITH_TORCH_FILES and layout.path.is_dir():
+        for file in _torch_files(layout.path):
+            found |= fingerprints.of_path(file)
+    return found
+
+
+def layouts_in(files: Iterable[str]) -> dict[str, str]:
+    """Return the SAEs among the files of a repository, and the layout of each.
+
+    Examples
+    --------
+    >>> layouts_in(["README.md", "layers.3/cfg.json", "layers.3/sae.safetensors"])
+    {'layers.3': 'sparsify'}
+    """
+    folders: dict[str, set[str]] = {}
+    for file in files:
+        folder, _, name = file.rpartition("/")
+        folders.setdefault(folder, set()).add(name)
+    found: dict[str, str] = {}
+    for folder, names in folders.items():
+        layout = _told_by(names)
+        if layout is not None:
+            found[folder] = layout
+            continue
+        start = f"{folder}/" if folder else ""
+        torch_files = {f"{start}{name}" for name in names if name.endswith(TORCH_SUFFIXES)}
+        found |= dict.fromkeys(torch_files, "torch")
+    return {name: found[name] for name in sorted(found, key=_by_number)}
+
+
+def _of_folder(folder: Path) -> Layout | None:
+    name = _told_by({file.name for file in folder.iterdir() if file.is_file()})
+    return None if name is None else Layout(name, folder)
+
+
+def _told_by(names: set[str]) -> str | None:
+    return next((layout for layout, files in LAYOUTS if names.issuperset(files)), None)
+
+
+def _torch_files(folder: Path) -> list[Path]:
+    files = [file for file in folder.iterdir() if file.suffix in TORCH_SUFFIXES and file.is_file()]
+    return sorted(files, key=lambda file: _by_number(file.name))
+
+
+def _inside(folder: Path) -> Iterator[str]:
+    """Yield the subfolders, two levels deep, that are SAEs."""
+    for child in folder.iterdir():
+        if not child.is_dir() or child.name.startswith("."):
+            continue
+        if _of_folder(child) is not None:
+            yield child.name
+            continue
+        for inner in child.iterdir():
+            if inner.is_dir() and _of_folder(inner) is not None:
+                yield f"{child.name}/{inner.name}"
+
+
+def _by_number(name: str) -> list[tuple[int, str]]:
+    """Sort key by which layer 2 comes before layer 10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
