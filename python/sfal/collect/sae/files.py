@@ -17,7 +17,17 @@ from sfal.errors import ArtifactError, CorruptError, MemoryLimitError, MissingEr
 from sfal.io.atomic import read_json
 from sfal.io.npy import read_npy_header
 
-_DAMAGED = (ValueError, EOFError, SyntaxError, TokenError, zlib.error, zipfile.BadZipFile)
+DAMAGED_ARCHIVE = (
+    OSError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,  # a member that claims to be encrypted
+    ValueError,  # a name that is not UTF-8
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What reading from a damaged zip archive raises."""
+_DAMAGED = (*DAMAGED_ARCHIVE, SyntaxError, TokenError)
 """What a damaged header or array raises."""
 
 
@@ -50,7 +60,7 @@ def read_npz(path: Path, keys: Sequence[str]) -> dict[str, Tensor]:
             return {key: _read_member(path, archive, key) for key in keys}
     except FileNotFoundError as e:
         raise MissingError(f"{path} does not exist") from e
-    except (OSError, zipfile.BadZipFile, NotImplementedError) as e:
+    except DAMAGED_ARCHIVE as e:
         raise CorruptError(f"{path} is not a readable .npz file: {e}") from e
 
 

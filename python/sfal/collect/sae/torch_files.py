@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sfal._core import available_memory
-from sfal.collect.sae.files import fill, require
+from sfal.collect.sae.files import DAMAGED_ARCHIVE, fill, require
 from sfal.collect.sae.torch_pickle import StoredTensor, TorchPickle, read_pickle, read_plain
 from sfal.errors import ArtifactError, CorruptError, MemoryLimitError, MissingError
 from sfal.store.published.pickle_records import CutShort, Refused
@@ -19,7 +19,6 @@ _PICKLE_LIMIT = 16 << 20
 """Most bytes of the pickle, which holds names and shapes; those of real SAEs have kilobytes."""
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """The number with which files of torch before 1.6 begin."""
-_DAMAGED = (OSError, EOFError, zipfile.BadZipFile, NotImplementedError)
 
 
 class TorchFile:
@@ -63,7 +62,7 @@ class TorchFile:
                 f"{path} holds more than tensors and settings, and is not loaded: {e}",
                 hint="save the tensors alone, by torch.save(sae.state_dict(), FILE)",
             ) from e
-        except _DAMAGED as e:
+        except DAMAGED_ARCHIVE as e:
             raise CorruptError(f"{path} is not a readable torch file: {e}") from e
         self._tensors = found.tensors
         self.settings = found.settings
@@ -172,7 +171,7 @@ class TorchFile:
                     with zipfile.ZipFile(file) as archive, archive.open(place) as member:
                         fill(member, into)
                         member.read(1)  # reading to the end checks the checksum
-        except _DAMAGED as e:
+        except DAMAGED_ARCHIVE as e:
             raise CorruptError(f"{self.path}: array {key!r} is damaged: {e}") from e
         return storage.as_strided(stored.shape, stored.stride, stored.offset)
 

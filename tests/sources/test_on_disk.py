@@ -1,0 +1,185 @@
+"""Files of SAEs on the disk say which model and place they were trained on."""
+
+import json
+
+import pytest
+
+import tiny
+import tiny_layouts as made
+from sfal.errors import ArtifactError, InvalidInputError, MissingError
+from sfal.sources.layouts import layout_of
+from sfal.sources.on_disk import describe, module_place
+from sfal.sources.resolve import resolve_local
+
+D_IN, N_FEATURES = 8, 24
+RUN = {"model": "meta-llama/Meta-Llama-3-8B", "sae": {}}
+
+
+@pytest.mark.parametrize(
+    ("spelled", "place"),
+    [
+        ("layers.3.output", {"hook_name": "blocks.3.hook_resid_post"}),
+        ("model.layers.3.output", {"hook_name": "blocks.3.hook_resid_post"}),
+        ("model.layers.3", {"hook_name": "blocks.3.hook_resid_post"}),
+        ("h.3.input", {"hook_name": "blocks.3.hook_resid_pre"}),
+        ("layers.3.mlp.output", {"hook_module": "layers.3.mlp.output"}),
+        ("model.layers.12.self_attn.o_proj.input", {"hook_name": "blocks.12.attn.hook_z"}),
+        (
+            "model.layers.2.post_feedforward_layernorm.output",
+            {"hook_name": "blocks.2.hook_mlp_out"},
+        ),
+        (
+            "model.layers.2.pre_feedforward_layernorm.output",
+            {"hook_module": "model.layers.2.pre_feedforward_layernorm.output"},
+        ),
+        ("embed_tokens.output", {"hook_module": "embed_tokens.output"}),
+    ],
+)
+def test_modules_that_are_places_of_every_model_get_their_names(spelled, place):
+    assert module_place(spelled) == place
+
+
+@pytest.mark.parametrize(
+    ("folder", "settings", "site", "layer", "module"),
+    [
+        ("layers.3", {}, "res", 3, None),
+        ("layers.3", {"transcode": True}, "res_pre", 3, None),
+        ("transformer.h.5", {}, "res", 5, None),
+        ("layers.3.mlp", {}, "custom", 3, "layers.3.mlp.output"),
+        ("layers.3.mlp", {"transcode": True}, "custom", 3, "layers.3.mlp.input"),
+        ("layers.3.mlp/seed1", {}, "custom", 3, "layers.3.mlp.output"),
+        ("embed_tokens", {}, "custom", 0, "embed_tokens.output"),
+    ],
+)
+def test_sparsify_says_its_place_in_the_folders_name(
+    tmp_path, folder, settings, site, layer, module
+):
+    path, _ = made.sparsify(tmp_path / folder, D_IN, N_FEATURES, **settings)
+    made.write_json(tmp_path / "config.json", RUN)
+    source = resolve_local(path, model="m" if "seed" in folder else None)
+    assert (source.site, source.layer, source.hook_module) == (site, layer, module)
+    if "seed" not in folder:
+        assert source.model == RUN["model"]
+
+
+def test_a_folder_of_another_name_says_no_place(tmp_path):
+    path, _ = made.sparsify(tmp_path / "mine", D_IN, N_FEATURES, parent=RUN)
+    assert describe(path) == {"model_name": RUN["model"]}
+    with pytest.raises(InvalidInputError, match="does not say where in the model it reads"):
+        resolve_local(path)
+    assert resolve_local(path, site="res", layer=2).layer == 2
+
+
+@pytest.mark.parametrize(
+    ("submodule", "hook"),
+    [
+        ("resid_post_layer_1", "blocks.1.hook_resid_post"),
+        ("resid_out_layer1", "blocks.1.hook_resid_post"),
+        ("resid_pre_layer_1", "blocks.1.hook_resid_pre"),
+        ("mlp_out_layer_1", "blocks.1.hook_mlp_out"),
+        ("attention_out_layer_1", "blocks.1.hook_attn_out"),
+        ("resid_post_layer_2", None),
+        ("elsewhere", None),
+        (None, None),
+    ],
+)
+def test_dictionary_learning_says_its_place_in_the_trainers_settings(tmp_path, submodule, hook):
+    folder, _ = made.dictionary_learning(
+        tmp_path, "AutoEncoder", D_IN, N_FEATURES, submodule_name=submodule
+    )
+    found = {"model_name": "owner/model", "layer": 1} | ({"hook_name": hook} if hook else {})
+    assert describe(folder) == found
+    assert describe(folder / "ae.pt") == found
+    if hook is None:
+        assert resolve_local(folder, site="res").layer == 1
+
+
+def test_gemma_scope_2_says_its_place_in_its_settings_or_in_its_folders(tmp_path):
+    folder = tmp_path / "gemma-scope-2-270m-pt" / "attn_out" / "layer_5_width_16k_l0_small"
+    made.gemma_scope_2(folder, D_IN, N_FEATURES)
+    told = {"model_name": "google/gemma-3-1b-pt", "hook_name": "blocks.1.hook_resid_post"}
+    assert describe(folder) == told
+    (folder / "config.json").unlink()
+    told = {"model_name": "google/gemma-3-270m", "hook_name": "blocks.5.attn.hook_z"}
+    assert describe(folder) == told
+    assert describe(folder / "params.safetensors") == told
+
+
+def test_gemma_scope_2s_transcoders_read_behind_the_norm(tmp_path):
+    place = "model.layers.1.pre_feedforward_layernorm.output"
+    made.gemma_scope_2(tmp_path, D_IN, N_FEATURES, place=place)
+    source = resolve_local(tmp_path)
+    assert (source.site, source.layer, source.hook_module) == ("custom", 1, place)
+
+
+def test_llama_scope_says_its_place_and_its_folder_the_model(tmp_path):
+    folder = tiny.llama_scope(tmp_path, 1, D_IN, N_FEATURES, site="M")
+    source = resolve_local(folder)
+    assert (source.model, source.site, source.layer) == ("meta-llama/Llama-3.1-8B", "mlp", 1)
+
+
+def test_single_files_say_their_place_in_their_names(tmp_path):
+    file, _ = made.qwen_scope(tmp_path, 7, D_IN, N_FEATURES)
+    hook = {"hook_name": "blocks.7.hook_resid_post"}
+    assert describe(file) == {"model_name": "Qwen/Qwen3-1.7B-Base", **hook}
+    assert describe(file.rename(tmp_path / file.name)) == hook
+    file, _ = made.goodfire(tmp_path / "Llama-3.1-8B-Instruct-SAE-l19.pth", D_IN, N_FEATURES)
+    assert describe(file) == {
+        "model_name": "meta-llama/Llama-3.1-8B-Instruct",
+        "hook_name": "blocks.19.hook_resid_post",
+    }
+    assert describe(file.rename(tmp_path / "x.pt")) == {}
+
+
+def test_the_other_layouts_say_their_place_in_their_settings(tmp_path):
+    folder, _ = made.open_sae(tmp_path / "a", D_IN, N_FEATURES)
+    llama = {"model_name": "meta-llama/Llama-3.1-8B", "hook_name": "blocks.1.hook_resid_post"}
+    assert describe(folder) == llama
+    folder, _ = made.open_moss(tmp_path / "b", D_IN, N_FEATURES)
+    assert describe(folder) == {"hook_name": "blocks.1.hook_resid_post"}
+    folder, _ = made.batch_topk(tmp_path / "c", "topk", D_IN, N_FEATURES)
+    assert describe(folder) == {
+        "model_name": "gpt2-small",
+        "hook_name": "blocks.8.hook_resid_pre",
+    }
+
+
+def test_a_folder_of_several_saes_lists_them_in_the_order_of_their_layers(tmp_path):
+    for layer in (10, 2):
+        made.sparsify(tmp_path / f"layers.{layer}", D_IN, N_FEATURES)
+    with pytest.raises(ArtifactError, match=r"holds 2 SAEs: layers\.2, layers\.10; name one"):
+        layout_of(tmp_path)
+    repo = tmp_path / "qwen"
+    for layer in (10, 2):
+        file, _ = made.qwen_scope(repo, layer, D_IN, N_FEATURES)
+    with pytest.raises(ArtifactError, match=r"2 SAEs: layer2\.sae\.pt, layer10\.sae\.pt; name"):
+        layout_of(file.parent)
+
+
+def test_what_is_not_an_sae_is_refused_with_the_layouts_known(tmp_path):
+    with pytest.raises(MissingError, match="there is no such file"):
+        layout_of(tmp_path / "nothing")
+    with pytest.raises(ArtifactError, match=r"is not an SAE.*cfg\.json.*ae\.pt"):
+        layout_of(tmp_path)
+
+
+@pytest.mark.parametrize("value", [3, [], {}, True])
+def test_a_name_that_is_not_a_text_is_refused(tmp_path, value):
+    folder, _ = made.batch_topk(tmp_path, "topk", D_IN, N_FEATURES, model_name=value)
+    with pytest.raises(ArtifactError, match="model_name of an SAE's settings"):
+        describe(folder)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{", "\x00", "null"])
+@pytest.mark.parametrize("layout", ["open_sae", "open_moss", "gemma_scope_2"])
+def test_settings_that_are_not_a_json_object_are_named(tmp_path, layout, text):
+    folder, _ = getattr(made, layout)(tmp_path, D_IN, N_FEATURES)
+    (folder / "config.json").write_text(text)
+    with pytest.raises(ArtifactError, match=r"config\.json"):
+        describe(folder)
+
+
+def test_a_trainer_that_is_not_an_object_says_nothing(tmp_path):
+    folder, _ = made.dictionary_learning(tmp_path, "AutoEncoder", D_IN, N_FEATURES)
+    (folder / "config.json").write_text(json.dumps({"trainer": [1]}))
+    assert describe(folder) == {}
