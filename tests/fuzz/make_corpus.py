@@ -60,6 +60,7 @@ def saes(root, rng):
     shutil.rmtree(root / "made")
     tiny.saelens(fresh(root / "saelens"), "jumprelu", 4, N)
     sae_settings(fresh(root / "sae-settings"))
+    layouts(root)
 
 
 def sae_settings(folder):
@@ -86,6 +87,24 @@ def sae_settings(folder):
     (folder / "activation_scaler.json").write_text(
         '{"scaling_factor": 1.5, "has_whitening": false}'
     )
+
+
+def layouts(root):
+    import tiny_layouts as made
+
+    made.sparsify(fresh(root / "sparsify"), 4, N)
+    made.gemma_scope_2(fresh(root / "gemma-scope-2"), 4, N)
+    made.open_sae(fresh(root / "open-sae"), 4, N)
+    made.open_moss(fresh(root / "open-moss"), 4, N)
+    made.batch_topk(fresh(root / "batch-topk"), "topk", 4, N)
+    folder = fresh(root / "dictionary-learning")
+    made.dictionary_learning(folder, "BatchTopKSAE", 4, N, old=True)
+    folder = fresh(root / "torch")
+    made.goodfire(folder / "a-SAE-l19.pth", 4, N)
+    made.openai(folder / "8.pt", 4, N, k=4)
+    file, _ = made.qwen_scope(fresh(root / "made"), 2, 4, N)
+    shutil.copy(file, folder)
+    shutil.rmtree(root / "made")
 
 
 def frames(folder, rng):

@@ -40,7 +40,7 @@ def mutated(rng, name, data, others):
             return gzip.compress(mutated(rng, name[:-3], gzip.decompress(data), others), mtime=0)
         if name.endswith(".zst"):
             return zstandard.compress(mutated(rng, name[:-4], zstandard.decompress(data), others))
-        if name.endswith(".npz"):
+        if name.endswith(".npz") or (data[:2] == b"PK" and name.endswith((".pt", ".pth"))):
             return _member(rng, data, others)
         if name.endswith(".toml"):
             return _toml(rng, data)

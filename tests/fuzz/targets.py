@@ -16,6 +16,7 @@ from sfal.collect.imported.settings import ImportSettings
 from sfal.collect.model.hook_points import HookPoint
 from sfal.collect.sae.sae import load_sae
 from sfal.collect.sae.saelens_folder import input_factor
+from sfal.collect.settings import SaeConfig
 from sfal.embeddings.export_vectors import parse_vector
 from sfal.embeddings.vector_files import read_vector_file, rows_in_order
 from sfal.errors import InvalidInputError
@@ -26,6 +27,7 @@ from sfal.io import s3
 from sfal.io.atomic import sha256_file
 from sfal.sources.local import resolve_local
 from sfal.sources.neuronpedia import ExplainedSae
+from sfal.sources.on_disk import describe
 from sfal.sources.source import SaeRef
 from sfal.stats.votes.read import read_votes
 from sfal.store.differences import require_same
@@ -55,6 +57,7 @@ def histogram(folder):
 
 
 def sae(folder):
+    describe(folder)
     load_sae(SaeRef("local", path=str(folder)))
 
 
@@ -62,6 +65,12 @@ def sae_settings(folder):
     source = resolve_local(folder, "org/model")
     HookPoint.of(source)
     input_factor(folder)
+
+
+def torch_files(folder):
+    for path in sorted(folder.iterdir()):
+        describe(path)
+        load_sae(SaeRef("local", path=str(path)), SaeConfig(top_k=3))
 
 
 def pickled(folder):
@@ -209,6 +218,13 @@ TARGETS = {
     "llama-scope": sae,
     "saelens": sae,
     "sae-settings": sae_settings,
+    "sparsify": sae,
+    "dictionary-learning": sae,
+    "gemma-scope-2": sae,
+    "open-sae": sae,
+    "open-moss": sae,
+    "batch-topk": sae,
+    "torch": torch_files,
     "pickled": pickled,
     "vectors": vectors,
     "imported": imported,
