@@ -27,6 +27,7 @@ from sfal.io import s3
 from sfal.io.atomic import sha256_file
 from sfal.sources.local import resolve_local
 from sfal.sources.neuronpedia import ExplainedSae
+from sfal.sources.layouts import layout_of
 from sfal.sources.on_disk import describe
 from sfal.sources.source import SaeRef
 from sfal.stats.votes.read import read_votes
@@ -57,7 +58,7 @@ def histogram(folder):
 
 
 def sae(folder):
-    describe(folder)
+    describe(layout_of(folder))
     load_sae(SaeRef("local", path=str(folder)))
 
 
@@ -69,7 +70,7 @@ def sae_settings(folder):
 
 def torch_files(folder):
     for path in sorted(folder.iterdir()):
-        describe(path)
+        describe(layout_of(path))
         load_sae(SaeRef("local", path=str(path)), SaeConfig(top_k=3))
 
 

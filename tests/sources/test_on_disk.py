@@ -8,35 +8,17 @@ import tiny
 import tiny_layouts as made
 from sfal.errors import ArtifactError, InvalidInputError, MissingError
 from sfal.sources.layouts import layout_of
-from sfal.sources.on_disk import describe, module_place
-from sfal.sources.resolve import resolve_local
+from sfal.sources.local import resolve_local
+from sfal.sources.on_disk import describe as describe_layout
 
 D_IN, N_FEATURES = 8, 24
+
+
+def describe(path):
+    return describe_layout(layout_of(path))
+
+
 RUN = {"model": "meta-llama/Meta-Llama-3-8B", "sae": {}}
-
-
-@pytest.mark.parametrize(
-    ("spelled", "place"),
-    [
-        ("layers.3.output", {"hook_name": "blocks.3.hook_resid_post"}),
-        ("model.layers.3.output", {"hook_name": "blocks.3.hook_resid_post"}),
-        ("model.layers.3", {"hook_name": "blocks.3.hook_resid_post"}),
-        ("h.3.input", {"hook_name": "blocks.3.hook_resid_pre"}),
-        ("layers.3.mlp.output", {"hook_module": "layers.3.mlp.output"}),
-        ("model.layers.12.self_attn.o_proj.input", {"hook_name": "blocks.12.attn.hook_z"}),
-        (
-            "model.layers.2.post_feedforward_layernorm.output",
-            {"hook_name": "blocks.2.hook_mlp_out"},
-        ),
-        (
-            "model.layers.2.pre_feedforward_layernorm.output",
-            {"hook_module": "model.layers.2.pre_feedforward_layernorm.output"},
-        ),
-        ("embed_tokens.output", {"hook_module": "embed_tokens.output"}),
-    ],
-)
-def test_modules_that_are_places_of_every_model_get_their_names(spelled, place):
-    assert module_place(spelled) == place
 
 
 @pytest.mark.parametrize(
@@ -87,18 +69,16 @@ def test_dictionary_learning_says_its_place_in_the_trainers_settings(tmp_path, s
     folder, _ = made.dictionary_learning(
         tmp_path, "AutoEncoder", D_IN, N_FEATURES, submodule_name=submodule
     )
-    found = {"model_name": "owner/model", "layer": 1} | ({"hook_name": hook} if hook else {})
+    found = {"model_name": "owner/model"} | ({"hook_name": hook} if hook else {})
     assert describe(folder) == found
     assert describe(folder / "ae.pt") == found
-    if hook is None:
-        assert resolve_local(folder, site="res").layer == 1
 
 
 def test_gemma_scope_2_says_its_place_in_its_settings_or_in_its_folders(tmp_path):
     folder = tmp_path / "gemma-scope-2-270m-pt" / "attn_out" / "layer_5_width_16k_l0_small"
     made.gemma_scope_2(folder, D_IN, N_FEATURES)
-    told = {"model_name": "google/gemma-3-1b-pt", "hook_name": "blocks.1.hook_resid_post"}
-    assert describe(folder) == told
+    source = resolve_local(folder)
+    assert (source.model, source.site, source.layer) == ("google/gemma-3-1b-pt", "res", 1)
     (folder / "config.json").unlink()
     told = {"model_name": "google/gemma-3-270m", "hook_name": "blocks.5.attn.hook_z"}
     assert describe(folder) == told
@@ -133,8 +113,8 @@ def test_single_files_say_their_place_in_their_names(tmp_path):
 
 def test_the_other_layouts_say_their_place_in_their_settings(tmp_path):
     folder, _ = made.open_sae(tmp_path / "a", D_IN, N_FEATURES)
-    llama = {"model_name": "meta-llama/Llama-3.1-8B", "hook_name": "blocks.1.hook_resid_post"}
-    assert describe(folder) == llama
+    source = resolve_local(folder)
+    assert (source.model, source.site, source.layer) == ("meta-llama/Llama-3.1-8B", "res", 1)
     folder, _ = made.open_moss(tmp_path / "b", D_IN, N_FEATURES)
     assert describe(folder) == {"hook_name": "blocks.1.hook_resid_post"}
     folder, _ = made.batch_topk(tmp_path / "c", "topk", D_IN, N_FEATURES)
