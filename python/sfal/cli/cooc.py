@@ -162,7 +162,7 @@ def llama(
     "--sae",
     "sae_path",
     type=click.Path(path_type=Path),
-    help="SAE on disk: a folder or an .npz file.",
+    help="SAE on disk: a folder or file of SAELens, sparsify, dictionary_learning, Gemma Scope, …",
 )
 @click.option("--model", help="Language model, in place of the one that the SAE names.")
 @click.option(

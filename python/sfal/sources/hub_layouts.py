@@ -10,8 +10,8 @@ from sfal.sources.on_disk import is_open_sae, is_saelens
 
 _LISTED = 12
 """SAEs that a message lists."""
-_SETTINGS = ("*.json",)
-_WEIGHTS = ("*.safetensors", "*.npz", *(f"*{suffix}" for suffix in TORCH_SUFFIXES))
+_SETTINGS = (".json",)
+_WEIGHTS = (".safetensors", ".npz", *TORCH_SUFFIXES)
 
 
 def only_sae(repo_id: str) -> str:
@@ -22,8 +22,9 @@ def only_sae(repo_id: str) -> str:
     UnknownSaeError
         If the repository holds none, or several; the message lists them.
     """
-    named = layouts_in(hub.list_files(repo_id))
-    if named.get("") == "open_sae" and not is_open_sae(_fetch(repo_id, "", None, _SETTINGS)):
+    files = hub.list_files(repo_id)
+    named = layouts_in(files)
+    if named.get("") == "open_sae" and not is_open_sae(_fetch(repo_id, "", None, ["config.json"])):
         del named[""]  # a language model, whose files have the same names
     found = list(named)
     if len(found) == 1 or "" in found:
@@ -67,21 +68,22 @@ def repository_layout(repo_id: str, path: str, revision: str | None = None) -> L
             if is_saelens(folder):
                 return Layout("saelens", folder)
     try:
-        name = layouts_in(hub.list_files(repo_id, revision)).get(path)
+        files = hub.list_files(repo_id, revision)
     except DownloadError as e:
         found = _fetched_before(repo_id, path, revision)
         if found is None:
             raise missing or e from e
         return found
+    name = layouts_in(files).get(path)
     if name is None:
         raise missing or DownloadError(f"{repo_id} has no SAE at {path or 'its root'}")
-    return Layout(name, _fetch(repo_id, path, revision, _SETTINGS))
+    return Layout(name, _fetch(repo_id, path, revision, _wanted(files, path, _SETTINGS)))
 
 
 def _fetched_before(repo_id: str, path: str, revision: str | None) -> Layout | None:
     """Return the layout of an SAE in the hub's cache."""
     try:
-        return layout_of(fetch_sae(repo_id, path, revision, offline=True))
+        return layout_of(_fetch(repo_id, path, revision, None))
     except (DownloadError, ArtifactError):
         return None
 
@@ -94,30 +96,36 @@ def _fetch_config(repo_id: str, folder: str, revision: str | None) -> Path:
         return Path(hf_hub_download(repo_id, name, revision=revision))
 
 
-def fetch_sae(
-    repo_id: str, path: str, revision: str | None = None, *, offline: bool = False
-) -> Path:
+def fetch_sae(repo_id: str, path: str, revision: str | None = None) -> Path:
     """Fetch the files of an SAE, and return its folder or file on the disk."""
-    return _fetch(repo_id, path, revision, (*_SETTINGS, *_WEIGHTS), offline=offline)
+    try:
+        files = hub.list_files(repo_id, revision)
+    except DownloadError:
+        return _fetch(repo_id, path, revision, None)  # complete if it was fetched before
+    return _fetch(repo_id, path, revision, _wanted(files, path, (*_SETTINGS, *_WEIGHTS)))
 
 
-def _fetch(
-    repo_id: str,
-    path: str,
-    revision: str | None,
-    patterns: tuple[str, ...],
-    *,
-    offline: bool = False,
-) -> Path:
+def _wanted(files: list[str], path: str, suffixes: tuple[str, ...]) -> list[str]:
+    """Return the files of an SAE, and the settings of the run above it, which sparsify writes."""
+    above = {str(parent / "config.json") for parent in Path(path).parents}
+    return [
+        file
+        for file in files
+        if (file.rpartition("/")[0] == path and file.endswith(suffixes))
+        or file in above
+        or (file == path and file.endswith(suffixes))
+    ]
+
+
+def _fetch(repo_id: str, path: str, revision: str | None, files: list[str] | None) -> Path:
+    """Fetch files, or with None only find what was fetched before."""
     from huggingface_hub import snapshot_download
 
-    single = path.endswith(TORCH_SUFFIXES)
-    start = f"{glob.escape(path)}/" if path else ""
-    wanted = [glob.escape(path)] if single else [f"{start}{pattern}" for pattern in patterns]
-    # Settings of the whole run, which sparsify writes above the folder of each SAE.
-    wanted += [f"{above}/config.json".removeprefix("./") for above in Path(path).parents]
     with hub.hub_errors(f"{path or 'the SAE'} of {repo_id}", "or name a local SAE with $sae_path"):
         root = snapshot_download(
-            repo_id, revision=revision, allow_patterns=wanted, local_files_only=offline
+            repo_id,
+            revision=revision,
+            allow_patterns=None if files is None else [glob.escape(file) for file in files],
+            local_files_only=files is None,
         )
     return Path(root) / path
