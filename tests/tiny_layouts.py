@@ -182,6 +182,23 @@ def goodfire(path, d_in, n_features):
     return Path(path), lambda x: relu(x @ w["W_enc"] + w["b_enc"])
 
 
+def nanda(folder, d_in, n_features, **changes):
+    """``run1.pt`` with ``run1_cfg.json``, as Neel Nanda's trainer writes them."""
+    w = tiny.weights(d_in, n_features)
+    write_torch(Path(folder) / "run1.pt", w)
+    settings = {
+        "act_name": "blocks.1.hook_resid_pre",
+        "act_size": d_in,
+        "dict_size": n_features,
+        "model_name": "gpt2-small",
+        **changes,
+    }
+    write_json(Path(folder) / "run1_cfg.json", settings)
+    w = exact(w)
+    rule = lambda x: relu((x - w["b_dec"]) @ w["W_enc"] + w["b_enc"])  # noqa: E731
+    return Path(folder) / "run1.pt", rule
+
+
 def openai(path, d_in, n_features, *, k=None, **settings):
     """OpenAI's file: ReLU, or with `k` TopK on normalised inputs."""
     w = tiny.weights(d_in, n_features)

@@ -105,6 +105,7 @@ def layouts(root):
     file, _ = made.qwen_scope(fresh(root / "made"), 2, 4, N)
     shutil.copy(file, folder)
     shutil.rmtree(root / "made")
+    made.nanda(folder, 4, N)
 
 
 def frames(folder, rng):

@@ -69,7 +69,7 @@ def sae_settings(folder):
 
 
 def torch_files(folder):
-    for path in sorted(folder.iterdir()):
+    for path in sorted({*folder.glob("*.pt"), *folder.glob("*.pth")}):
         describe(layout_of(path))
         load_sae(SaeRef("local", path=str(path)), SaeConfig(top_k=3))
 

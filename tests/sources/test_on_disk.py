@@ -124,6 +124,12 @@ def test_the_other_layouts_say_their_place_in_their_settings(tmp_path):
     }
 
 
+def test_settings_beside_a_torch_file_say_its_place(tmp_path):
+    file, _ = made.nanda(tmp_path, D_IN, N_FEATURES)
+    told = {"model_name": "gpt2-small", "hook_name": "blocks.1.hook_resid_pre"}
+    assert describe(file) == describe(tmp_path) == told
+
+
 def test_a_folder_of_several_saes_lists_them_in_the_order_of_their_layers(tmp_path):
     for layer in (10, 2):
         made.sparsify(tmp_path / f"layers.{layer}", D_IN, N_FEATURES)

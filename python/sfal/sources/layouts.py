@@ -71,11 +71,13 @@ def layout_of(path: Path) -> Layout:
             return Layout(_FILE_SUFFIXES[path.suffix], path)
     else:
         found = _of_folder(path)
+        torch_files = _torch_files(path)
+        # Other libraries write a cfg.json beside a torch file.
+        foreign = found is not None and found.name == "saelens" and not _has_weights(path)
+        if len(torch_files) == 1 and (found is None or foreign):
+            return Layout("torch", torch_files[0])
         if found is not None:
             return found
-        torch_files = _torch_files(path)
-        if len(torch_files) == 1:
-            return Layout("torch", torch_files[0])
         inside = sorted(_inside(path), key=_by_number)
         if inside or torch_files:
             names = inside or [file.name for file in torch_files]
@@ -95,6 +97,9 @@ def sae_fingerprint(path: Path) -> dict[str, str]:
     """Return the SHA-256 of each file of an SAE on the disk, as a manifest keeps them."""
     layout = layout_of(path)
     found = fingerprints.of_path(layout.path)
+    beside = layout.path.with_name(f"{layout.path.stem}_cfg.json")
+    if layout.name == "torch" and beside.is_file():
+        found |= fingerprints.of_path(beside)
     if layout.name in _WITH_TORCH_FILES and layout.path.is_dir():
         for file in _torch_files(layout.path):
             found |= fingerprints.of_path(file)
@@ -132,6 +137,10 @@ def _of_folder(folder: Path) -> Layout | None:
 
 def _told_by(names: set[str]) -> str | None:
     return next((layout for layout, files in LAYOUTS if names.issuperset(files)), None)
+
+
+def _has_weights(folder: Path) -> bool:
+    return (folder / "sae_weights.safetensors").is_file()
 
 
 def _torch_files(folder: Path) -> list[Path]:

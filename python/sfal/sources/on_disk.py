@@ -153,7 +153,14 @@ def _batch_topk(folder: Path) -> dict[str, Any]:
 
 
 def _torch(path: Path) -> dict[str, Any]:
-    """Read the names of Qwen-Scope's and Goodfire's files."""
+    """Read the names of Qwen-Scope's and Goodfire's files, or the settings beside the file."""
+    beside = settings_beside(path)
+    if beside is not None:
+        config = _settings(beside)
+        return {
+            "hook_name": _text(config, "act_name"),
+            "model_name": _text(config, "model_name"),
+        }
     if layer := re.fullmatch(r"layer(\d+)\.sae\.pt", path.name):
         repo = qwen_repo(path)
         return {
@@ -167,6 +174,12 @@ def _torch(path: Path) -> dict[str, Any]:
             "model_name": f"{owner}/{named[1]}" if owner else None,
         }
     return {}
+
+
+def settings_beside(path: Path) -> Path | None:
+    """Return ``NAME_cfg.json`` beside ``NAME.pt``, as Neel Nanda's trainers write it."""
+    beside = path.with_name(f"{path.stem}_cfg.json")
+    return beside if beside.is_file() else None
 
 
 def qwen_repo(path: Path) -> re.Match[str] | None:

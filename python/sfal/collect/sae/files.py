@@ -161,19 +161,6 @@ class SafetensorsFile:
         return read_safetensors(self.path, keys)
 
 
-def safetensors_keys(path: Path) -> set[str]:
-    """Return the names of the tensors in a safetensors file."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            return set(file.keys())
-    except FileNotFoundError as e:
-        raise MissingError(f"{path} does not exist") from e
-    except (OSError, SafetensorError) as e:
-        raise CorruptError(f"{path} is not a readable safetensors file: {e}") from e
-
-
 def read_settings(path: Path) -> dict[str, Any]:
     """Read a JSON object from a file."""
     found = read_json(path)

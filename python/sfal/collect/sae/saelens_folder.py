@@ -5,7 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sfal.collect.sae.files import number, read_safetensors, read_settings, safetensors_keys
+from sfal.collect.sae.files import (
+    SafetensorsFile,
+    number,
+    read_safetensors,
+    read_settings,
+    refuse_crosscoder,
+)
 from sfal.collect.sae.saelens import load_from_folder, normalisation_notes
 from sfal.collect.sae.weights import KEYS, SaeWeights, check_shapes, facts, relevant, wanted_keys
 from sfal.errors import ArtifactError
@@ -46,9 +52,10 @@ def saelens_folder(path: Path, fingerprint: dict[str, str], *, decoder: bool) ->
     architecture = config.get("architecture")
     known = isinstance(architecture, str) and architecture in KEYS
     plain = known and isinstance(version, str) and _SINCE_6.match(version)
-    stored = safetensors_keys(weights)
+    shapes = SafetensorsFile(weights).shapes
+    refuse_crosscoder(weights, "W_enc", shapes.get("W_enc", ()))
     _check_settings(config_path, config)
-    if not plain or stored & {"scaling_factor", "log_threshold"}:
+    if not plain or not {"scaling_factor", "log_threshold"}.isdisjoint(shapes):
         loaded = load_from_folder(path)
         loaded.fingerprint = fingerprint
         return _scaled(path, loaded)

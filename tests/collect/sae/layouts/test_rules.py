@@ -125,6 +125,14 @@ def test_goodfire(tmp_path):
     assert_fires_by(*made.goodfire(tmp_path / "a-SAE-l19.pth", D_IN, N_FEATURES)[::-1])
 
 
+def test_nanda(tmp_path):
+    file, rule = made.nanda(tmp_path, D_IN, N_FEATURES)
+    assert set(assert_fires_by(rule, file).fingerprint) == {"run1.pt", "run1_cfg.json"}
+    (tmp_path / "run1_cfg.json").unlink()
+    with pytest.raises(ArtifactError, match="alone does not tell how it encodes"):
+        load(file)
+
+
 @pytest.mark.parametrize("k", [None, 4])
 def test_openai(tmp_path, k):
     assert_fires_by(*made.openai(tmp_path / "8.pt", D_IN, N_FEATURES, k=k)[::-1])
@@ -357,9 +365,17 @@ def test_a_crosscoder_is_named_as_one_in_every_layout(tmp_path):
     made.write_torch(folder / "ae.pt", {"encoder.weight": weight})
     tiny.saelens(tmp_path / "b", "standard", D_IN, N_FEATURES)
     made.write_safetensors(tmp_path / "b" / "sae_weights.safetensors", {"W_enc": weight, **flat})
+    # As crosscoders are published: SAELens' name of the settings, beside a torch file.
+    (tmp_path / "d").mkdir()
+    made.write_torch(tmp_path / "d" / "cc_weights.pt", {"W_enc": weight, **flat})
+    made.write_json(tmp_path / "d" / "cfg.json", {"hook_point": "blocks.1.hook_resid_pre"})
+    tiny.saelens(tmp_path / "e", "standard", D_IN, N_FEATURES, metadata={"sae_lens_version": "3"})
+    made.write_safetensors(tmp_path / "e" / "sae_weights.safetensors", {"W_enc": weight, **flat})
+    np.savez(tmp_path / "f.npz", W_enc=weight, threshold=flat["b_enc"], **flat)
     open_sae, _ = made.open_sae(tmp_path / "c", D_IN, N_FEATURES)
     made.write_safetensors(open_sae / "model.safetensors", {"encoder.weight": weight})
-    for path in (tmp_path / "cc.pt", folder, tmp_path / "b", open_sae):
+    others = [tmp_path / name for name in ("cc.pt", "b", "d", "e", "f.npz")]
+    for path in (folder, open_sae, *others):
         with pytest.raises(ArtifactError, match="is a crosscoder"):
             load(path)
 

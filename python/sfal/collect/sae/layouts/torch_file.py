@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from sfal.collect.sae.files import refuse_crosscoder
-from sfal.collect.sae.layouts.arrays import read_arrays
+from sfal.collect.sae.files import read_settings, refuse_crosscoder
+from sfal.collect.sae.layouts.arrays import check_size, read_arrays
 from sfal.collect.sae.layouts.dictionary_learning import read_tensors
 from sfal.collect.sae.torch_files import TorchFile
 from sfal.collect.sae.weights import SaeWeights
 from sfal.errors import ArtifactError
-from sfal.sources.on_disk import qwen_repo
+from sfal.sources.on_disk import qwen_repo, settings_beside
 
 
 def read(path: Path, *, decoder: bool) -> SaeWeights:
@@ -28,6 +28,9 @@ def read(path: Path, *, decoder: bool) -> SaeWeights:
             return reader(file, decoder)
     if path.name.endswith(".sae.pt"):
         return _qwen(file, decoder)
+    beside = settings_beside(path)
+    if beside is not None:
+        return _nanda(file, beside, decoder)
     return read_tensors(file, path, {}, decoder=decoder)
 
 
@@ -69,6 +72,18 @@ def _openai(file: TorchFile, decoder: bool) -> SaeWeights:
         config |= {"k": k, "normalize_activations": "layer_norm"}
     architecture = "topk" if activation == "TopK" else "standard"
     return SaeWeights(str(file.path), architecture, arrays, {}, config, facts={"layout": "openai"})
+
+
+def _nanda(file: TorchFile, beside: Path, decoder: bool) -> SaeWeights:
+    """Read Neel Nanda's rule, which others took up: ``relu((x - b_dec) @ W + b_enc)``."""
+    settings = read_settings(beside)
+    names = {"W_enc": "W_enc", "b_enc": "b_enc", "b_dec": "b_dec"}
+    names |= {"W_dec": "W_dec"} if decoder else {}
+    arrays = read_arrays(file, names, by_rows=False, decoder_by_rows=True)
+    check_size(beside, settings, "act_size", arrays["W_enc"].shape[0])
+    check_size(beside, settings, "dict_size", arrays["W_enc"].shape[1])
+    config = {"apply_b_dec_to_input": True}
+    return SaeWeights(str(file.path), "standard", arrays, {}, config, facts={"layout": "nanda"})
 
 
 def _qwen(file: TorchFile, decoder: bool) -> SaeWeights:
