@@ -224,7 +224,7 @@ def test_llama_scopes_transcoders_have_a_threshold_at_their_outputs_scale(tmp_pa
     assert np.array_equal(sae.fires(x).numpy(), expected)
 
 
-def test_decoder_norms_come_from_the_librarys_own_decoder(tmp_path):
+def test_decoder_norms_come_from_the_decoder_as_the_library_lays_it_out(tmp_path):
     """W_dec is a row per feature in sparsify, and a column in dictionary_learning."""
     norms = np.linalg.norm(made.exact(tiny.weights(D_IN, N_FEATURES))["W_dec"], axis=1)
     for at, (folder, rule) in enumerate(
@@ -341,7 +341,7 @@ def test_a_setting_that_nobody_knows_is_noted(tmp_path):
 
 
 @pytest.mark.parametrize("drop", ["encoder.bias", "b_dec"])
-def test_a_missing_array_is_named_by_the_librarys_name(tmp_path, drop):
+def test_a_missing_array_is_named_as_the_library_names_it(tmp_path, drop):
     folder, _ = made.dictionary_learning(
         tmp_path, "AutoEncoderTopK", D_IN, N_FEATURES, drop=(drop,)
     )
@@ -349,7 +349,7 @@ def test_a_missing_array_is_named_by_the_librarys_name(tmp_path, drop):
         load(folder)
 
 
-def test_arrays_that_do_not_fit_each_other_are_named_by_the_librarys_names(tmp_path):
+def test_arrays_that_do_not_fit_each_other_are_named_as_the_library_names_them(tmp_path):
     w = tiny.weights(D_IN, N_FEATURES)
     arrays = {"encoder_linear.weight": w["W_enc"].T, "encoder_linear.bias": w["b_enc"][1:]}
     made.write_torch(tmp_path / "a.pt", arrays)
