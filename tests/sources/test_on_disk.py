@@ -6,6 +6,7 @@ import pytest
 
 import tiny
 import tiny_layouts as made
+import tiny_rules as rules
 from sfal.errors import ArtifactError, InvalidInputError, MissingError
 from sfal.sources.layouts import layout_of
 from sfal.sources.local import resolve_local
@@ -37,7 +38,7 @@ def test_sparsify_says_its_place_in_the_folders_name(
     tmp_path, folder, settings, site, layer, module
 ):
     path, _ = made.sparsify(tmp_path / folder, D_IN, N_FEATURES, **settings)
-    made.write_json(tmp_path / "config.json", RUN)
+    rules.write_json(tmp_path / "config.json", RUN)
     source = resolve_local(path, model="m" if "seed" in folder else None)
     assert (source.site, source.layer, source.hook_module) == (site, layer, module)
     if "seed" not in folder:

@@ -8,32 +8,10 @@ import torch
 
 import tiny
 import tiny_layouts as made
-from sfal.collect.sae.sae import load_sae
-from sfal.collect.settings import SaeConfig
-from sfal.errors import ArtifactError, CorruptError, InvalidInputError
+import tiny_rules as rules
+from collect.layout_rules import D_IN, N_FEATURES, assert_fires_by, load
+from sfal.errors import ArtifactError, InvalidInputError
 from sfal.sources.layouts import sae_fingerprint
-from sfal.sources.source import SaeRef
-
-D_IN, N_FEATURES = 8, 24
-
-
-def load(path, **config):
-    return load_sae(SaeRef("local", path=str(path)), SaeConfig(sae_dtype="float64", **config))
-
-
-def assert_fires_by(rule, path, **config):
-    """Compare encode, fires and fires_in with the rule."""
-    sae = load(path, **config)
-    assert (sae.d_in, sae.n_features) == (D_IN, N_FEATURES)
-    x = torch.randn(96, D_IN, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    expected = rule(x.numpy())
-    assert 0.01 < (expected > 0).mean() < 0.7
-    assert np.allclose(sae.encode(x).numpy(), expected, atol=1e-9)
-    assert np.array_equal(sae.fires(x).numpy(), expected > 0)
-    windows = x.view(12, 8, D_IN)
-    found = sae.fires_in(windows, sae.workspace(96)).numpy()
-    assert np.array_equal(found, (expected > 0).reshape(12, 8, -1).any(1))
-    return sae
 
 
 @pytest.mark.parametrize(
@@ -194,7 +172,7 @@ def test_decoder_norms_that_open_moss_states_are_noted_or_counted(tmp_path):
     (note,) = assert_fires_by(rule, folder).notes
     assert "decoder norms" in str(note)
     assert "decoder_norm_gate" in str(note)
-    norms = np.linalg.norm(made.exact(tiny.weights(D_IN, N_FEATURES))["W_dec"], axis=1)
+    norms = np.linalg.norm(rules.exact(tiny.weights(D_IN, N_FEATURES))["W_dec"], axis=1)
     sae = load(folder, decoder_norm_gate=True)
     x = torch.randn(50, D_IN, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     assert np.array_equal(sae.fires(x).numpy(), rule(x.numpy(), norms) > 0)
@@ -211,7 +189,7 @@ def test_llama_scopes_transcoders_have_a_threshold_at_their_outputs_scale(tmp_pa
         "dataset_average_activation_norm": {"in": D_IN**0.5 / 2.0, "out": D_IN**0.5 / 5.0},
     }
     path.write_text(json.dumps(told))
-    w = made.exact(tiny.weights(D_IN, N_FEATURES, bias=-0.2))
+    w = rules.exact(tiny.weights(D_IN, N_FEATURES, bias=-0.2))
     norms = np.linalg.norm(w["W_dec"], axis=1) if decoder else 1.0
 
     def rule(x):
@@ -226,7 +204,7 @@ def test_llama_scopes_transcoders_have_a_threshold_at_their_outputs_scale(tmp_pa
 
 def test_decoder_norms_come_from_the_decoder_as_the_library_lays_it_out(tmp_path):
     """W_dec is a row per feature in sparsify, and a column in dictionary_learning."""
-    norms = np.linalg.norm(made.exact(tiny.weights(D_IN, N_FEATURES))["W_dec"], axis=1)
+    norms = np.linalg.norm(rules.exact(tiny.weights(D_IN, N_FEATURES))["W_dec"], axis=1)
     for at, (folder, rule) in enumerate(
         [
             made.sparsify(tmp_path / "a", D_IN, N_FEATURES, k=N_FEATURES),
@@ -259,131 +237,3 @@ def test_every_file_that_decides_what_fires_is_part_of_the_fingerprint(tmp_path)
     (tmp_path / "x").mkdir()
     file, _ = made.goodfire(tmp_path / "x" / "a.pt", D_IN, N_FEATURES)
     assert set(load(file.parent).fingerprint) == {"a.pt"}
-
-
-REFUSED = [
-    ("sparsify", {"activation": "relu"}, "activation is 'relu'"),
-    ("sparsify", {"activation": ["topk"]}, "activation is"),
-    ("sparsify", {"activation": "groupmax", "signed": True}, "groupmax' with signed"),
-    ("sparsify", {"activation": "groupmax", "k": 7}, "not k = 7 groups"),
-    ("sparsify", {"k": 0}, "k is '0'"),
-    ("sparsify", {"drop": ("k",)}, "k is 'None'"),
-    ("sparsify", {"k": True}, "k is 'True'"),
-    ("sparsify", {"k": 25}, "top_k 25"),
-    ("sparsify", {"transcode": "no"}, "transcode is 'no'"),
-    ("sparsify", {"num_latents": 25}, "num_latents is 25"),
-    ("open_sae", {"activation": "relu"}, "not the configuration of an SAE"),
-    ("open_sae", {"input_normalize_eps": 1e-3}, "input_normalize_eps"),
-    ("open_sae", {"activation": "jumprelu", "jumprelu_theta": None}, "jumprelu_theta"),
-    ("open_moss", {"sae_type": "crosscoder"}, "sae_type is 'crosscoder'"),
-    ("open_moss", {"sae_type": "clt"}, "sae_type is 'clt'"),
-    ("open_moss", {"activation": "batchtopk"}, "'batchtopk'"),
-    ("open_moss", {"norm_activation": "batch-wise"}, "batch-wise"),
-    ("open_moss", {"use_glu_encoder": True}, "use_glu_encoder"),
-    ("gemma_scope_2", {"architecture": "relu"}, "architecture is 'relu'"),
-]
-
-
-@pytest.mark.parametrize(("layout", "settings", "named"), REFUSED)
-def test_a_setting_that_the_library_does_not_have_is_named(tmp_path, layout, settings, named):
-    folder, _ = getattr(made, layout)(tmp_path, D_IN, N_FEATURES, **settings)
-    with pytest.raises((ArtifactError, InvalidInputError), match=named):
-        load(folder)
-
-
-@pytest.mark.parametrize(
-    ("settings", "named"),
-    [
-        ({"dict_class": "IdentityDict"}, "IdentityDict.*SFAL knows AutoEncoder"),
-        ({"dict_class": ["x"]}, "dict_class"),
-        ({"activation_dim": 9}, "activation_dim is 9"),
-        ({"dict_size": 9}, "dict_size is 9"),
-    ],
-)
-def test_a_trainers_settings_must_fit_its_tensors(tmp_path, settings, named):
-    folder, _ = made.dictionary_learning(tmp_path, "AutoEncoderTopK", D_IN, N_FEATURES, **settings)
-    with pytest.raises(ArtifactError, match=named):
-        load(folder)
-
-
-@pytest.mark.parametrize(
-    ("k", "named"),
-    [(5, r"trainer\.k is 5, but ae\.pt has k = 4"), ("4", r"trainer\.k is '4'"), (0, "k is '0'")],
-)
-def test_a_trainers_k_must_be_that_of_its_tensors(tmp_path, k, named):
-    folder, _ = made.dictionary_learning(tmp_path, "AutoEncoderTopK", D_IN, N_FEATURES)
-    told = json.loads((folder / "config.json").read_text())
-    told["trainer"]["k"] = k
-    made.write_json(folder / "config.json", told)
-    with pytest.raises(ArtifactError, match=named):
-        load(folder)
-
-
-def test_sizes_that_sparsify_states_must_be_those_of_its_arrays(tmp_path):
-    folder, _ = made.sparsify(tmp_path, D_IN, N_FEATURES)
-    told = json.loads((folder / "cfg.json").read_text())
-    made.write_json(folder / "cfg.json", told | {"d_in": 9})
-    with pytest.raises(ArtifactError, match="d_in is 9, but the weights have 8"):
-        load(folder)
-
-
-def test_a_class_as_python_prints_it_is_known(tmp_path):
-    spelled = "<class 'dictionary_learning.dictionary.AutoEncoder'>"
-    folder, rule = made.dictionary_learning(
-        tmp_path, "AutoEncoder", D_IN, N_FEATURES, dict_class=spelled
-    )
-    assert_fires_by(rule, folder)
-
-
-def test_a_setting_that_nobody_knows_is_noted(tmp_path):
-    folder, _ = made.sparsify(tmp_path, D_IN, N_FEATURES, novel=3)
-    assert "novel" in str(load(folder).notes[0])
-
-
-@pytest.mark.parametrize("drop", ["encoder.bias", "b_dec"])
-def test_a_missing_array_is_named_as_the_library_names_it(tmp_path, drop):
-    folder, _ = made.dictionary_learning(
-        tmp_path, "AutoEncoderTopK", D_IN, N_FEATURES, drop=(drop,)
-    )
-    with pytest.raises(ArtifactError, match=rf"ae\.pt lacks '{drop}'"):
-        load(folder)
-
-
-def test_arrays_that_do_not_fit_each_other_are_named_as_the_library_names_them(tmp_path):
-    w = tiny.weights(D_IN, N_FEATURES)
-    arrays = {"encoder_linear.weight": w["W_enc"].T, "encoder_linear.bias": w["b_enc"][1:]}
-    made.write_torch(tmp_path / "a.pt", arrays)
-    with pytest.raises(ArtifactError, match=r"a\.pt: array 'encoder_linear\.bias' has shape"):
-        load(tmp_path / "a.pt")
-
-
-def test_a_crosscoder_is_named_as_one_in_every_layout(tmp_path):
-    weight = np.zeros((2, D_IN, N_FEATURES), np.float32)
-    flat = {"b_enc": np.zeros(N_FEATURES, np.float32), "b_dec": np.zeros((2, D_IN), np.float32)}
-    made.write_torch(tmp_path / "cc.pt", {"W_enc": weight, **flat})
-    folder, _ = made.dictionary_learning(tmp_path / "a", "AutoEncoder", D_IN, N_FEATURES)
-    made.write_torch(folder / "ae.pt", {"encoder.weight": weight})
-    tiny.saelens(tmp_path / "b", "standard", D_IN, N_FEATURES)
-    made.write_safetensors(tmp_path / "b" / "sae_weights.safetensors", {"W_enc": weight, **flat})
-    # As crosscoders are published: SAELens' name of the settings, beside a torch file.
-    (tmp_path / "d").mkdir()
-    made.write_torch(tmp_path / "d" / "cc_weights.pt", {"W_enc": weight, **flat})
-    made.write_json(tmp_path / "d" / "cfg.json", {"hook_point": "blocks.1.hook_resid_pre"})
-    tiny.saelens(tmp_path / "e", "standard", D_IN, N_FEATURES, metadata={"sae_lens_version": "3"})
-    made.write_safetensors(tmp_path / "e" / "sae_weights.safetensors", {"W_enc": weight, **flat})
-    np.savez(tmp_path / "f.npz", W_enc=weight, threshold=flat["b_enc"], **flat)
-    open_sae, _ = made.open_sae(tmp_path / "c", D_IN, N_FEATURES)
-    made.write_safetensors(open_sae / "model.safetensors", {"encoder.weight": weight})
-    others = [tmp_path / name for name in ("cc.pt", "b", "d", "e", "f.npz")]
-    for path in (folder, open_sae, *others):
-        with pytest.raises(ArtifactError, match="is a crosscoder"):
-            load(path)
-
-
-def test_an_index_cannot_name_files_elsewhere(tmp_path):
-    folder, _ = made.open_sae(tmp_path / "sae", D_IN, N_FEATURES, shards=2)
-    made.write_json(
-        folder / "model.safetensors.index.json", {"weight_map": {"a": "../secret.safetensors"}}
-    )
-    with pytest.raises(CorruptError, match="is not a file beside it"):
-        load(folder)
