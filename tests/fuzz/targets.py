@@ -28,6 +28,7 @@ from sfal.io.atomic import sha256_file
 from sfal.sources.local import resolve_local
 from sfal.sources.neuronpedia import ExplainedSae
 from sfal.sources.layouts import layout_of
+from sfal.sources.local import resolve_local
 from sfal.sources.on_disk import describe
 from sfal.sources.source import SaeRef
 from sfal.stats.votes.read import read_votes
