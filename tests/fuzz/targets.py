@@ -25,10 +25,9 @@ from sfal.explanations.records import RecordReader
 from sfal.explanations.user_files.reader import LabelPlace, read_explanations_file
 from sfal.io import s3
 from sfal.io.atomic import sha256_file
-from sfal.sources.local import resolve_local
-from sfal.sources.neuronpedia import ExplainedSae
 from sfal.sources.layouts import layout_of
 from sfal.sources.local import resolve_local
+from sfal.sources.neuronpedia import ExplainedSae
 from sfal.sources.on_disk import describe
 from sfal.sources.source import SaeRef
 from sfal.stats.votes.read import read_votes
