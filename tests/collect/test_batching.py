@@ -12,7 +12,8 @@ from sfal.store.manifest import Counts
 class Letters:
     """Every letter is a token; BOS is 0."""
 
-    special_ids = frozenset({0})
+    def special_ids_in(self, document):
+        return frozenset({0})
 
     def tokenize(self, texts, max_length, prepend_bos=None):
         return [[0, *map(ord, text)][:max_length] for text in texts]

@@ -105,7 +105,7 @@ def test_the_text_column_can_be_named(tmp_path):
         ("c.jsonl", "[1]", CorruptError, "line 1: list, not a JSON object"),
         ("c.jsonl", "[" * 100_000, CorruptError, "line 1: invalid JSON"),
         ("c.txt", b"a\xff", CorruptError, "line 1: invalid UTF-8 at byte 2"),
-        ("c.csv", "a", InvalidInputError, r"SFAL reads \.txt"),
+        ("c.docx", "a", InvalidInputError, r"SFAL reads \.txt"),
         ("c.parquet", "no parquet", CorruptError, "damaged"),
     ],
 )
@@ -127,7 +127,7 @@ def test_a_truncated_file_is_not_taken_for_the_end_of_the_corpus(tmp_path, packe
     write(path, "\n".join(f"line {i} {hash(str(i))}" for i in range(5000)))
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(CorruptError, match="cannot be read"):
-        list(LocalCorpus(path, "text").documents(0))
+        list(LocalCorpus(path, CorpusConfig(str(path))).documents(0))
 
 
 @pytest.mark.parametrize("name", ["c.txt.gz", "c.jsonl.zst", "c.txt.zst"])
@@ -180,8 +180,8 @@ def test_the_fingerprint_depends_on_the_content_alone(tmp_path):
 
 
 def test_a_large_file_is_identified_by_samples_of_all_of_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("sfal.collect.corpus.local._WHOLE", 1000)
-    monkeypatch.setattr("sfal.collect.corpus.local._SAMPLE", 10)
+    monkeypatch.setattr("sfal.collect.corpus.files._WHOLE", 1000)
+    monkeypatch.setattr("sfal.collect.corpus.files._SAMPLE", 10)
     content = bytearray(b"ab\n" * 5000)
     seen = set()
     for change in (None, 0, 14_999):
@@ -189,7 +189,7 @@ def test_a_large_file_is_identified_by_samples_of_all_of_it(tmp_path, monkeypatc
         if change is not None:
             changed[change] ^= 1
         (tmp_path / "a.txt").write_bytes(bytes(changed))
-        seen.add(json.dumps(LocalCorpus(tmp_path / "a.txt", "text").fingerprint))
+        seen.add(json.dumps(opened(str(tmp_path / "a.txt")).fingerprint))
     assert len(seen) == 3
     assert all("samples_sha256" in one for one in seen)
 

@@ -136,7 +136,7 @@ def exchange_model(root):
 
 
 def exchange_corpus(root):
-    oracle.write_jsonl(root / "corpus.jsonl", [*oracle.texts(299, longest=30), "another last one"])
+    oracle.write_jsonl(root / "corpus.jsonl", ["another first one", *oracle.texts(300, longest=30)])
 
 
 @pytest.mark.parametrize(

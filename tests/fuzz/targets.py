@@ -10,13 +10,14 @@ import numpy as np
 
 from sfal import _core
 from sfal.cli.main import main
+from sfal.collect.corpus.document import document_bytes
 from sfal.collect.corpus.local import LocalCorpus
 from sfal.collect.imported.driver import import_firings
 from sfal.collect.imported.settings import ImportSettings
 from sfal.collect.model.hook_points import HookPoint
 from sfal.collect.sae.sae import load_sae
 from sfal.collect.sae.saelens_folder import input_factor
-from sfal.collect.settings import SaeConfig
+from sfal.collect.settings import CorpusConfig, SaeConfig
 from sfal.embeddings.export_vectors import parse_vector
 from sfal.embeddings.vector_files import read_vector_file, rows_in_order
 from sfal.errors import InvalidInputError
@@ -131,8 +132,8 @@ def batches(folder):
 
 def corpus(folder):
     for path in sorted(folder.iterdir()):
-        for text in LocalCorpus.open(path, "text").documents(0):
-            text.encode()
+        for document in LocalCorpus.open(CorpusConfig(str(path))).documents(0):
+            document_bytes(document)
 
 
 def own_explanations(folder):

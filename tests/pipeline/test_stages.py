@@ -71,8 +71,8 @@ FAILING = {("count", GEMMA[1]), ("download", GEMMA[2]), ("embed", GEMMA[3])}
 def test_a_source_that_fails_is_left_out_of_later_stages(stages, tmp_path):
     result = sfal.run([*map(source, (*GEMMA, LLAMA))], data_dir=tmp_path)
     assert stages == [
-        ("monology/pile-uncopyrighted", list(GEMMA)),
-        ("cerebras/SlimPajama-627B", [LLAMA]),
+        ("auto", list(GEMMA)),
+        ("auto", [LLAMA]),
         ("download", [GEMMA[0], GEMMA[2], GEMMA[3], LLAMA]),
         ("embed", [GEMMA[0], GEMMA[3], LLAMA]),
         ("score", [GEMMA[0], LLAMA]),
@@ -93,7 +93,7 @@ def test_embeddings_of_an_earlier_run_are_scored_though_the_download_fails(stage
 
 def test_without_a_counted_source_later_stages_are_not_called(stages, tmp_path):
     result = sfal.run(source(GEMMA[1]), data_dir=tmp_path)
-    assert [name for name, _ in stages] == ["monology/pile-uncopyrighted"]
+    assert [name for name, _ in stages] == ["auto"]
     assert result.scores is None
 
 

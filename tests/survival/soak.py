@@ -42,12 +42,14 @@ class Model:
 
     name = "synthetic"
     device = torch.device("cpu")
-    special_ids = frozenset()
 
     def __init__(self):
         self.fingerprint = {"sha256": "none"}
         self.metadata = {"dtype": "float32", "layers_run": 1}
         self._rows = torch.randn(1 << 16, D, generator=torch.Generator().manual_seed(0))
+
+    def special_ids_in(self, document):
+        return frozenset()
 
     def tokenize(self, texts, max_length, prepend_bos=None):
         return [[int(text)] * DOCUMENT for text in texts]

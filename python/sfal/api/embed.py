@@ -31,7 +31,7 @@ def embed_texts(
     model : str
         Hub id, or the path of a folder that holds a sentence-transformers model.
     device : str
-        ``auto``, ``cpu`` or ``cuda``.
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps`` …
     batch_size : int
         Texts per batch.
     trust_remote_code : bool

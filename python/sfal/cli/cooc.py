@@ -30,16 +30,8 @@ _COVERED = 0.25
 """Share of tokens in windows below which a run gets a note."""
 
 
-def counting_options(corpus: str | None, shown: str | bool = True) -> Decorator:
-    """Add the options of a command that counts.
-
-    Parameters
-    ----------
-    corpus : str or None
-        Default corpus.
-    shown : str or bool
-        The default as help shows it; True: as it is.
-    """
+def counting_options() -> Decorator:
+    """Add the options of a command that counts."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for add in reversed(
@@ -47,7 +39,6 @@ def counting_options(corpus: str | None, shown: str | bool = True) -> Decorator:
                 setting_options(
                     CollectSettings,
                     leave_out={"device"},  # an option of every command
-                    corpus={"default": corpus, "show_default": shown},
                 ),
                 click.option(
                     "--source",
@@ -92,7 +83,7 @@ def cooc() -> None:
     type=click.IntRange(min=1),
     help="Use the SAE with the nearest L0; default: the one that Neuronpedia explains.",
 )
-@counting_options("monology/pile-uncopyrighted")
+@counting_options()
 def gemma(
     common: Common,
     model: str,
@@ -128,7 +119,7 @@ def gemma(
     show_default=True,
     help="Width of the SAEs: 32,768 or 131,072 features.",
 )
-@counting_options("cerebras/SlimPajama-627B")
+@counting_options()
 def llama(
     common: Common,
     model: str,
@@ -178,7 +169,7 @@ def llama(
     metavar="PATH",
     help="Module whose output the SAE reads (PATH.input: whose input), in place of a site.",
 )
-@counting_options("monology/pile-uncopyrighted")
+@counting_options()
 def sae(
     common: Common,
     release: str | None,

@@ -19,6 +19,7 @@ from sfal.cli.config import read_config
 from sfal.cli.hints import told, use_data_dir
 from sfal.cli.param_types import Many, Parsed
 from sfal.errors import Note, SfalError
+from sfal.io.devices import device_name
 from sfal.store.layout import DEFAULT_DATA_DIR
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -31,7 +32,7 @@ class Common:
     data_dir: Path
     """Root of the data tree."""
     device: str
-    """``auto``, ``cpu`` or ``cuda``."""
+    """As :func:`sfal.io.devices.resolve_device` takes it."""
     threads: int | None
     """Threads for PyTorch and the Rust core; None: one per core."""
     debug: bool
@@ -100,7 +101,7 @@ _COMMON = [
     ),
     click.option(
         "--device",
-        type=click.Choice(["auto", "cpu", "cuda"]),
+        type=Parsed(device_name, "auto|cpu|cuda|cuda:N|mps|xpu"),
         default="auto",
         show_default=True,
         help="Where models run.",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @command("run")
 @click.argument("names", nargs=-1, required=True, metavar="SOURCE…")
-@counting_options(None, "the model family's")
+@counting_options()
 @click.option(
     "--embedding-model", "models", type=MANY, default=None, help="As in `sfal embeddings`."
 )
@@ -74,10 +74,9 @@ def _say(line: str) -> None:
 
 
 def _settings(common: Common, options: dict[str, Any], output: Path) -> "RunSettings":
-    from sfal.pipeline.settings import FAMILY_CORPUS, RunSettings
+    from sfal.pipeline.settings import RunSettings
 
     choice = {name: options.pop(name) for name in ("models", "explainer")}
-    options["corpus"] = options["corpus"] or FAMILY_CORPUS
     return RunSettings(
         collect=collect_settings(common, options),
         download=download_settings(choice, keep_own=True),

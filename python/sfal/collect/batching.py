@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sfal.collect.corpus.document import Document
 from sfal.collect.settings import WindowConfig
 from sfal.collect.windows import plan_windows
 from sfal.store.manifest import Counts
@@ -17,14 +18,13 @@ from sfal.store.parts import Windows
 class Tokenizes(Protocol):
     """The part of a language model that planning needs."""
 
-    @property
-    def special_ids(self) -> frozenset[int]:
-        """Ids whose positions do not count as tokens."""
+    def special_ids_in(self, document: Document) -> frozenset[int]:
+        """Return the ids whose positions in a document do not count as tokens."""
 
     def tokenize(
-        self, texts: Sequence[str], max_length: int, prepend_bos: bool | None = None
+        self, texts: Sequence[Document], max_length: int, prepend_bos: bool | None = None
     ) -> list[list[int]]:
-        """Return the token ids of each text."""
+        """Return the token ids of each document."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Buffer:
 
     first: int
     """Ordinal of the first document."""
-    texts: list[str]
-    """Text of each."""
+    texts: list[Document]
+    """Each of them."""
 
     @property
     def stop(self) -> int:
@@ -42,13 +42,13 @@ class Buffer:
         return self.first + len(self.texts)
 
 
-def buffers(documents: Iterable[str], first: int, stop: int, size: int) -> Iterator[Buffer]:
+def buffers(documents: Iterable[Document], first: int, stop: int, size: int) -> Iterator[Buffer]:
     """Cut documents into buffers of fixed composition.
 
     Parameters
     ----------
-    documents : iterable of str
-        Texts from ordinal `first` on.
+    documents : iterable of Document
+        Documents from ordinal `first` on.
     first, stop : int
         Ordinals of the first document and of the one after the last.
     size : int
@@ -75,7 +75,7 @@ class Plan:
 
 
 def plan_buffer(
-    texts: Sequence[str],
+    texts: Sequence[Document],
     model: Tokenizes,
     config: WindowConfig,
     batch_tokens: int,
@@ -88,7 +88,7 @@ def plan_buffer(
 
     Parameters
     ----------
-    texts : sequence of str
+    texts : sequence of Document
         Documents.
     model : LanguageModel
         The model that will read them.
@@ -99,10 +99,16 @@ def plan_buffer(
     prepend_bos : bool, optional
         Whether the SAE wants BOS in front; None: it does not say, which means yes.
     """
-    special = model.special_ids
     ids = model.tokenize(texts, config.max_length, prepend_bos)
-    n_tokens = [sum(i not in special for i in document) for document in ids]
-    windows = [plan_windows(document, special, config.window_size, config.tail) for document in ids]
+    special = [model.special_ids_in(document) for document in texts]
+    n_tokens = [
+        sum(i not in left_out for i in document)
+        for document, left_out in zip(ids, special, strict=True)
+    ]
+    windows = [
+        plan_windows(document, left_out, config.window_size, config.tail)
+        for document, left_out in zip(ids, special, strict=True)
+    ]
     used = [
         document[: int(plan[-1][-1]) + 1] if plan else []
         for document, plan in zip(ids, windows, strict=True)

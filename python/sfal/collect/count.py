@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import asdict
 
 from sfal.collect.batching import Buffer, BufferWindows, Plan, buffers, plan_buffer
+from sfal.collect.corpus.document import Document
 from sfal.collect.corpus.open import RunningHash
 from sfal.collect.firing import fired_windows
 from sfal.collect.model.hook_points import HookPoint
@@ -26,7 +27,7 @@ Plans = dict[bool | None, Plan]
 
 
 def count(
-    documents: Iterator[str],
+    documents: Iterator[Document],
     runs: Sequence[Run],
     model: LanguageModel,
     settings: CollectSettings,
@@ -37,8 +38,8 @@ def count(
 
     Parameters
     ----------
-    documents : iterator of str
-        Texts of the documents to count, from the first on.
+    documents : iterator of Document
+        Documents to count, from the first on.
     runs : sequence of Run
         With their SAEs; at least one has something left.
     model : LanguageModel

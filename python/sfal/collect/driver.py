@@ -7,9 +7,18 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sfal.collect.changed_corpus import continue_with_changed
+from sfal.collect.corpus.document import Document
 from sfal.collect.corpus.open import Corpus, open_corpus
 from sfal.collect.export import export_histogram
-from sfal.collect.inputs import check_local_inputs, load_model, load_saes, now
+from sfal.collect.inputs import (
+    check_local_inputs,
+    load_model,
+    load_saes,
+    notes_on_chat,
+    now,
+    with_corpus,
+)
 from sfal.collect.run import Run
 from sfal.collect.settings import CollectSettings, CorpusConfig
 from sfal.collect.training_notes import context_note
@@ -79,9 +88,13 @@ def collect(
     """
     _check_sources(sources)
     settings = settings.resolved()
+    settings, note = with_corpus(sources, settings, Path(data_dir))
     with ExitStack() as locks:
         runs = [_open(source, settings, Path(data_dir), locks) for source in sources]
         try:
+            for run in runs:
+                if note is not None:
+                    run.add_note(note)
             check_local_inputs(runs, settings)
             without_examples = _without_examples(runs, settings)
             unfinished = [run for run in runs if run.pending or run in without_examples]
@@ -143,24 +156,30 @@ def _count(runs: Sequence[Run], settings: CollectSettings) -> "tuple[Corpus, Lan
     from sfal.collect.count import count
 
     corpus = open_corpus(settings)
-    documents = _not_empty(corpus, settings)
+    first, documents = _first_document(corpus, settings)
+    continue_with_changed(runs, corpus)
     model = load_model(runs, settings)
+    for run in runs:
+        for note in (*corpus.notes, *notes_on_chat(first, model)):
+            run.add_note(note)
     load_saes(runs, model, corpus)
     if any(run.pending for run in runs):  # otherwise only examples are missing
         count(documents, runs, model, settings)
     return corpus, model
 
 
-def _not_empty(corpus: Corpus, config: CorpusConfig) -> Iterator[str]:
-    """Return the run's documents; the first is fetched now, to fail before the model is loaded."""
+def _first_document(
+    corpus: Corpus, config: CorpusConfig
+) -> tuple[Document | None, Iterator[Document]]:
+    """Fetch the first document, to fail before the model is loaded; return all of them too."""
     start, _ = config.documents
     documents = corpus.documents(start)
     first = next(documents, None)
     if first is None:
         if start == 0:
             raise InvalidInputError(f"corpus {corpus.name} has no documents")
-        return iter(())
-    return chain([first], documents)
+        return None, iter(())
+    return first, chain([first], documents)
 
 
 def _finish(run: Run) -> CollectResult:

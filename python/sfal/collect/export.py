@@ -4,6 +4,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+from sfal.collect.corpus.files import is_local
 from sfal.collect.settings import CollectSettings
 from sfal.errors import MemoryLimitError, Note
 from sfal.io.atomic import sha256_file
@@ -49,7 +50,7 @@ def export_histogram(
     manifest = writer.manifest
     folder = settings.save_dir or writer.folder
     path = folder / histogram_name(
-        settings.corpus,
+        _portable(settings.corpus),
         manifest.source.model or source.model,
         source.sae.published_path,
         source.site,
@@ -85,6 +86,11 @@ def export_histogram(
         # Two histograms of one run in one folder would be ambiguous to every reader.
         before.unlink(missing_ok=True)
     return path, None
+
+
+def _portable(corpus: str) -> str:
+    """Return a corpus's name; that of a local one as an absolute path."""
+    return str(Path(corpus).expanduser().resolve()) if is_local(corpus) else corpus
 
 
 def _is_current(

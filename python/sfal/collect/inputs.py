@@ -8,22 +8,44 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sfal.collect.changed_corpus import continue_with_changed
+from sfal.collect.corpus.defaults import AUTO, find_corpus
+from sfal.collect.corpus.document import Conversation, Document
+from sfal.collect.corpus.files import is_local
 from sfal.collect.corpus.local import LocalCorpus
 from sfal.collect.corpus.open import Corpus
 from sfal.collect.model.hook_points import HookPoint, needed_layers
 from sfal.collect.run import Run
-from sfal.collect.settings import CorpusConfig, ModelConfig, SaeConfig
+from sfal.collect.settings import CollectSettings, CorpusConfig, ModelConfig, SaeConfig
 from sfal.collect.training_notes import prepared_inputs, training_notes
-from sfal.errors import InvalidInputError, SfalError
+from sfal.errors import InvalidInputError, Note, SfalError
 from sfal.io import fingerprints
 from sfal.sources.layouts import sae_fingerprint
 from sfal.sources.source import Source
+from sfal.store.layout import source_dir
 
 if TYPE_CHECKING:
     from sfal.collect.model.language_model import LanguageModel
     from sfal.collect.sae.sae import Sae
 
 _PACKAGES = ("sfal", "torch", "transformers", "tokenizers", "datasets", "pyarrow", "numpy")
+
+
+def with_corpus(
+    sources: Sequence[Source], settings: CollectSettings, data_dir: Path
+) -> tuple[CollectSettings, Note | None]:
+    """Return settings that name a corpus, and a note if it is not the preferred one.
+
+    Raises
+    ------
+    DownloadError
+        If the settings leave the corpus open and none can be had.
+    """
+    if settings.corpus != AUTO:
+        return settings, None
+    folders = [source_dir(data_dir, source.name, settings.run_name) for source in sources]
+    corpus, note = find_corpus(sources[0].model, folders)
+    return replace(settings, corpus=corpus), note
 
 
 def load_model(runs: Sequence[Run], config: ModelConfig) -> "LanguageModel":
@@ -120,6 +142,7 @@ def load_source_sae(source: Source, model: "LanguageModel", config: SaeConfig) -
 def check_local_inputs(runs: Sequence[Run], config: CorpusConfig) -> None:
     """Fail complete runs whose local inputs have been replaced since they were counted.
 
+    A corpus that has only grown, or has been repaired, is taken as it is now.
     Inputs that are about to be loaded are checked then. An input that is no
     longer on disk needs no check, nor does one identified by a commit of the hub.
     """
@@ -127,11 +150,13 @@ def check_local_inputs(runs: Sequence[Run], config: CorpusConfig) -> None:
     if not complete:
         return
     shared: dict[str, Any] = {}
-    model, corpus = Path(complete[0].source.model), Path(config.corpus)
+    model, path = Path(complete[0].source.model), Path(config.corpus).expanduser()
     if model.is_dir():
         shared["model"] = fingerprints.of_path(model)
-    if corpus.is_file():
-        shared["corpus"] = LocalCorpus(corpus, config.text_column).fingerprint
+    if is_local(config.corpus) and path.exists():
+        corpus = LocalCorpus(path, config)
+        continue_with_changed(complete, corpus)
+        shared["corpus"] = corpus.fingerprint
     for run in complete:
         sae = run.source.sae
         own = {}
@@ -141,6 +166,19 @@ def check_local_inputs(runs: Sequence[Run], config: CorpusConfig) -> None:
             run.check_inputs({**shared, **own})
         except SfalError as e:
             run.fail(e)
+
+
+def notes_on_chat(document: Document | None, model: "LanguageModel") -> list[Note]:
+    """Return a note if conversations are counted without a chat template."""
+    if not isinstance(document, Conversation) or model.tokenizer.chat is not None:
+        return []
+    return [
+        Note(
+            f"the tokenizer of {model.name} has no chat template, so the contents of a "
+            "conversation's messages are joined by line breaks",
+            "$chat_template(none) says that this is meant",
+        )
+    ]
 
 
 def _circumstances(run: Run, model: "LanguageModel") -> dict[str, Any]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfal.collect.corpus.local import is_local
+from sfal.collect.corpus.files import is_local
 from sfal.collect.settings import CollectSettings
 from sfal.collect.shard import BUFFER_DOCUMENTS
 from sfal.errors import Note, SettingsMismatchError, SfalError
@@ -155,6 +155,42 @@ class Run:
             ).with_notes(map(str, (*self.source.notes, *self.notes)))
         )
 
+    def counted_documents(self) -> dict[int, str]:
+        """Return the hash of all documents before each part's end, by that end.
+
+        Empty for parts of merged runs, which have no such hash.
+        """
+        parts = self.manifest.parts if self.manifest else ()
+        return {part.stop: part.documents_sha256 for part in parts}
+
+    def take_changed_corpus(self, fingerprint: dict[str, Any], agreeing: int) -> None:
+        """Continue with a corpus that has changed after the documents of the first parts.
+
+        The parts after those are dropped, to be counted again. On disk they stay
+        until something is written.
+
+        Parameters
+        ----------
+        fingerprint : dict
+            That of the corpus as it is now.
+        agreeing : int
+            Number of parts whose documents are still the same.
+        """
+        writer, manifest = self.writer, self.manifest
+        if writer is None or manifest is None:
+            return
+        changed = replace(
+            manifest,
+            fingerprints={**manifest.fingerprints, "corpus": fingerprint},
+            corpus_ended_at=None,
+        )
+        if agreeing < len(manifest.parts):
+            changed = replace(changed.with_parts(manifest.parts[:agreeing]), histogram=None)
+        writer.manifest = changed
+        writer.extend(changed.n_docs, changed.stop)
+        if writer.next_document is None:
+            writer.save(writer.manifest)
+
     def check_inputs(self, found: dict[str, Any]) -> None:
         """Check that inputs are those of the run on disk.
 
@@ -261,6 +297,13 @@ def recorded(settings: CollectSettings) -> dict[str, Any]:
     """
     local = is_local(settings.corpus)
     shard = settings.shard
+    # Those that came later are recorded if they are set, so that older runs can continue.
+    later = {
+        "tokens_column": settings.tokens_column,
+        "chat_template": None if settings.chat_template == "auto" else settings.chat_template,
+        "document_separator": settings.document_separator,
+        "data_files": settings.data_files,
+    }
     return {
         "window_size": settings.window_size,
         "max_length": settings.max_length,
@@ -270,6 +313,7 @@ def recorded(settings: CollectSettings) -> dict[str, Any]:
             "text_column": settings.text_column,
             "config": settings.corpus_config,
             "split": None if local else settings.split,
+            **{name: value for name, value in later.items() if value is not None},
         },
         "shard": None
         if shard is None

@@ -16,6 +16,7 @@ from typing import Literal, Self
 from sfal.collect.options import Checked, option
 from sfal.collect.shard import Shard
 from sfal.errors import InvalidInputError
+from sfal.io.devices import resolve_device
 
 
 def parse_input_scale(text: str) -> Literal["auto", "none"] | float:
@@ -36,13 +37,22 @@ def parse_input_scale(text: str) -> Literal["auto", "none"] | float:
         raise InvalidInputError(f"{text!r} is neither auto nor none nor a number") from None
 
 
+def parse_separator(text: str) -> str:
+    r"""Read a separator of documents from text, in which ``\n`` and ``\t`` stand for one character."""
+    return text.replace(r"\n", "\n").replace(r"\t", "\t")
+
+
 @dataclass(frozen=True, kw_only=True)
 class CorpusConfig(Checked):
     """Which documents are counted."""
 
     corpus: str = field(
+        default="auto",
         kw_only=False,
-        metadata=option("Hub id, or path of a local .txt, .jsonl[.gz|.zst] or .parquet file."),
+        metadata=option(
+            "Hub id, or path of a local text, JSON, CSV, Parquet or Arrow file or of a folder of "
+            "them; auto: the one of the language model's family."
+        ),
     )
     n_docs: int = field(
         default=10_000,
@@ -50,10 +60,41 @@ class CorpusConfig(Checked):
     )
     text_column: str = field(
         default="text",
-        metadata=option("Column of the corpus, or key of its JSON lines, that holds the text."),
+        metadata=option(
+            "Column of the corpus, or key of its JSON lines, that holds the text or the "
+            "conversations."
+        ),
+    )
+    tokens_column: str | None = field(
+        default=None,
+        metadata=option("Column or key that holds token ids, to be taken as they are."),
+    )
+    chat_template: Literal["auto", "none"] = field(
+        default="auto",
+        metadata=option(
+            "Pass conversations through the tokenizer's chat template, or join their contents by "
+            "line breaks.",
+            choices=("auto", "none"),
+        ),
+    )
+    document_separator: str | None = field(
+        default=None,
+        metadata=option(
+            "Text between the documents of a .txt corpus, with \\n for a line break; empty: blank "
+            "lines; default: every line is a document, unless some consist of a known separator.",
+            metavar="TEXT",
+            parse=parse_separator,
+        ),
     )
     corpus_config: str | None = field(
         default=None, metadata=option("Configuration of a data set of the hub.")
+    )
+    data_files: str | None = field(
+        default=None,
+        metadata=option(
+            "Patterns of the files of a data set of the hub to read, separated by commas.",
+            metavar="GLOB",
+        ),
     )
     split: str = field(default="train", metadata=option("Split of a data set of the hub."))
     corpus_revision: str | None = field(
@@ -123,12 +164,12 @@ class ModelConfig(Checked):
     )
     device: str = field(
         default="auto",
-        metadata=option("Device that models run on; auto: a GPU if there is one."),
+        metadata=option("Device that models run on; auto: a CUDA GPU if there is one."),
     )
     dtype: str = field(
         default="auto",
         metadata=option(
-            "Precision of the language model; auto: bfloat16 on a GPU, float32 on a CPU.",
+            "Precision of the language model; auto: bfloat16 on a CUDA GPU, float32 elsewhere.",
             choices=("auto", "float32", "bfloat16", "float16", "float64"),
         ),
     )
@@ -141,12 +182,16 @@ class ModelConfig(Checked):
         Raises
         ------
         InvalidInputError
-            If a GPU is asked for and there is none.
+            If there is no such device, or it cannot compute in this dtype.
         """
-        device = _resolved_device(self.device)
+        device = resolve_device(self.device)
         dtype = self.dtype
         if dtype == "auto":
-            dtype = "float32" if device == "cpu" else "bfloat16"
+            dtype = "bfloat16" if device.startswith(("cuda", "xpu")) else "float32"
+        if device.startswith("mps") and "float64" in (dtype, getattr(self, "sae_dtype", None)):
+            raise InvalidInputError(
+                f"device {device!r} cannot compute in float64", hint="use $device(cpu)"
+            )
         return replace(self, device=device, dtype=dtype)
 
 
@@ -258,18 +303,3 @@ class CollectSettings(SaeConfig, ModelConfig, WindowConfig, CorpusConfig):
         if self.run is None and self.shard is not None:
             return f"shard-{self.shard.index}-of-{self.shard.of}"
         return self.run
-
-
-def _resolved_device(device: str) -> str:
-    if device == "cpu":
-        return device
-    import torch
-
-    available = torch.cuda.is_available()
-    if device == "auto":
-        return "cuda" if available else "cpu"
-    if not available:
-        raise InvalidInputError(
-            "no CUDA device is available", hint="leave out $device to run on the CPU"
-        )
-    return device

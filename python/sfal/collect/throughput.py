@@ -72,7 +72,7 @@ def device_name(device: str) -> str:
 
     if device == "cpu":
         return f"a CPU with {_count(torch.get_num_threads(), 'thread')}"
-    return str(torch.cuda.get_device_name())
+    return str(torch.cuda.get_device_name()) if device == "cuda" else device
 
 
 def _count(n: int, what: str) -> str:

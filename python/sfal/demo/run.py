@@ -74,7 +74,7 @@ def run_demo(
     say : callable
         Called with one line of text before each step.
     device : str
-        ``auto``, ``cpu`` or ``cuda``.
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps`` …
     n_shown : int
         Number of best and of worst features to pick.
     n_neighbours : int

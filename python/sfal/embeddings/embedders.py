@@ -25,6 +25,7 @@ from sfal.errors import (
     MemoryLimitError,
     SfalError,
 )
+from sfal.io.devices import resolve_device
 from sfal.store.layout import check_name
 
 DEFAULT_EMBEDDER = "Qwen/Qwen3-Embedding-0.6B"
@@ -137,7 +138,7 @@ class SentenceEmbedder:
     ref : EmbedderRef
         The model.
     device : str
-        ``auto``, ``cpu`` or ``cuda``.
+        As :func:`sfal.io.devices.resolve_device` takes it.
     batch_size : int
         Texts per batch.
 
@@ -159,7 +160,7 @@ class SentenceEmbedder:
             raise _needs_code(ref.target)
         self._name = ref.target
         self._batch_size = batch_size
-        self._model = _load(ref, settings, _device(device))
+        self._model = _load(ref, settings, resolve_device(device))
         self._check_pooling(settings)
         self._suffix = self._eos() if settings.ends_with_eos else ""
         limit = self._model.max_seq_length
@@ -242,22 +243,12 @@ def _commit(ref: EmbedderRef) -> str:
     return Path(found).parent.name if isinstance(found, str) else "unknown"
 
 
-def _device(device: str) -> str:
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InvalidInputError("no CUDA device is available", hint="use $device(cpu)")
-    return device
-
-
 def _load(ref: EmbedderRef, settings: ModelSettings, device: str) -> Any:
     from sentence_transformers import SentenceTransformer
 
     from sfal.io.hub import hub_errors
 
-    half = settings.half_on_cuda and device == "cuda"
+    half = settings.half_on_cuda and device.startswith("cuda")
     try:
         with hub_errors(f"embedding model {ref.target}", "give a folder with a model by its path"):
             return SentenceTransformer(

@@ -25,7 +25,7 @@ class EmbedSettings:
     batch_size: int = 32
     """Texts per batch."""
     device: str = "auto"
-    """``auto``, ``cpu`` or ``cuda``."""
+    """``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps`` …"""
     explainers: str | tuple[str, ...] | None = None
     """Only explanations by these models, in order of preference; None: those that were chosen."""
     types: str | tuple[str, ...] | None = None

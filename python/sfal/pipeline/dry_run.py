@@ -51,9 +51,9 @@ def estimate(
                 on_line(line)
 
     found, errors = resolve_sources(sources)
-    for model, group in by_model(found).items():
+    for group in by_model(found).values():
         try:
-            counting, refused = estimate_counting(group, settings.collect_for(model), data_dir)
+            counting, refused = estimate_counting(group, settings.collect, data_dir)
         except SfalError as e:
             errors.append(e)
             continue

@@ -139,9 +139,9 @@ def _count(
     tell: Callable[[StageResult], None],
 ) -> list[CollectResult]:
     results = []
-    for model, group in by_model(sources).items():
+    for group in by_model(sources).values():
         try:
-            counted = collect(group, settings.collect_for(model), data_dir)
+            counted = collect(group, settings.collect, data_dir)
         except SfalError as e:
             failures.append(e)
             tell(e)

@@ -1,6 +1,6 @@
 """Settings of a run of all stages."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sfal.collect.settings import CollectSettings
@@ -8,19 +8,14 @@ from sfal.embeddings.settings import EmbedSettings
 from sfal.errors import InvalidInputError
 from sfal.explanations.settings import DownloadSettings
 from sfal.scoring.settings import ScoreSettings
-from sfal.sources import PRESETS
-
-FAMILY_CORPUS = "auto"
-"""Corpus that stands for the one of each language model's family."""
 
 
 @dataclass(frozen=True)
 class RunSettings:
     """Settings of each stage."""
 
-    collect: CollectSettings = field(default_factory=lambda: CollectSettings(FAMILY_CORPUS))
-    """Stage 1. The corpus ``auto`` stands for the preset of the model's family, Gemma's for other
-    models."""
+    collect: CollectSettings = field(default_factory=CollectSettings)
+    """Stage 1."""
     download: DownloadSettings = field(default_factory=lambda: DownloadSettings(keep_own=True))
     """Stage 2, first half."""
     embed: EmbedSettings = field(default_factory=EmbedSettings)
@@ -37,10 +32,3 @@ class RunSettings:
                 hint="count the shards with $do_count and join them with $do_merge first, then "
                 "leave out $shard",
             )
-
-    def collect_for(self, model: str) -> CollectSettings:
-        """Return the settings of stage 1 for the sources of a language model."""
-        if self.collect.corpus != FAMILY_CORPUS:
-            return self.collect
-        family = next((f for f in PRESETS if f in model.lower()), "gemma")
-        return replace(self.collect, corpus=PRESETS[family].corpus)

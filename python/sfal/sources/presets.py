@@ -9,8 +9,8 @@ class Preset:
 
     model: str
     """Hub id of the language model."""
-    corpus: str
-    """Hub id of the corpus."""
+    corpora: tuple[str, ...]
+    """Hub ids of corpora, the preferred one first; the others are used where it is missing."""
     layers: dict[str, tuple[int, ...]]
     """Layers by the size in the model's name; those of 9b and Llama are the paper's."""
     sites: tuple[str, ...] = ("res",)
@@ -26,7 +26,7 @@ class Preset:
 PRESETS = {
     "gemma": Preset(
         model="google/gemma-2-2b",
-        corpus="monology/pile-uncopyrighted",
+        corpora=("monology/pile-uncopyrighted", "DKYoon/SlimPajama-6B"),
         layers={
             "2b": (0, 5, 10, 15, 25),
             "9b": (0, 8, 17, 25, 41),
@@ -36,7 +36,11 @@ PRESETS = {
     ),
     "llama": Preset(
         model="meta-llama/Llama-3.1-8B",
-        corpus="cerebras/SlimPajama-627B",
+        corpora=(
+            "cerebras/SlimPajama-627B",
+            "DKYoon/SlimPajama-6B",
+            "monology/pile-uncopyrighted",
+        ),
         layers={"8b": (0, 8, 17, 25, 31)},
     ),
 }

@@ -178,4 +178,7 @@ def _plain(name: str) -> str:
     return name
 
 
-_LOCAL_ENDINGS = {".txt", ".jsonl", ".gz", ".zst", ".parquet", ".npz"}
+_LOCAL_ENDINGS = {
+    *(".txt", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".gz", ".zst"),
+    *(".parquet", ".arrow", ".npz"),
+}

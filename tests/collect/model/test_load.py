@@ -359,5 +359,5 @@ def test_a_model_type_nobody_knows_is_refused(folders, tmp_path):
 
 def test_a_missing_gpu_is_refused(folders, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InvalidInputError, match="leave out device"):
+    with pytest.raises(InvalidInputError, match="no CUDA device is available; use device=cpu"):
         load_language_model(folders("llama"), RES, ModelConfig(device="cuda"))

@@ -4,10 +4,16 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
 from typing import Any
 
-from sfal.errors import CorruptError, DownloadError, InvalidInputError, SfalError
-from sfal.io.hub import hub_errors
+from sfal.collect.corpus.cache import cached_snapshot, offline_note, prepared_commit
+from sfal.collect.corpus.document import Column, Document
+from sfal.collect.corpus.tables import choose_column
+from sfal.collect.settings import CorpusConfig
+from sfal.errors import CorruptError, DownloadError, InvalidInputError, Note, SfalError
+from sfal.io.hub import hub_errors, is_offline
 from sfal.io.zstd import read_streams_with_it
 
 _FIRST_FILES = {"cerebras/SlimPajama-627B": "train/chunk1/*.jsonl.zst"}
@@ -15,10 +21,10 @@ _FIRST_FILES = {"cerebras/SlimPajama-627B": "train/chunk1/*.jsonl.zst"}
 
 They are the first files in the corpus's order, and hold more documents than anyone counts.
 """
-_OTHERWISE = (
-    "name another corpus with $corpus (a data set of the hub, or a local .txt, .jsonl[.gz|.zst] "
-    "or .parquet file)"
-)
+_FIRST_ROWS = 1000
+"""Rows of which one must have the column; the others may lack it."""
+_PUBLIC = ("DKYoon/SlimPajama-6B", "monology/pile-uncopyrighted")
+"""Corpora that may be had in place of another one."""
 
 logger = logging.getLogger(__name__)
 
@@ -29,35 +35,49 @@ class HubCorpus:
 
     name: str
     """Hub id."""
-    text_column: str
-    """Column with the text."""
-    config: str | None
-    """Configuration of the data set, if it has several."""
-    split: str
-    """Split."""
+    config: CorpusConfig
+    """Which of its files, and which column of them."""
     revision: str
     """Commit."""
+    folder: Path | None = None
+    """Its files in the local cache, to be read in place of the hub's."""
+    notes: tuple[Note, ...] = ()
+    """What the user should know about how the corpus is read."""
 
     @classmethod
-    def open(
-        cls, name: str, *, text_column: str, config: str | None, split: str, revision: str | None
-    ) -> "HubCorpus":
+    def open(cls, config: CorpusConfig) -> "HubCorpus":
         """Ask the hub for the commit that a branch or tag stands for now.
+
+        If the hub's own switch forbids requests, find the data set in a local
+        cache.
 
         Raises
         ------
         DownloadError
             If the data set is missing, gated or unreachable.
+        InvalidInputError
+            If a setting does not apply to data sets of the hub.
         """
-        return cls(name, text_column, config, split, _commit(name, revision))
+        name = config.corpus
+        if config.document_separator is not None:
+            raise InvalidInputError(
+                f"corpus {name} is a data set of the hub, which needs no separator of documents",
+                hint="leave out $document_separator",
+            )
+        if is_offline():
+            folder = cached_snapshot(name, config.corpus_revision)
+            commit = folder.name if folder else prepared_commit(name)
+            if commit is not None:
+                return cls(name, config, commit, folder, (offline_note(name, commit, folder),))
+        return cls(name, config, _commit(name, config.corpus_revision))
 
     @property
     def fingerprint(self) -> dict[str, Any]:
         """Repository and commit."""
         return {"repo": self.name, "revision": self.revision}
 
-    def documents(self, start: int) -> Iterator[str]:
-        """Yield the text of each document from ordinal `start` on, in the files' order.
+    def documents(self, start: int) -> Iterator[Document]:
+        """Yield each document from ordinal `start` on, in the files' order.
 
         Raises
         ------
@@ -69,11 +89,34 @@ class HubCorpus:
             If there is no such configuration, split or column.
         """
         position = start
-        with self._reading(lambda: position), hub_errors(f"corpus {self.name}", _OTHERWISE):
+        with self._reading(lambda: position), hub_errors(f"corpus {self.name}", _hint(self.name)):
             rows = self._stream()
-            for row in rows.skip(start) if start else rows:
-                yield self._text(row, position)
+            column, found = self._column(iter(rows.skip(start) if start else rows))
+            for row in found:
+                where = f"corpus {self.name}, document {position}"
+                yield column.document(row.get(column.name), where)
                 position += 1
+
+    def _column(self, rows: Iterator[dict[str, Any]]) -> tuple[Column, Iterator[dict[str, Any]]]:
+        """Return the column with the documents, and the rows."""
+        config = self.config
+        text, ids = config.text_column, config.tokens_column
+        seen: dict[str, None] = {}
+        first = []
+        for row in islice(rows, _FIRST_ROWS):
+            first.append(row)
+            seen.update(dict.fromkeys(row))
+            if (ids or text) in row:
+                break
+        name = choose_column(list(seen), text, ids)
+        if name is None and first:
+            raise InvalidInputError(
+                f"corpus {self.name} has no column {ids or text!r}; it has {', '.join(seen)}",
+                hint="name the column with the text or the conversations by $text_column, or that "
+                "with token ids by $tokens_column",
+            )
+        column = Column(name or text, ids is not None, config.chat_template != "none")
+        return column, chain(first, rows)
 
     @contextmanager
     def _reading(self, position: Callable[[], int]) -> Iterator[None]:
@@ -92,44 +135,42 @@ class HubCorpus:
         from datasets.exceptions import DatasetNotFoundError
 
         _prepare_streaming()
-        common = {"split": self.split, "streaming": True, "revision": self.revision}
+        split, config = self.config.split, self.config.corpus_config
+        chosen = self.config.data_files
+        # `datasets` keeps what it has prepared under the name, whatever the revision.
+        revision = None if self.notes else self.revision
+        common = {"split": split, "streaming": True, "revision": revision}
+        name = self.name if self.folder is None else str(self.folder)
         first = _FIRST_FILES.get(self.name)
-        if first and self.config is None and self.split == "train":
+        if first and chosen is None and config is None and split == "train":
             try:
-                return load_dataset(self.name, data_files={"train": first}, **common)
+                return load_dataset(name, data_files={"train": first}, **common)
             except FileNotFoundError:
                 pass  # a mirror of another layout: take what it has
         try:
-            return load_dataset(self.name, self.config, **common)
+            if chosen is None:
+                return load_dataset(name, config, **common)
+            files = [one.strip() for one in chosen.split(",")]
+            return load_dataset(name, config, data_files={split: files}, **common)
         except DatasetNotFoundError as e:
             # The library drops the cause. The commit was found, so the data set exists.
             raise DownloadError(
                 f"cannot fetch corpus {self.name}: it is gated",
                 hint="accept its licence on the hub's page and set HF_TOKEN to a token of that "
-                f"account, or {_OTHERWISE}",
+                f"account, or {_hint(self.name)}",
+            ) from e
+        except FileNotFoundError as e:
+            if chosen is None:
+                raise
+            raise InvalidInputError(
+                f"corpus {self.name} has no file that matches {chosen}",
+                hint="see $data_files; patterns are relative to the data set's root",
             ) from e
         except ValueError as e:
             # An unknown configuration or split, or files that hold no data: the first line says it.
             raise InvalidInputError(
                 f"corpus {self.name}: {_first_line(e)}", hint="see $corpus_config and $split"
             ) from e
-
-    def _text(self, row: dict[str, Any], ordinal: int) -> str:
-        if self.text_column not in row:
-            raise InvalidInputError(
-                f"corpus {self.name} has no column {self.text_column!r}; it has {', '.join(row)}",
-                hint="name the column with the text by $text_column",
-            )
-        text = row[self.text_column]
-        if text is None:
-            return ""
-        if not isinstance(text, str):
-            raise InvalidInputError(
-                f"corpus {self.name}: column {self.text_column!r} of document {ordinal} is "
-                f"{type(text).__name__}, not text",
-                hint="name another column by $text_column",
-            )
-        return text
 
 
 def _prepare_streaming() -> None:
@@ -149,13 +190,21 @@ def _prepare_streaming() -> None:
 
 
 def _commit(name: str, revision: str | None) -> str:
-    with hub_errors(f"corpus {name}", _OTHERWISE):
+    with hub_errors(f"corpus {name}", _hint(name)):
         from huggingface_hub import HfApi
 
         sha = HfApi().dataset_info(name, revision=revision).sha
     if not sha:
-        raise DownloadError(f"the hub names no commit of corpus {name}", hint=_OTHERWISE)
+        raise DownloadError(f"the hub names no commit of corpus {name}", hint=_hint(name))
     return sha
+
+
+def _hint(name: str) -> str:
+    others = " or ".join(one for one in _PUBLIC if one != name)
+    return (
+        f"name another corpus with $corpus (a data set of the hub such as {others}, or a local "
+        "file or folder)"
+    )
 
 
 def _first_line(error: Exception) -> str:

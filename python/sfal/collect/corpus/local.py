@@ -1,9 +1,5 @@
-"""Corpora in local files: text, JSON lines, Parquet."""
+"""Corpora in local files: text, JSON, CSV, Parquet and Arrow, singly or in folders."""
 
-import gzip
-import hashlib
-import io
-import json
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,187 +8,199 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sfal.errors import CorruptError, InvalidInputError, MissingError, SfalError
-from sfal.io.atomic import sha256_file
-from sfal.io.zstd import open_zstd
+from sfal.collect.corpus.document import Column, Document
+from sfal.collect.corpus.files import corpus_files, fingerprint_of
+from sfal.collect.corpus.lines import guessed_separator, text_documents
+from sfal.collect.corpus.tables import choose_column, json_rows, table_columns, table_values
+from sfal.collect.settings import CorpusConfig
+from sfal.errors import CorruptError, InvalidInputError, Note, SfalError
 
-_LINES = (".txt", ".jsonl")
-_PACKED = ("", ".gz", ".zst")
-ENDINGS = (*(kind + packed for kind in _LINES for packed in _PACKED), ".parquet")
-"""Endings of file names that can be read."""
-
-_LONGEST_LINE = 64 << 20
-"""Bytes; an endless line would fill the memory."""
-_WHOLE = 1 << 30
-"""Bytes; larger files are identified by their size and by samples."""
-_SAMPLE = 1 << 20
-_SAMPLES = 256
-
-
-def is_local(name: str) -> bool:
-    """Return whether a corpus's name is that of a local file, whether or not it exists."""
-    return name.lower().endswith(ENDINGS) or Path(name).is_absolute() or Path(name).exists()
+_FIRST_ROWS = 1000
+"""JSON objects that must all lack text for a column of conversations or token ids to be taken."""
 
 
 @dataclass(frozen=True)
 class LocalCorpus:
-    """Documents of a local file.
+    """Documents of a local file, or of the files of a folder in the order of their names.
 
-    In ``.txt`` every line is a document, even an empty one. In ``.jsonl`` every
-    line that is not blank is an object with the text under `text_column`. A
-    null text is an empty document.
+    In a text file every line is a document, even an empty one, unless documents
+    are separated otherwise. In a JSON file every line that is not blank is an
+    object. In the others every row is a document. A row without a value, or
+    with a null, is an empty document.
     """
 
     path: Path
-    """The file."""
-    text_column: str
-    """Key or column of the text; ``.txt`` has none."""
+    """The file or folder."""
+    config: CorpusConfig
+    """Which column holds the documents, or what separates them."""
+    kind: str = field(init=False)
+    """Kind of the files; see :func:`sfal.collect.corpus.files.kind_of`."""
+    files: list[Path] = field(init=False)
+    """The files in order."""
     name: str = field(init=False)
     """The path as given."""
 
     def __post_init__(self) -> None:
+        kind, files = corpus_files(self.path, self.config.split)
+        object.__setattr__(self, "kind", kind)
+        object.__setattr__(self, "files", files)
         object.__setattr__(self, "name", str(self.path))
 
     @classmethod
-    def open(cls, path: Path, text_column: str) -> "LocalCorpus":
-        """Open a file after checking that its first document can be read.
+    def open(cls, config: CorpusConfig) -> "LocalCorpus":
+        """Open a file or folder after checking that its first document can be read.
 
         Raises
         ------
         MissingError
-            If there is no such file.
+            If there is no such file or folder.
         CorruptError
             If it cannot be read.
         InvalidInputError
-            If it is of an unknown kind, or has no column of that name.
+            If it is of an unknown kind or of several, lacks the column, or a
+            setting does not apply to it.
         """
-        corpus = cls(path, text_column)
-        if not path.name.lower().endswith(ENDINGS):
-            raise InvalidInputError(
-                f"corpus {path} is of an unknown kind; SFAL reads {', '.join(ENDINGS)} files"
-            )
-        if not path.exists():
-            raise MissingError(f"corpus {path}: there is no such file")
-        if not path.is_file():
-            raise InvalidInputError(f"corpus {path} is not a file")
+        corpus = cls(Path(config.corpus).expanduser(), config)
+        corpus._check_settings()
         next(corpus.documents(0), None)
         return corpus
 
+    def _check_settings(self) -> None:
+        if self.kind != "text" and self.config.document_separator is not None:
+            raise InvalidInputError(
+                f"corpus {self.path} is {self.kind}, which needs no separator of documents",
+                hint="leave out $document_separator",
+            )
+        if self.kind in ("text", "CSV", "TSV") and self.config.tokens_column is not None:
+            raise InvalidInputError(
+                f"corpus {self.path} is {self.kind}, which holds no token ids",
+                hint="leave out $tokens_column",
+            )
+        if self.config.data_files is not None:
+            raise InvalidInputError(
+                f"corpus {self.path} is local, so its files cannot be chosen by a pattern",
+                hint="leave out $data_files, and name a folder with the files by $corpus",
+            )
+
     @cached_property
     def fingerprint(self) -> dict[str, Any]:
-        """Size and hash of the file; above 1 GiB the hash of 256 samples of 1 MiB."""
-        size = self.path.stat().st_size
-        if size <= _WHOLE:
-            return {"bytes": size, "sha256": sha256_file(self.path)}
-        digest = hashlib.sha256()
-        with self.path.open("rb") as file:
-            for i in range(_SAMPLES):
-                file.seek(i * (size - _SAMPLE) // (_SAMPLES - 1))
-                digest.update(file.read(_SAMPLE))
-        return {"bytes": size, "samples_sha256": digest.hexdigest()}
+        """Size and hash of the files; above 1 GiB the hash of 256 samples of 1 MiB."""
+        return fingerprint_of(self.files, self.path)
 
-    def documents(self, start: int) -> Iterator[str]:
-        """Yield the text of each document from ordinal `start` on.
+    @cached_property
+    def notes(self) -> tuple[Note, ...]:
+        """What the user should know about how the corpus is read."""
+        if self.config.document_separator is not None or self._separator is None:
+            return ()
+        return (
+            Note(
+                f"corpus {self.path}: lines consist of {self._separator}, so documents are what "
+                "lies between them, not lines",
+                "another $document_separator would separate them otherwise",
+            ),
+        )
+
+    def documents(self, start: int) -> Iterator[Document]:
+        """Yield each document from ordinal `start` on.
 
         Raises
         ------
         CorruptError
-            If the file is damaged, or not UTF-8 or JSON; the message names the line.
+            If a file is damaged, or not UTF-8 or JSON; the message names the line.
         InvalidInputError
-            If it has no text under `text_column`.
+            If it has no such column, or the column holds something else.
         """
-        found = self._parquet() if self.path.name.lower().endswith(".parquet") else self._lines()
-        for ordinal, text in enumerate(found):
-            if ordinal >= start:
-                yield text
+        ordinal = 0
+        for file in self.files:
+            with _reading(file):
+                for document in self._documents_of(file, start - ordinal):
+                    if ordinal >= start:
+                        yield document
+                    ordinal += 1
 
-    def _lines(self) -> Iterator[str]:
-        is_json = ".jsonl" in "".join(self.path.suffixes[-2:]).lower()
-        with self._reading(), self._open() as file:
-            number = 0
-            while line := file.readline(_LONGEST_LINE + 1):
-                number += 1
-                where = f"{self.path}, line {number}"
-                if len(line) > _LONGEST_LINE:
-                    raise CorruptError(f"{where}: longer than {_LONGEST_LINE >> 20} MiB")
-                try:
-                    text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-                except UnicodeDecodeError as e:
-                    raise CorruptError(
-                        f"{where}: invalid UTF-8 at byte {e.start + 1} of the line",
-                        hint="convert the file, or remove the line",
-                    ) from e
-                if not is_json:
-                    yield text.rstrip("\r\n")
-                elif text.strip():
-                    yield self._json_text(text, where)
+    def _documents_of(self, file: Path, skipped: int) -> Iterator[Document]:
+        """Yield the documents of a file; the first `skipped` need not be more than counted."""
+        if self.kind == "text":
+            yield from text_documents(file, self._separator)
+            return
+        column = self._column
+        values = self._json_values(file) if self.kind == "JSON" else self._table_values(file)
+        for n, (where, value) in enumerate(values):
+            yield "" if n < skipped else column.document(value, where)
 
-    def _json_text(self, line: str, where: str) -> str:
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as e:
-            raise CorruptError(f"{where}: invalid JSON ({e})") from e
-        if not isinstance(value, dict):
-            raise CorruptError(f"{where}: {type(value).__name__}, not a JSON object")
-        if self.text_column not in value:
-            raise InvalidInputError(
-                f"{where} has no {self.text_column!r}; it has {', '.join(value) or 'nothing'}",
-                hint="name the text's key by $text_column",
-            )
-        text = value[self.text_column]
-        if text is not None and not isinstance(text, str):
-            raise InvalidInputError(
-                f"{where}: {self.text_column!r} is {type(text).__name__}, not text",
-                hint="name another key by $text_column",
-            )
-        # JSON may contain unpaired surrogates, which a tokenizer does not accept.
-        return (text or "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    def _json_values(self, file: Path) -> Iterator[tuple[str, object]]:
+        for where, row in json_rows(file):
+            yield where, row.get(self._column.name)
 
-    def _parquet(self) -> Iterator[str]:
+    def _table_values(self, file: Path) -> Iterator[tuple[str, object]]:
+        names = table_columns(file, self.kind)
+        if self._column.name not in names:
+            raise self._no_column(file, names)
+        return table_values(file, self.kind, self._column.name)
+
+    @cached_property
+    def _separator(self) -> str | None:
+        if self.kind != "text" or self.config.document_separator is not None:
+            return self.config.document_separator
+        return guessed_separator(self.files[0])
+
+    @cached_property
+    def _column(self) -> Column:
+        config = self.config
+        name = self._json_column() if self.kind == "JSON" else self._table_column()
+        return Column(name, config.tokens_column is not None, config.chat_template != "none")
+
+    def _table_column(self) -> str:
+        names = table_columns(self.files[0], self.kind)
+        found = choose_column(names, self.config.text_column, self.config.tokens_column)
+        if found is None:
+            raise self._no_column(self.files[0], names)
+        return found
+
+    def _json_column(self) -> str:
+        """Return the key that holds the documents, which some of the objects may lack."""
+        text, ids = self.config.text_column, self.config.tokens_column
+        seen: dict[str, None] = {}
+        first, number = str(self.files[0]), 0
+        for file in self.files:
+            with _reading(file):
+                for where, row in json_rows(file):
+                    first = where if number == 0 else first
+                    number += 1
+                    if (ids or text) in row:
+                        return ids or text
+                    if len(seen) < _FIRST_ROWS:
+                        seen.update(dict.fromkeys(row))
+                    if number == _FIRST_ROWS and (found := choose_column(list(seen), text, ids)):
+                        return found
+        found = choose_column(list(seen), text, ids)
+        if found is None and number:
+            raise self._no_column(first, list(seen))
+        return found or ids or text
+
+    def _no_column(self, where: object, names: list[str]) -> InvalidInputError:
+        wanted = self.config.tokens_column or self.config.text_column
+        shown = ", ".join(names[:20]) or "nothing"
+        return InvalidInputError(
+            f"{where} has no {wanted!r}; it has {shown}",
+            hint="name the column or key with the text or the conversations by $text_column, or "
+            "that with token ids by $tokens_column",
+        )
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """Name the file in whatever error reading it raises."""
+    try:
+        yield
+    except SfalError:
+        raise
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as e:
+        reason = getattr(e, "strerror", None) or e
+        raise CorruptError(f"corpus {file} cannot be read: {reason}") from e
+    except Exception as e:
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
-        with self._reading(), pq.ParquetFile(self.path) as file:
-            schema = file.schema_arrow
-            if self.text_column not in schema.names:
-                raise InvalidInputError(
-                    f"corpus {self.path} has no column {self.text_column!r}; "
-                    f"it has {', '.join(schema.names)}",
-                    hint="name the column with the text by $text_column",
-                )
-            kind = schema.field(self.text_column).type
-            if pa.types.is_dictionary(kind):
-                kind = kind.value_type
-            if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-                raise InvalidInputError(
-                    f"corpus {self.path}: column {self.text_column!r} is {kind}, not text",
-                    hint="name another column by $text_column",
-                )
-            for batch in file.iter_batches(batch_size=64, columns=[self.text_column]):
-                for text in batch.column(0).to_pylist():
-                    yield text or ""
-
-    def _open(self) -> io.BufferedIOBase:
-        ending = self.path.suffix.lower()
-        if ending == ".gz":
-            return gzip.GzipFile(self.path)
-        if ending == ".zst":
-            return open_zstd(self.path)
-        return self.path.open("rb")
-
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        """Name the file in whatever error reading it raises."""
-        try:
-            yield
-        except SfalError:
+        if not isinstance(e, pa.ArrowException):
             raise
-        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as e:
-            reason = getattr(e, "strerror", None) or e
-            raise CorruptError(f"corpus {self.path} cannot be read: {reason}") from e
-        except Exception as e:
-            import pyarrow as pa
-
-            if not isinstance(e, pa.ArrowException):
-                raise
-            raise CorruptError(f"corpus {self.path} is damaged: {e}") from e
+        raise CorruptError(f"corpus {file} is damaged: {e}") from e

@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Protocol
 
+from sfal.collect.corpus.document import Document, document_bytes
+from sfal.collect.corpus.files import is_local
 from sfal.collect.corpus.hub import HubCorpus
-from sfal.collect.corpus.local import LocalCorpus, is_local
+from sfal.collect.corpus.local import LocalCorpus
 from sfal.collect.settings import CorpusConfig
+from sfal.errors import Note
 
 
 class Corpus(Protocol):
@@ -15,25 +17,29 @@ class Corpus(Protocol):
 
     @property
     def name(self) -> str:
-        """Hub id, or path of the local file."""
+        """Hub id, or path of the local file or folder."""
 
     @property
     def fingerprint(self) -> dict[str, Any]:
         """A commit or a hash, which shows whether the corpus has been replaced."""
 
-    def documents(self, start: int) -> Iterator[str]:
-        """Yield the text of each document from ordinal `start` on, empty ones included."""
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What the user should know about how the corpus is read."""
+
+    def documents(self, start: int) -> Iterator[Document]:
+        """Yield each document from ordinal `start` on, empty ones included."""
 
 
 def open_corpus(config: CorpusConfig) -> Corpus:
-    """Open a local file if there is one of that name, otherwise a data set of the hub.
+    """Open local files if there are any of that name, otherwise a data set of the hub.
 
     Parameters
     ----------
     config : CorpusConfig
-        ``corpus`` is the path of a ``.txt`` (one document per line), ``.jsonl``
-        (either may end in ``.gz`` or ``.zst`` too) or ``.parquet`` file, or a
-        hub id. Which of its documents are counted does not matter here.
+        ``corpus`` is the path of a file or of a folder of files (see
+        :class:`sfal.collect.corpus.local.LocalCorpus`), or a hub id. Which of
+        its documents are counted does not matter here.
 
     Raises
     ------
@@ -46,28 +52,19 @@ def open_corpus(config: CorpusConfig) -> Corpus:
     DownloadError
         If the data set is missing, gated or unreachable.
     """
-    name = config.corpus
-    if is_local(name):
-        return LocalCorpus.open(Path(name), config.text_column)
-    return HubCorpus.open(
-        name,
-        text_column=config.text_column,
-        config=config.corpus_config,
-        split=config.split,
-        revision=config.corpus_revision,
-    )
+    return LocalCorpus.open(config) if is_local(config.corpus) else HubCorpus.open(config)
 
 
 class RunningHash:
-    """Hash of the documents read so far: equal hashes mean equal texts in equal order."""
+    """Hash of the documents read so far: equal hashes mean equal documents in equal order."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
 
-    def add(self, text: str) -> None:
+    def add(self, document: Document) -> None:
         """Add a document."""
         # The length goes first: no other division into documents gives the same bytes.
-        data = text.encode()
+        data = document_bytes(document)
         self._hash.update(len(data).to_bytes(8, "little"))
         self._hash.update(data)
 

@@ -1,14 +1,17 @@
 """What a run would download, compute and store, and how long it would take."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from sfal.collect.corpus.local import is_local
+from sfal.collect.corpus.defaults import corpora_of
+from sfal.collect.corpus.document import Document, document_bytes
+from sfal.collect.corpus.files import is_local
 from sfal.collect.corpus.open import open_corpus
 from sfal.collect.dry_run.history import History
 from sfal.collect.dry_run.trial import Trial, measure
+from sfal.collect.inputs import with_corpus
 from sfal.collect.run import Run
 from sfal.collect.settings import CollectSettings
 from sfal.collect.shard import BUFFER_DOCUMENTS
@@ -51,6 +54,10 @@ def estimate(
         Why sources would be refused.
     """
     settings = settings.resolved()
+    try:
+        settings, _ = with_corpus(sources, settings, data_dir)
+    except SfalError:  # opening the preferred one will say why
+        settings = replace(settings, corpus=corpora_of(sources[0].model)[0])
     runs = [
         Run(source, source_dir(data_dir, source.name, settings.run_name), settings)
         for source in sources
@@ -73,7 +80,7 @@ class _Estimate:
     """Why a source would be refused."""
     downloads: dict[str, Download] = field(default_factory=dict)
     """The model's, under its name, and those of each source's SAE."""
-    sample: list[str] = field(default_factory=list)
+    sample: list[Document] = field(default_factory=list)
     """First documents of the corpus."""
     no_sample: SfalError | None = None
     """Why there is no sample."""
@@ -172,7 +179,7 @@ class _Estimate:
         elif most and self.no_sample:
             text, hint = f"not known: {self.no_sample.message}", self.no_sample.hint
         elif most:
-            mean = sum(len(text.encode()) for text in self.sample) / max(len(self.sample), 1)
+            mean = sum(len(document_bytes(one)) for one in self.sample) / max(len(self.sample), 1)
             text = (
                 f"about {size_text(mean * most)} of text, judging by the first "
                 f"{len(self.sample):,} documents; compressed in transit, and not kept"

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from sfal.collect.batching import Plan, plan_buffer
+from sfal.collect.corpus.document import Document
 from sfal.collect.inputs import load_model, load_source_sae
 from sfal.collect.run import Run
 from sfal.collect.settings import CollectSettings
@@ -36,7 +37,7 @@ class Trial:
     """Size on disk of a window of each source; empty if no document had one."""
 
 
-def measure(runs: Sequence[Run], settings: CollectSettings, texts: Sequence[str]) -> Trial:
+def measure(runs: Sequence[Run], settings: CollectSettings, texts: Sequence[Document]) -> Trial:
     """Pass some documents through a model and its SAEs as a run does, without storing anything.
 
     Parameters
@@ -45,7 +46,7 @@ def measure(runs: Sequence[Run], settings: CollectSettings, texts: Sequence[str]
         Sources on one model, not opened. They get their SAEs, or an error.
     settings : CollectSettings
         How they would be counted.
-    texts : sequence of str
+    texts : sequence of Document
         Documents; as many of them are passed as the time allows.
 
     Raises
@@ -88,13 +89,13 @@ class _Passes:
         self._settings = settings
         self._windows: dict[str, list[Windows]] = {run.source.name: [] for run in runs}
 
-    def plan(self, texts: Sequence[str]) -> Plan:
+    def plan(self, texts: Sequence[Document]) -> Plan:
         """Tokenise some documents, and plan their windows and batches."""
         prepend_bos = self._runs[0].source.prepend_bos
         settings = self._settings
         return plan_buffer(texts, self._model, settings, settings.batch_tokens, prepend_bos)
 
-    def run(self, texts: Sequence[str]) -> tuple[int, float]:
+    def run(self, texts: Sequence[Document]) -> tuple[int, float]:
         """Count some documents; return their tokens and the seconds it took."""
         from sfal.collect.count import count_windows
 

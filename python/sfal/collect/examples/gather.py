@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from sfal.collect.batching import buffers
+from sfal.collect.corpus.document import Document
 from sfal.collect.corpus.open import Corpus
 from sfal.collect.examples.shared_pass import SharedPass, decided_by
 from sfal.collect.model.language_model import LanguageModel
@@ -108,7 +109,7 @@ def _gather(
         one.write(stop)
 
 
-def _documents(runs: Sequence[Run], corpus: Corpus, n_docs: int, start: int) -> Iterator[str]:
+def _documents(runs: Sequence[Run], corpus: Corpus, n_docs: int, start: int) -> Iterator[Document]:
     """Return the documents from `start` on, of those after the `n_docs` that are counted."""
     documents = corpus.documents(start)
     if start > n_docs:

@@ -122,8 +122,12 @@ class SharedPass:
         if not readers:
             return
         ids = model.tokenize(buffer.texts, settings.max_length, self._prepend_bos)
-        special = np.fromiter(model.special_ids, np.int64)
-        tokens = [np.flatnonzero(~np.isin(np.asarray(one, np.int64), special)) for one in ids]
+        tokens = [
+            np.flatnonzero(
+                ~np.isin(np.asarray(one, np.int64), list(model.special_ids_in(document)))
+            )
+            for one, document in zip(ids, buffer.texts, strict=True)
+        ]
         lengths = [len(one) if len(real) else 0 for one, real in zip(ids, tokens, strict=True)]
         found = {one.source.name: _empty(len(ids), one.sae) for one in readers}
         batches = batch_by_length(lengths, settings.batch_tokens)
@@ -155,8 +159,10 @@ class SharedPass:
         new = sorted(
             n for n in referenced if buffer.first <= n < buffer.stop and n not in self._texts
         )
-        texts = [buffer.texts[n - buffer.first] for n in new]
-        spans = self._model.tokenizer.spans(texts, self._settings.max_length, self._prepend_bos)
+        tokenizer = self._model.tokenizer
+        documents = [buffer.texts[n - buffer.first] for n in new]
+        texts = [tokenizer.readable(document) for document in documents]
+        spans = tokenizer.spans(documents, self._settings.max_length, self._prepend_bos)
         for n, text, some in zip(new, texts, spans, strict=True):
             self._texts[n] = _document_text(text, some)
 

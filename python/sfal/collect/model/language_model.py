@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sfal.collect.corpus.document import Document, TokenIds
 from sfal.collect.model.hook_points import HookPoint, find_module, is_causal
 from sfal.collect.model.oom import device_memory
 from sfal.collect.model.preparation import Step, preparation
@@ -68,26 +69,34 @@ class LanguageModel:
         }
         self.widths = {point: acts.shape[-1] for point, acts in self.activations([[0]]).items()}
 
-    @property
-    def special_ids(self) -> frozenset[int]:
-        """Ids whose positions do not count as tokens: BOS, EOS and PAD."""
-        return self.tokenizer.special_ids
+    def special_ids_in(self, document: Document) -> frozenset[int]:
+        """Return the ids whose positions in a document do not count as tokens."""
+        return self.tokenizer.special_ids_in(document)
 
     def tokenize(
-        self, texts: Sequence[str], max_length: int, prepend_bos: bool | None = None
+        self, texts: Sequence[Document], max_length: int, prepend_bos: bool | None = None
     ) -> list[list[int]]:
-        """Return the token ids of each text, as :meth:`Tokenizer.tokenize` does.
+        """Return the token ids of each document, as :meth:`Tokenizer.tokenize` does.
 
         Raises
         ------
         InvalidInputError
-            If `max_length` exceeds what the model takes.
+            If `max_length` exceeds what the model takes, or a document of token
+            ids has one that is outside the model's vocabulary.
         """
         if self._longest is not None and max_length > self._longest:
             raise InvalidInputError(
                 f"max_length is {max_length}, but {self.name} takes at most {self._longest} tokens",
                 hint=f"set $max_length({self._longest}) or less",
             )
+        for document in texts:
+            if isinstance(document, TokenIds) and max(document.ids) >= self._vocabulary:
+                raise InvalidInputError(
+                    f"{document.where}: token id {max(document.ids)} is outside the vocabulary of "
+                    f"{self.name} ({self._vocabulary} ids), so the corpus was tokenised for "
+                    "another model",
+                    hint="use a corpus of text, or one that was tokenised for this model",
+                )
         return self.tokenizer.tokenize(texts, max_length, prepend_bos)
 
     def check_width(self, point: HookPoint, d_in: int, sae: str) -> None:

@@ -13,6 +13,7 @@ import torch
 from sfal.collect.model.hook_points import CUTTABLE, HookPoint, layers_of, needed_layers
 from sfal.collect.model.language_model import LanguageModel
 from sfal.collect.model.oom import device_memory
+from sfal.collect.model.quantised import check_quantised, loading_quantised, quantisation
 from sfal.collect.model.tokenizer import Tokenizer
 from sfal.collect.settings import ModelConfig
 from sfal.errors import ArtifactError, CorruptError, InvalidInputError, SfalError
@@ -60,7 +61,9 @@ def load_language_model(
         If its files are damaged or lack weights.
     InvalidInputError
         If transformers does not support the model, the model has Python code of
-        its own that may not run, or a GPU is asked for and there is none.
+        its own that may not run, or the device is not available.
+    MissingDependencyError
+        If it is quantised, and a package for that is not installed.
     MemoryLimitError
         If it does not fit into the device's memory.
     """
@@ -80,16 +83,23 @@ def load_language_model(
             raise InvalidInputError(
                 f"{model} ({text.model_type}) is not a language model with layers"
             )
+        quantised = quantisation(architecture) or quantisation(text)
+        if quantised is not None:
+            check_quantised(model, quantised)
         n_layers = needed_layers(points, text.num_hidden_layers, model)
         if text.model_type in CUTTABLE:
             text.num_hidden_layers = n_layers
-        whole, info = AutoModel.from_pretrained(
-            model,
-            config=architecture,
-            dtype=_DTYPES[config.dtype],
-            output_loading_info=True,
-            **common,
-        )
+        # The layers of a quantised model cannot all be moved once they are there.
+        place = {} if quantised is None else {"device_map": {"": config.device}}
+        with loading_quantised(model, quantised):
+            whole, info = AutoModel.from_pretrained(
+                model,
+                config=architecture,
+                dtype=_DTYPES[config.dtype],
+                output_loading_info=True,
+                **place,
+                **common,
+            )
         decoder = getattr(whole, "language_model", whole)
         _check_complete(model, info)
         tokenizer = Tokenizer(AutoTokenizer.from_pretrained(model, **common), model)
@@ -97,9 +107,13 @@ def load_language_model(
     with device_memory(
         f"{n_layers} layers of {model} do not fit into the memory of {config.device}"
     ):
-        decoder.eval().requires_grad_(False).to(config.device)
+        decoder.eval().requires_grad_(False)
+        if quantised is None:
+            decoder.to(config.device)
     loaded = LanguageModel(model, decoder, decoder.config, tokenizer, points, fingerprint)
     loaded.metadata["layers_run"] = n_layers
+    if quantised is not None:
+        loaded.metadata["quantised"] = quantised
     _log.info("%s: %d layers on %s", model, n_layers, config.device)
     return loaded
 

@@ -1,0 +1,162 @@
+"""Documents as corpora give them: texts, conversations, and token ids."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sfal.errors import InvalidInputError
+
+_ROLES = {
+    "human": "user",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "bing": "assistant",
+    "bard": "assistant",
+}
+"""Roles as ShareGPT spells them, and as chat templates do."""
+
+
+@dataclass(frozen=True)
+class TokenIds:
+    """A document that is tokenised already."""
+
+    ids: tuple[int, ...]
+    """Token ids."""
+    where: str = field(default="", compare=False)
+    """Where the document stands, for messages."""
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A document of several messages."""
+
+    messages: tuple[Mapping[str, Any], ...]
+    """Each with ``role``, ``content`` (text), and whatever else a chat template may read."""
+    where: str = field(default="", compare=False)
+    """Where the document stands, for messages."""
+
+    @property
+    def joined(self) -> str:
+        """The contents of all messages, joined by line breaks."""
+        return "\n".join(message["content"] for message in self.messages)
+
+
+Document = str | TokenIds | Conversation
+"""One document of a corpus."""
+
+
+def document_bytes(document: Document) -> bytes:
+    """Return bytes that equal documents share: UTF-8 for a text, JSON for the others."""
+    if isinstance(document, str):
+        return document.encode()
+    content: Any = document.ids if isinstance(document, TokenIds) else document.messages
+    return json.dumps(content, sort_keys=True, default=str).encode()
+
+
+def clean(text: str) -> str:
+    """Replace unpaired surrogates, which JSON may contain and a tokenizer does not accept."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+@dataclass(frozen=True)
+class Column:
+    """The column, or key, that holds the documents, and how its values are read."""
+
+    name: str
+    """Name of the column."""
+    only_ids: bool = False
+    """Whether it must hold token ids."""
+    as_chat: bool = True
+    """Whether conversations stay conversations, for a chat template; otherwise their contents are
+    joined by line breaks."""
+
+    def document(self, value: object, where: str) -> Document:
+        """Turn a value of the column into a document; a missing value is an empty document.
+
+        Parameters
+        ----------
+        value : object
+            As JSON or Arrow gives it.
+        where : str
+            Where it stands, for messages.
+
+        Raises
+        ------
+        InvalidInputError
+            If it is neither text nor a conversation nor token ids.
+        """
+        if value is None:
+            return ""
+        if isinstance(value, str) and not self.only_ids:
+            return clean(value)
+        if isinstance(value, Mapping) and not self.only_ids:
+            value = _transposed(value)  # as `datasets` once stored sequences of records
+        if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+            if not value:
+                return ""
+            if all(type(one) is int for one in value):
+                return self._ids(value, where)
+            if not self.only_ids and all(isinstance(one, Mapping) for one in value):
+                found = Conversation(
+                    tuple(self._message(one, where, n) for n, one in enumerate(value, 1)), where
+                )
+                return found if self.as_chat else found.joined
+        raise self._refusal(
+            where, f"is {_kind(value)}, not {'token ids' if self.only_ids else 'text'}"
+        )
+
+    def _ids(self, value: Sequence[int], where: str) -> TokenIds:
+        array = np.array(value)
+        if array.dtype != np.int64 or int(array.min()) < 0:
+            raise self._refusal(
+                where, f"has token id {min(value) if min(value) < 0 else max(value)}"
+            )
+        return TokenIds(tuple(value), where)
+
+    def _message(self, given: Mapping[str, Any], where: str, number: int) -> dict[str, Any]:
+        facts = {key: value for key, value in given.items() if value is not None}
+        if "from" in facts and "role" not in facts:  # ShareGPT
+            speaker = facts.pop("from")
+            facts["role"] = _ROLES.get(speaker, speaker) if isinstance(speaker, str) else speaker
+            facts["content"] = facts.pop("value", facts.get("content"))
+        role, content = facts.get("role"), facts.get("content", "")
+        if isinstance(content, list):
+            content = _parts(content)
+        if not isinstance(role, str) or not isinstance(content, str):
+            raise self._refusal(
+                where,
+                f"has a message, the {number}. of its conversation, without a role and a content "
+                "that is text",
+            )
+        return {**facts, "role": clean(role), "content": clean(content)}
+
+    def _refusal(self, where: str, what: str) -> InvalidInputError:
+        return InvalidInputError(
+            f"{where}: {self.name!r} {what}",
+            hint="name another column or key by $text_column, or one of token ids by "
+            "$tokens_column",
+        )
+
+
+def _parts(content: list[Any]) -> str | None:
+    """Return the text of a content that comes in parts; None if a part is not text."""
+    texts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
+    found = [text for text in texts if isinstance(text, str)]
+    return "".join(found) if len(found) == len(texts) else None
+
+
+def _transposed(value: Mapping[str, Any]) -> object:
+    """Return a mapping of equally long lists as a list of mappings; anything else as it is."""
+    lists = [one for one in value.values() if isinstance(one, list)]
+    if not lists or len(lists) != len(value) or len({len(one) for one in lists}) != 1:
+        return value
+    return [dict(zip(value, row, strict=True)) for row in zip(*lists, strict=True)]
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return f"a list of {type(value[0]).__name__}"
+    return type(value).__name__
