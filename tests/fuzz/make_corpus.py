@@ -180,6 +180,7 @@ def foreign(root, rng):
     (folder / "c.jsonl.gz").write_bytes(gzip.compress(lines, mtime=0))
     (folder / "c.txt.zst").write_bytes(zstandard.compress("\n".join(TEXTS).encode()))
     pq.write_table(pa.table({"text": TEXTS}), folder / "c.parquet")
+    corpora(folder)
     folder = fresh(root / "own-explanations")
     table = pa.table({"feature": range(N), "explanation": TEXTS})
     pq.write_table(table, folder / "mine.parquet")
@@ -268,6 +269,23 @@ def judged(root, rng):
     for i in (0, 5):
         path = folder / "scores" / f"layers.3_latent{i}.txt"
         path.write_text(json.dumps(examples), encoding="utf-8")
+
+
+def corpora(folder):
+    """Corpora of other kinds: tables, conversations, token ids, separated texts."""
+    rows = [{"messages": [{"role": "user", "content": text}]} for text in TEXTS]
+    rows[0] = {"id": 1}
+    lines = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    (folder / "chat.jsonl").write_bytes(lines)
+    (folder / "array.json").write_text(json.dumps(rows), encoding="utf-8")
+    (folder / "c.csv").write_text('id,text\n0,"a\nb"\n1,\n2,c\n', encoding="utf-8")
+    (folder / "c.tsv").write_text("id\ttext\n0\ta b\n", encoding="utf-8")
+    (folder / "stories.txt").write_text("a\nb\n<|endoftext|>\nc\n", encoding="utf-8")
+    ids = pa.table({"input_ids": [[3, 4, 5], [6, 7]]})
+    pq.write_table(ids, folder / "ids.parquet")
+    for name, open_writer in (("stream", pa.ipc.new_stream), ("file", pa.ipc.new_file)):
+        with open_writer(folder / f"{name}.arrow", ids.schema) as writer:
+            writer.write_table(ids)
 
 
 CONFIG = """data-dir = "data"

@@ -110,6 +110,8 @@ def table_values(path: Path, kind: str, column: str) -> Iterator[tuple[str, obje
     with _arrow_reader(path) as reader:
         _check_type(path, column, reader.schema.field(column).type)
         for batch in reader:
+            # Reading a row at a damaged offset would abort the process.
+            batch.validate(full=True)
             for value in batch.column(column):
                 number += 1
                 yield f"{path}, row {number}", value.as_py()

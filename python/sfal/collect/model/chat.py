@@ -9,6 +9,12 @@ from sfal.errors import InvalidInputError, MissingDependencyError
 
 _TODAY = datetime(2024, 7, 26)
 """The date that templates see: results must not depend on the day. It is Llama 3's default."""
+_FIXED_DATE = (
+    "{%- macro strftime_now(format) -%}{{ format"
+    + "".join(f" | replace('%{code}', '{_TODAY:%{code}}')" for code in "aAbBdeHIjmMpSyY")
+    + " }}{%- endmacro -%}"
+)
+"""What is put in front of a template to replace transformers' clock."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +41,12 @@ class ChatTemplate:
             not know; the message names the document and gives the reason.
         """
         try:
+            template = self.inner.get_chat_template()
+            dated = "strftime_now" in template
             text = self.inner.apply_chat_template(
                 [dict(message) for message in conversation.messages],
                 tokenize=False,
-                strftime_now=_TODAY.strftime,
+                chat_template=_FIXED_DATE + template if dated else template,
             )
         except ImportError as e:
             raise MissingDependencyError(

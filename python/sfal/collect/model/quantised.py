@@ -52,9 +52,18 @@ def check_quantised(model: str, method: str) -> None:
 
     Raises
     ------
+    InvalidInputError
+        If transformers does not know the method: it would take the numbers for weights.
     MissingDependencyError
         Naming the model, the packages, and how to install them.
     """
+    from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
+
+    if not any(known.partition("_4bit")[0] == method for known in AUTO_QUANTIZATION_CONFIG_MAPPING):
+        raise InvalidInputError(
+            f"{model} is quantised by {method}, which the installed transformers does not know",
+            hint="name a checkpoint that is not quantised by $model",
+        )
     needs = {**_NEEDS.get(method, {}), **_FOR_ALL}
     missing = [package for module, package in needs.items() if not _is_installed(module)]
     if missing:
