@@ -108,7 +108,12 @@ class Tokenizer:
         beginning is tokenised, unless that gives fewer than `max_length` ids.
         """
         return self._all(
-            documents, max_length, prepend_bos, self._encode, self._first_id, lambda one: list(one.ids)
+            documents,
+            max_length,
+            prepend_bos,
+            self._encode,
+            self._first_id,
+            lambda one: list(one.ids),
         )
 
     def first_token(self, prepend_bos: bool | None) -> str | None:
