@@ -96,7 +96,7 @@ def training_notes(source: Source, config: ModelConfig, model: "LanguageModel") 
                 "(seqpos_slice); tokens at all positions are counted"
             )
         )
-    others = sorted(set(training.excluded_ids) - model.special_ids)
+    others = sorted(set(training.excluded_ids) - model.tokenizer.special_ids)
     if others:
         notes.append(
             Note(
