@@ -4,10 +4,11 @@ use numpy::{IntoPyArray, PyArray1, PyArray3, PyArray4, PyArrayMethods};
 use pyo3::prelude::*;
 
 use super::arguments::{Ranks, context};
-use super::arrays::{contiguous, features, refused, vector};
+use super::arrays::{contiguous, features, vector};
 use super::interruptible::run;
 use super::occurrences::PyOccurrences;
 use super::ranking::GivenLists;
+use crate::error::Error;
 use crate::measures::Measure;
 use crate::metrics::reliability::{self, Rule, SPLITS};
 
@@ -83,12 +84,12 @@ pub(super) fn replicates<'py>(
     let measure = Measure::from_name(measure)?;
     let groups = vector::<u8>("groups", groups)?;
     let groups = contiguous("groups", &groups)?;
-    let given = |lists| GivenLists::extract("semantic", lists);
-    let given = semantic.iter().map(given).collect::<PyResult<Vec<_>>>()?;
-    let ties = !given.iter().any(|lists| matches!(lists, GivenLists::Array(_)));
-    if let Some(at) = given.iter().position(|lists| matches!(lists, GivenLists::Ranking(_)) != ties)
-    {
-        return Err(refused("semantic", &semantic[at], "a list of arrays alone, or of rankings"));
+    let given = |lists| GivenLists::extract("semantic", &lists);
+    let given = semantic.into_iter().map(given).collect::<PyResult<Vec<_>>>()?;
+    let ties = given.iter().all(|lists| matches!(lists, GivenLists::Ranking(_)));
+    if !ties && given.iter().any(|lists| matches!(lists, GivenLists::Ranking(_))) {
+        let expected = "all arrays or all rankings";
+        return Err(Error::argument("semantic", "a list of both", expected).into());
     }
     let lists = given.iter().map(|lists| lists.lists("semantic")).collect::<PyResult<Vec<_>>>()?;
     let all = || (0..occurrences.get().snapshot().n_features() as u32).collect::<Vec<_>>();

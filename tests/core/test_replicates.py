@@ -142,7 +142,7 @@ def test_what_does_not_fit_together_is_refused():
         ((counted, groups + np.uint8(16), [lists]), {}, "groups is 16 at position 0"),
         ((counted, groups.astype(np.int64), [lists]), {}, "groups is an int64 array"),
         ((counted, groups, [lists[:2]]), {}, "number of rows has 2, but rows has 3"),
-        ((counted, groups, [lists, ranking]), {}, "a list of arrays alone, or of rankings"),
+        ((counted, groups, [lists, ranking]), {}, "must be all arrays or all rankings"),
         ((counted, groups, [np.zeros(3)]), {}, "semantic is a float64 array"),
         ((counted, groups, [lists]), {"rows": np.array([0, 1, 3])}, "rows is 3 at position 2"),
         ((counted, groups, [lists]), {"candidates": np.array([2, 1])}, "strictly increasing"),

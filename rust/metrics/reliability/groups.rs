@@ -50,7 +50,12 @@ impl Groups {
     ) -> Result<Self> {
         let members = members(occurrences, group_of)?;
         let divide = |features: &[u32]| -> Result<Vec<Occurrences>> {
-            let chosen = occurrences.features(features, context)?;
+            let all = 0..occurrences.n_features() as u32;
+            let chosen = if features.iter().copied().eq(all) {
+                occurrences.clone()
+            } else {
+                occurrences.features(features, context)?
+            };
             members.iter().map(|windows| chosen.select(windows, context)).collect()
         };
         let cols = divide(candidates)?;
