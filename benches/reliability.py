@@ -13,9 +13,9 @@ from trust import THREADS, occurrences, timed  # first: it sets the number of th
 
 # isort: split
 import numpy as np
-from wide import peak
 
 from sfal import _core
+from wide import peak
 
 DIM = 1_024
 

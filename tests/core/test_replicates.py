@@ -112,9 +112,7 @@ def test_replicates_are_the_same_bits_on_any_number_of_threads_and_in_any_blocks
     for rows in (np.arange(n), np.arange(13, 150)):
         ranking = _core.semantic_ranking(vectors, 50, rows)
         for n_threads in (1, 5):
-            found = _core.replicates(
-                counted, groups, [ranking], 50, rows=rows, n_threads=n_threads
-            )
+            found = _core.replicates(counted, groups, [ranking], 50, rows=rows, n_threads=n_threads)
             for scores, expected in zip(found, whole, strict=True):
                 np.testing.assert_array_equal(scores, expected[..., rows])
 
@@ -126,7 +124,9 @@ def test_a_feature_that_is_dead_or_always_on_in_a_part_has_no_score_there():
     groups = np.array([*range(16)] * 3, dtype=np.uint8)
     halves, quarters, agreement = _core.replicates(occurrences(3, windows), groups, [lists])
     # Feature 0 misses one window, of group 5: it is always on in the half without it.
-    with_it = np.array([[5 in half for half in parts[0]] for parts in reference_reliability.splits()])
+    with_it = np.array(
+        [[5 in half for half in parts[0]] for parts in reference_reliability.splits()]
+    )
     np.testing.assert_array_equal(np.isnan(halves[0, :, :, 0]), ~with_it)
     assert np.isnan(agreement[:, :, 0]).all()
     assert np.isnan(quarters[0, :, :, 1]).any()
