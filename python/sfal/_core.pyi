@@ -886,3 +886,66 @@ def rank_biased_overlap(
     >>> rank_biased_overlap(lists, lists).round(12)
     array([1.])
     """
+
+def replicates(
+    occurrences: Occurrences,
+    groups: NDArray[np.uint8],
+    semantic: list[Ranking] | list[NDArray[np.uint32]],
+    top_n: int = 1023,
+    base: float = 1.1,
+    measure: _Measure = "phi",
+    rows: NDArray[np.int64] | NDArray[np.uint32] | None = None,
+    candidates: NDArray[np.int64] | NDArray[np.uint32] | None = None,
+    *,
+    n_threads: int | None = None,
+    memory_limit: int | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Score features in halves and quarters of the documents.
+
+    The windows are divided into 16 groups, each the windows of some documents. Eight rows of a
+    Hadamard matrix split the groups into two halves; another row splits one of the halves into two
+    quarters. In each of these replicates, features are ranked by the measure of co-occurrence and
+    compared with the semantic lists, and the two halves of a split with each other. The counts of
+    all groups take as long as counting once; no list outlives its row.
+
+    Parameters
+    ----------
+    occurrences : Occurrences
+        All windows.
+    groups : ndarray of shape (n_windows,), uint8
+        Group of each window, from 0 to 15.
+    semantic : list of E Ranking, or of E ndarray of shape (R, any), uint32
+        Semantic neighbours of ``rows``, for each set of embeddings. With rankings, ties are
+        averaged; with arrays, they go by ascending index.
+    top_n : int
+        Length of the lists, at least 1.
+    base : float
+        Base of the gains, above 1.
+    measure : str
+        As for :func:`functional_neighbours`.
+    rows : ndarray of shape (R,), int64 or uint32, optional
+        Features that are scored. Default: all.
+    candidates : ndarray of shape (C,), int64 or uint32, optional
+        Features that may appear in the functional lists, increasing. Default: all.
+
+    Returns
+    -------
+    halves : ndarray of shape (E, 8, 2, R), float64
+        NDCG of each half of each split; NaN where the feature never or always occurs in that half.
+    quarters : ndarray of shape (E, 8, 2, R), float64
+        The same of the quarters.
+    agreement : ndarray of shape (8, 2, R), float64
+        NDCG of each half's functional order, with gains from the order of the other half.
+
+    Raises
+    ------
+    InvalidInputError
+        For shapes that do not agree, groups above 15, or features that do not exist.
+    MemoryLimitError
+        If the bits in the order of the groups and the counts, 1 GiB at most, exceed the limit.
+
+    References
+    ----------
+    .. [1] Wolter, "Introduction to Variance Estimation", 2nd ed., Springer (2007), chapter 3:
+       balanced half-samples from Hadamard matrices.
+    """

@@ -6,5 +6,6 @@ pub mod label_fit;
 mod labels;
 pub mod ndcg;
 pub mod rank;
+pub mod reliability;
 pub mod ties;
 mod transposed;

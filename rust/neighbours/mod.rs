@@ -6,6 +6,7 @@ mod pruned;
 mod row_lists;
 pub mod row_ties;
 mod similarity;
+mod sort;
 mod tiles;
 pub mod topk;
 mod traversal;

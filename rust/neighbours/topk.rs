@@ -1,5 +1,6 @@
 //! Top-k selection in a total order: larger value first, then smaller feature index.
 
+use crate::neighbours::sort::{best_of, sort_by_key};
 use crate::simd::Isa;
 use crate::simd::line::for_each_bit;
 use crate::simd::threshold::{CHUNK, above_f32, above_f64};
@@ -23,6 +24,10 @@ pub trait Entry: Copy + Ord + Send + Sync {
     fn exact(self) -> Self::Value;
     /// Return the value in single precision.
     fn value(self) -> f32;
+    /// Sort, best first.
+    fn sort(entries: &mut [Self]) {
+        entries.sort_unstable();
+    }
     /// Set bit k where `values[k] >= bounds[k]`, and tell whether all values are finite.
     fn above(isa: Isa, values: &[Self::Value; CHUNK], bounds: &[Self::Value; CHUNK])
     -> (u64, bool);
@@ -111,6 +116,10 @@ impl Entry for Double {
     #[inline]
     fn value(self) -> f32 {
         self.exact() as f32
+    }
+
+    fn sort(entries: &mut [Self]) {
+        sort_by_key(entries, |entry| entry.key);
     }
 
     #[inline]
@@ -278,16 +287,6 @@ pub fn best_of_row<E: Entry>(
     let mut ties: Vec<u32> = best.last().map_or(Vec::new(), |&e| tying_with(e, &rest).collect());
     ties.sort_unstable();
     Ok(ties)
-}
-
-/// Bring the best `n` to the front, in order, and return their number.
-fn best_of<E: Entry>(entries: &mut [E], n: usize) -> usize {
-    if n > 0 && entries.len() > n {
-        entries.select_nth_unstable(n - 1);
-    }
-    let n = n.min(entries.len());
-    entries[..n].sort_unstable();
-    n
 }
 
 /// Estimate from a sample a value that at least `n` values reach, and not many more.

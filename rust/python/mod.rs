@@ -15,6 +15,7 @@ mod metrics;
 mod neighbours;
 mod occurrences;
 mod ranking;
+mod reliability;
 mod similarity;
 mod trust;
 
@@ -62,6 +63,8 @@ mod _core {
     use super::occurrences::PyOccurrences;
     #[pymodule_export]
     use super::ranking::{PyRanking, functional_ranking, semantic_ranking, top_ranking};
+    #[pymodule_export]
+    use super::reliability::replicates;
     #[pymodule_export]
     use super::trust::{label_fit, overlap, rank_biased_overlap};
 }

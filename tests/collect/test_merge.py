@@ -15,9 +15,10 @@ from sfal.collect.merge import find_runs, merge_runs
 from sfal.collect.settings import CollectSettings
 from sfal.collect.shard import Shard
 from sfal.errors import ArtifactError, InvalidInputError, SettingsMismatchError
+from sfal.scoring.replicates import document_groups
 from sfal.sources import SaeRef, Source
 from sfal.store.manifest import Manifest
-from sfal.store.occurrences import read_occurrences
+from sfal.store.occurrences import read_occurrences, read_occurrences_and_documents
 
 NAME = "lm/0-sae-res"
 N_DOCS = 400
@@ -53,6 +54,15 @@ def copy_of(run, target):
 def csr(folder):
     occurrences = read_occurrences(folder)
     return occurrences.rows(0, occurrences.n_windows)
+
+
+def test_merged_shards_give_the_same_groups_of_documents(counted, tmp_path):
+    merged = merge_runs(NAME, shards(counted, 3, 1, 2), tmp_path)
+    groups = []
+    for folder in (merged.folder, counted / "whole" / NAME):
+        _, documents = read_occurrences_and_documents(folder)
+        groups.append(document_groups(documents))
+    np.testing.assert_array_equal(*groups)
 
 
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2)])

@@ -122,6 +122,7 @@ def frames(folder, rng):
 
 
 def ours(root, rng, fired):
+    from sfal.scoring.replicate_tables import HalfScores, write_replicates
     from sfal.store.embeddings import write_vectors
     from sfal.store.examples import Example, write_examples
     from sfal.store.explanations import make_table, write_explanations
@@ -139,6 +140,10 @@ def ours(root, rng, fired):
     save_file({"vectors": vectors, "feature": features}, folder / "both.safetensors")
     table = pa.table({"feature": features, "embedding": vectors.tolist()})
     pq.write_table(table, folder / "both.parquet")
+    halves = np.random.default_rng(2).standard_normal((8, 2, N))
+    halves[:, :, 2] = np.nan
+    kept = [HalfScores(name, "me", "custom_me", halves) for name in ("local/a", "b/c")]
+    write_replicates(fresh(root / "replicates"), kept, {"a": 1})
     rows = [(text, "custom", "me") for text in TEXTS]
     write_explanations(fresh(root / "explanations"), make_table(features, rows), {"a": 1})
     told = [

@@ -26,6 +26,7 @@ from sfal.explanations.records import RecordReader
 from sfal.explanations.user_files.reader import LabelPlace, read_explanations_file
 from sfal.io import s3
 from sfal.io.atomic import sha256_file
+from sfal.scoring.replicate_tables import read_replicates
 from sfal.sources.layouts import layout_of
 from sfal.sources.local import resolve_local
 from sfal.sources.neuronpedia import ExplainedSae
@@ -93,6 +94,10 @@ def imported(folder):
         for feature, vector in rows_in_order(path, found):
             assert feature >= 0
             assert np.isfinite(vector).all()
+
+
+def replicates(folder):
+    read_replicates(folder)
 
 
 def explanations(folder):
@@ -230,6 +235,7 @@ TARGETS = {
     "pickled": pickled,
     "vectors": vectors,
     "imported": imported,
+    "replicates": replicates,
     "explanations": explanations,
     "examples": examples,
     "run": run,

@@ -20,6 +20,7 @@ EXAMPLES = "examples.parquet"
 EXAMPLES_STATE = "examples-so-far.npz"
 EXPLANATIONS = "explanations.parquet"
 SCORES = "scores.parquet"
+REPLICATES = "replicates.parquet"
 RUNS = "runs"
 EXPORT = "export"
 
