@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import reference
 import sfal
 from scoring.builders import write_our_source
+from scoring.definitions import expected_chance, expected_ndcg, published_ndcg
 from scoring.published_cases import histogram, write_npz, write_source
 from sfal.errors import ArtifactError, InvalidInputError
 
@@ -27,28 +28,30 @@ def occurrences_of(windows, n_features):
     return counted
 
 
-def expected(windows, vectors, explained, top_n):
-    """Return ndcg, sfal, windows and status of each feature, by the definitions."""
-    n_features, n = len(vectors), len(windows)
-    counts = reference.histogram(windows, n_features)
+def expected(windows, vectors, explained, top_n, published):
+    """Return ndcg, sfal, windows and status of each feature, and the chance, by the definitions."""
+    n, n_features = len(windows), len(vectors)
+    fired = np.array([[i in window for window in windows] for i in range(n_features)])
     vectors = np.where(explained[:, None], vectors, 0)
-    lists = [reference.phi(counts, n), reference.cosine(vectors)]
-    functional, semantic = (reference.neighbours(x, top_n) for x in lists)
-    chance = reference.chance(n_features - 1, top_n)
+    if published:
+        ndcg = published_ndcg(fired, vectors, top_n)
+        chance = reference.chance(n_features - 1, top_n)
+    else:
+        ndcg = expected_ndcg(fired, vectors, top_n)
+        chance = expected_chance(fired, vectors, top_n)
     rows = []
-    for i, ndcg in enumerate(reference.ndcg(functional, semantic, top_n)):
-        c = int(counts[i, i])
+    for i, c in enumerate(fired.sum(axis=1).tolist()):
         status = (
             "dead" if c == 0
             else "always_on" if c == n
             else "unexplained" if not vectors[i].any()
             else "scored"
         )  # fmt: skip
-        scored = status == "scored"
+        known = None if math.isnan(ndcg[i]) else ndcg[i]
         # With one candidate every order is perfect, so nothing is beyond chance.
-        beyond = (ndcg - chance) / (1 - chance) if scored and chance < 1 else None
-        rows.append((ndcg if scored else None, beyond, c, status))
-    return rows, chance
+        beyond = None if known is None or chance == 1 else (known - chance) / (1 - chance)
+        rows.append((known, beyond, c, status))
+    return rows, None if math.isnan(chance) else chance
 
 
 @st.composite
@@ -63,13 +66,17 @@ def cases(draw):
     return windows, vectors, np.array(explained), draw(st.integers(1, 8))
 
 
+PUBLISHED = {"candidates": "all", "ties": "index"}
+
+
+@pytest.mark.parametrize("published", [False, True])
 @given(cases())
-def test_scores_are_those_of_the_definitions(case):
+def test_scores_are_those_of_the_definitions(published, case):
     windows, vectors, explained, top_n = case
-    table = sfal.score_features(
-        occurrences_of(windows, len(vectors)), vectors, explained, top_n=top_n
-    )
-    rows, chance = expected(windows, vectors, explained, top_n)
+    counted = occurrences_of(windows, len(vectors))
+    rule = PUBLISHED if published else {}
+    table = sfal.score_features(counted, vectors, explained, top_n=top_n, **rule)
+    rows, chance = expected(windows, vectors, explained, top_n, published)
     assert table["feature"].to_pylist() == list(range(len(vectors)))
     assert table["windows"].to_pylist() == [row[2] for row in rows]
     assert table["status"].to_pylist() == [row[3] for row in rows]

@@ -79,7 +79,10 @@ def test_a_file_sets_defaults_that_the_command_line_overrides(tmp_path: Path) ->
         ("[cooc.sae]\ntarget-l0 = 3", "[cooc]: [sae]: no option 'target-l0'; there are "),
         ("score = 3", "[score] is not a table"),
         ("[score]\nlayer = 3", "[score]: no option 'layer'; did you mean layers?"),
-        ('[score]\nconfig = "b.toml"', "[score]: no option 'config'; there are data-dir, debug, "),
+        (
+            '[score]\nconfig = "b.toml"',
+            "[score]: no option 'config'; there are candidates, data-dir, ",
+        ),
         ('[score]\nsources = ["a"]', "[score]: no option 'sources'; did you mean source?"),
     ],
 )

@@ -14,6 +14,7 @@ from scoring.builders import write_our_source
 from sfal.cli.main import sfal
 from sfal.errors import ArtifactError, InvalidInputError, MissingDependencyError
 from sfal.report import plot
+from sfal.scoring.feature_scores import FeatureScores
 from sfal.scoring.score import EmbeddingScores, SourceScores
 from sfal.scoring.selection import SourceInput
 
@@ -21,16 +22,20 @@ from sfal.scoring.selection import SourceInput
 def embedding_scores(values, embedder="Qwen/Qwen3-Embedding-0.6B"):
     values = np.array(values, dtype=float)
     status = np.isnan(values).astype(np.uint8)
-    stem = "type_explainer"
     n = len(values)
-    return EmbeddingScores(embedder, stem, "explainer", Path("x"), values, values, status, n)
+    ranks, better = np.ones(n, np.uint32), np.zeros((n, 0), np.uint32)
+    p = (values, values, ranks, values, values, values)
+    features = FeatureScores(
+        status, 0.02, values, values, *p, better, better.astype(np.float32), values, values
+    )
+    return EmbeddingScores(embedder, "type_explainer", "explainer", Path("x"), n, features)
 
 
 def source_scores(*embeddings, windows=None, name="model/0-res"):
     n = len(embeddings[0].sfal)
     source = SourceInput(name, "model", 0, Path(), Path())
     windows = np.arange(1, n + 1, dtype=np.uint64) if windows is None else windows
-    return SourceScores(source, "counts", 5000, windows, 0.02, {}, embeddings, ())
+    return SourceScores(source, "counts", 5000, windows, {}, embeddings)
 
 
 def random_scores(n=400, seed=0, **names):

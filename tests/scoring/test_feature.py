@@ -11,6 +11,7 @@ from sfal.errors import InvalidInputError
 from sfal.report.feature import feature_text
 from sfal.scoring.driver import score_selection
 from sfal.scoring.feature import view_feature
+from sfal.scoring.label_fit import NONE
 from sfal.scoring.score import score_source
 from sfal.scoring.selection import Selection, select_sources
 from sfal.scoring.settings import ScoreSettings
@@ -36,6 +37,17 @@ def test_a_feature_has_the_score_that_its_source_gives_it(tmp_path):
         np.testing.assert_equal(view.ndcg, scores.embeddings[0].ndcg[feature])
         np.testing.assert_equal(view.sfal, scores.embeddings[0].sfal[feature])
         assert (view.windows, view.n_windows) == (int(scores.windows[feature]), 40)
+        known = scores.embeddings[0].features
+        np.testing.assert_equal(view.p_chance, known.p_chance[feature])
+        if view.label is None:
+            assert known.label_rank[feature] == 0
+            continue
+        assert (view.label.rank, view.label.n_labels) == (known.label_rank[feature], 9)
+        named = known.better[feature][known.better[feature] != NONE]
+        assert [better.feature for better in view.label.better] == named.tolist()
+        for better, score in zip(view.label.better, known.better_sfal[feature], strict=False):
+            assert better.sfal == pytest.approx(score, abs=1e-5)
+            assert better.explanation == f"sense of {better.feature}"
 
 
 def test_both_lists_are_in_order_and_give_the_place_in_the_other(tmp_path):

@@ -1,5 +1,7 @@
 """Scores of the golden case, against those of the published script and of the oracle."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,9 +15,9 @@ from scoring.published_cases import (
     write_npz,
 )
 from sfal.scoring.driver import score_selection
+from sfal.scoring.feature_scores import compute_scores
 from sfal.scoring.inputs import read_embeddings
-from sfal.scoring.metrics import Ndcg
-from sfal.scoring.neighbour_lists import FunctionalLists, pass_blocks, row_blocks
+from sfal.scoring.neighbour_lists import FunctionalLists
 from sfal.scoring.selection import Selection
 from sfal.scoring.settings import ScoreSettings
 from sfal.scoring.status import STATUSES
@@ -23,7 +25,7 @@ from sfal.store.embeddings import write_vectors
 from sfal.store.layout import embeddings_path
 from sfal.store.published.embeddings import read_pickled_embeddings
 
-SETTINGS = ScoreSettings()
+SETTINGS = ScoreSettings().published()
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +90,8 @@ def test_every_way_to_store_the_counts_gives_the_same_scores(golden, tmp_path, d
     (source / "Qwen").symlink_to(data_dir / source.relative_to(tmp_path) / "Qwen")
     embeddings = source / EMBEDDER / "oai_token-act-pair_gpt-4o-mini_embeddings.pkl"
     assert embeddings.exists()
-    (again,) = score_selection(tmp_path, Selection(sources=(source_name(source, tmp_path),))).scores
+    selection = Selection(sources=(source_name(source, tmp_path),))
+    (again,) = score_selection(tmp_path, selection, SETTINGS).scores
     np.testing.assert_array_equal(again.embeddings[0].ndcg, scores.embeddings[0].ndcg)
 
 
@@ -101,14 +104,13 @@ def test_occurrences_and_blocks_of_rows_give_the_same_bits(golden):
     (file,) = scores.source.embeddings
     embeddings = read_embeddings(scores.source, file, 1200)
     windows = occurrences(golden_fired())
-    blocks = row_blocks(1200, 1023, block_bytes=12 * 1023 * 101)
-    assert [len(rows) for rows in blocks] == [101] * 11 + [89]
-    functional = FunctionalLists(lambda: windows, 1200, 1023, several=False)
-    ndcg = Ndcg(1200, 1023)
-    pass_blocks(blocks, functional, embeddings.matrix, 1023, [ndcg])
     (one,) = scores.embeddings
-    scored = one.status == 0
-    np.testing.assert_array_equal(ndcg.values[scored], one.ndcg[scored])
+    blocks = replace(SETTINGS, block_bytes=12 * 1023 * 101)
+    functional = FunctionalLists(lambda: windows)
+    found, _ = compute_scores(functional, embeddings.matrix, one.status, blocks)
+    for name in ("ndcg", "label_rank", "better", "overlap10", "rbo98"):
+        expected = getattr(one.features, name)
+        np.testing.assert_array_equal(getattr(found, name), expected, err_msg=name)
 
 
 def test_pickled_embeddings_written_in_our_layout_give_the_same_bits(golden, tmp_path):
@@ -121,7 +123,7 @@ def test_pickled_embeddings_written_in_our_layout_give_the_same_bits(golden, tmp
     vectors = published.vectors
     # The source is that of our tree; the file's records name Neuronpedia's.
     write_vectors(embeddings_path(source, EMBEDDER, file.stem), *vectors)
-    (again,) = score_selection(tmp_path, Selection()).scores
+    (again,) = score_selection(tmp_path, Selection(), SETTINGS).scores
     assert again.embeddings[0].path.suffix == ".parquet"
     assert again.embeddings[0].explainer == scores.embeddings[0].explainer
     np.testing.assert_array_equal(again.embeddings[0].ndcg, scores.embeddings[0].ndcg)

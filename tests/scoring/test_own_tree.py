@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from scoring.builders import write_our_source, write_our_vectors, write_run, write_texts
+from scoring.definitions import expected_ndcg
 from scoring.published_cases import histogram, read_csv, write_npz
-from scoring.test_score import expected
 from scoring.test_score_command import MODULES, run
 from sfal.errors import MissingError, SfalError
 from sfal.scoring.driver import score_selection
@@ -22,7 +22,7 @@ def test_scores_from_occurrences_equal_plain_loops(tmp_path):
     _, fired, vectors = write_our_source(tmp_path)
     (scores,) = score_selection(tmp_path, Selection(model="gemma")).scores
     np.testing.assert_allclose(
-        scores.embeddings[0].ndcg, expected(fired, vectors, 1023), rtol=1e-12
+        scores.embeddings[0].ndcg, expected_ndcg(fired, vectors, 1023), rtol=1e-9
     )
     assert scores.read == "occurrences of 40 windows"
     assert scores.explanations[2] == "sense of 2"
@@ -125,7 +125,8 @@ def test_the_csv_distinguishes_two_sites_of_one_layer(tmp_path):
     result = run("--model", "gemma", "--output", output, data_dir=tmp_path)
     assert result.exit_code == 0
     rows = read_csv(output)
-    assert list(rows[0])[-1] == "source"
+    names = list(rows[0])
+    assert names[names.index("status") + 1] == "source"
     assert {row["source"] for row in rows} == {
         "gemma-2-2b/0-gemmascope-res-16k",
         "gemma-2-2b/0-gemmascope-mlp-16k",

@@ -1,6 +1,7 @@
 """Scores of tiny sources equal the definitions in plain loops; refusals name the file."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import reference
+from scoring.definitions import expected_chance, expected_ndcg, published_ndcg
 from scoring.published_cases import (
     EMBEDDER,
     histogram,
@@ -20,78 +21,87 @@ from scoring.published_cases import (
 )
 from sfal.errors import CombinedError, CorruptError, InvalidInputError, MissingError, SfalError
 from sfal.scoring.driver import score_selection
-from sfal.scoring.metrics import Ndcg, beyond_chance
-from sfal.scoring.neighbour_lists import FunctionalLists, pass_blocks, row_blocks
+from sfal.scoring.feature_scores import compute_scores
+from sfal.scoring.metrics import beyond_chance
+from sfal.scoring.neighbour_lists import FunctionalLists, Plan, pass_blocks
 from sfal.scoring.score import score_source
 from sfal.scoring.selection import Selection, select_sources
-from sfal.scoring.settings import ScoreSettings
-from sfal.scoring.status import STATUSES, statuses
+from sfal.scoring.settings import CANDIDATES, TIES, ScoreSettings
+from sfal.scoring.status import SCORED, STATUSES, statuses
 
 ALL = Selection()
+APPENDED = ("p_label", "low", "high", "sfal_corrected")
 
 
-def expected(fired, vectors, top_n):
-    """Return ndcg by loops, NaN where a feature has no score."""
-    n = fired.shape[1]
-    functional = reference.neighbours(reference.phi(histogram(fired), n), top_n)
-    semantic = reference.neighbours(reference.cosine(vectors), top_n)
-    ndcg = np.array(reference.ndcg(functional, semantic, top_n))
-    count = fired.sum(axis=1)
-    ndcg[(count == 0) | (count == n) | ~vectors.any(axis=1)] = np.nan
-    return ndcg
-
-
-@pytest.mark.parametrize("top_n", [1, 5, 11, 1023])
+@pytest.mark.parametrize("top_n", [1, 5, 8, 1023])
 def test_scores_equal_plain_loops(tmp_path, top_n):
     _, fired, vectors = write_source(tmp_path)
     (scores,) = score_selection(tmp_path, ALL, ScoreSettings(top_n=top_n)).scores
     (one,) = scores.embeddings
-    ndcg = expected(fired, vectors, top_n)
-    np.testing.assert_allclose(one.ndcg, ndcg, rtol=1e-12)
-    chance = reference.chance(len(fired) - 1, top_n)
-    assert scores.chance == pytest.approx(chance, rel=1e-12)
-    if chance < 1:
-        np.testing.assert_allclose(one.sfal, (ndcg - chance) / (1 - chance), rtol=1e-9, atol=1e-12)
+    ndcg = expected_ndcg(fired, vectors, top_n)
+    np.testing.assert_allclose(one.ndcg, ndcg, rtol=1e-9)
+    chance = expected_chance(fired, vectors, top_n)
+    assert one.features.chance == pytest.approx(chance, rel=1e-12)
+    np.testing.assert_allclose(one.sfal, (ndcg - chance) / (1 - chance), rtol=1e-9, atol=1e-12)
     assert [STATUSES[s] for s in one.status[:4]] == ["dead", "always_on", "scored", "unexplained"]
 
 
+@pytest.mark.parametrize("top_n", [1, 5, 11, 1023])
+def test_published_scores_equal_plain_loops(tmp_path, top_n):
+    _, fired, vectors = write_source(tmp_path)
+    settings = ScoreSettings(top_n=top_n).published()
+    (scores,) = score_selection(tmp_path, ALL, settings).scores
+    ndcg = published_ndcg(fired, vectors, top_n)
+    np.testing.assert_allclose(scores.embeddings[0].ndcg, ndcg, rtol=1e-12)
+
+
+def arrays(features):
+    """Return every array of a set of scores by name."""
+    return {name: value for name, value in vars(features).items() if isinstance(value, np.ndarray)}
+
+
+@pytest.mark.parametrize("candidates", CANDIDATES)
+@pytest.mark.parametrize("ties", TIES)
 @given(st.integers(0, 1000), st.integers(1, 30), st.integers(2, 40))
-def test_blocks_of_rows_of_any_size_give_the_same_bits(seed, block_rows, n_features):
+def test_blocks_of_rows_of_any_size_give_the_same_bits(
+    ties, candidates, seed, block_rows, n_features
+):
     rng = np.random.default_rng(seed)
-    windows = occurrences(rng.random((n_features, 60)) < 0.3)
+    fired = rng.random((n_features, 20)) < 0.3
+    windows = occurrences(fired)
     vectors = rng.standard_normal((n_features, 4)).astype(np.float32)
-
-    def ndcg(blocks, several):
-        functional = FunctionalLists(lambda: windows, n_features, 10, several)
-        first, again = Ndcg(n_features, 10), Ndcg(n_features, 10)
-        for computed in (first, again):
-            pass_blocks(blocks, functional, vectors, 10, [computed])
-        np.testing.assert_array_equal(first.values, again.values)
-        return first.values
-
-    width = min(10, n_features - 1)
-    blocks = row_blocks(n_features, 10, block_bytes=12 * width * block_rows)
-    assert sum(map(len, blocks)) == n_features
-    assert max(map(len, blocks)) <= block_rows
-    whole = row_blocks(n_features, 10)
-    assert len(whole) == 1
-    np.testing.assert_array_equal(ndcg(blocks, False), ndcg(whole, True))
+    vectors[rng.random(n_features) < 0.2] = 0
+    status = statuses(windows.counts(), 20, vectors.any(axis=1))
+    settings = ScoreSettings(8, candidates=candidates, ties=ties)
+    whole, _ = compute_scores(FunctionalLists(lambda: windows), vectors, status, settings)
+    plan = Plan(n_features, np.flatnonzero(status == SCORED), settings)
+    width = max(1, min(8, plan.n_candidates))
+    small = replace(settings, block_bytes=12 * width * block_rows)
+    assert max(map(len, replace(plan, settings=small).blocks()), default=0) <= block_rows
+    kept = FunctionalLists(lambda: windows, several=True)
+    for _ in range(2):
+        found, _ = compute_scores(kept, vectors, status, small)
+        for name, values in arrays(whole).items():
+            np.testing.assert_array_equal(arrays(found)[name], values, err_msg=name)
 
 
 def test_every_computation_is_given_every_block_once_and_in_order():
     windows = occurrences(np.random.default_rng(0).random((10, 60)) < 0.3)
     vectors = np.random.default_rng(1).standard_normal((10, 4)).astype(np.float32)
-    blocks = row_blocks(10, 5, block_bytes=12 * 5 * 4)
-    functional = FunctionalLists(lambda: windows, 10, 5, several=False)
+    settings = ScoreSettings(5, block_bytes=12 * 5 * 4)
+    plan = Plan(10, np.array([0, 1, 2, 4, 5, 6, 7, 8, 9]), settings)
 
     class Recorded(list):
         add = list.append
 
     first, second = Recorded(), Recorded()
-    pass_blocks(blocks, functional, vectors, 5, [first, second])
+    pass_blocks(plan, FunctionalLists(lambda: windows), vectors, [first, second])
     assert first == second
-    assert [block.rows.tolist() for block in first] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
-    assert all(b.functional.shape == b.semantic.shape == (len(b.rows), 5) for b in first)
+    assert [block.rows.tolist() for block in first] == [[0, 1, 2, 4], [5, 6, 7, 8], [9]]
+    for block in first:
+        for lists in (block.functional, block.semantic):
+            assert lists.indices().shape == (len(block.rows), 5)
+            assert 3 not in lists.indices()
 
 
 def test_the_first_status_that_holds_counts():
@@ -122,7 +132,9 @@ def test_embeddings_of_a_source_share_rows_and_have_their_own_columns(tmp_path):
     output = tmp_path / "scores.csv"
     (scores,) = score_selection(tmp_path, ALL, output=output).scores
     assert [one.embedder for one in scores.embeddings] == [EMBEDDER, "local/mine"]
-    np.testing.assert_allclose(scores.embeddings[1].ndcg, expected(fired, other, 1023), rtol=1e-12)
+    np.testing.assert_allclose(
+        scores.embeddings[1].ndcg, expected_ndcg(fired, other, 1023), rtol=1e-9
+    )
     rows = read_csv(output)
     assert list(rows[0]) == [
         "index",
@@ -135,7 +147,10 @@ def test_embeddings_of_a_source_share_rows_and_have_their_own_columns(tmp_path):
         "chance",
         "windows",
         "status",
+        *(f"{kind}_{name}" for kind in APPENDED for name in (EMBEDDER, "local/mine")),
     ]
+    # Each explains other features, so that one is compared among 9 features, the other among 10.
+    assert {row["chance"] for row in rows} == {""}
     assert rows[3][f"ndcg_{EMBEDDER}"] == "" != rows[3]["ndcg_local/mine"]
     assert rows[3]["status"] == "scored"
     assert [row["status"] for row in rows[:2]] == ["dead", "always_on"]
@@ -162,7 +177,11 @@ def test_the_long_table_has_every_feature_of_every_embedding(tmp_path):
     folder, _, _ = write_source(tmp_path, layer=8)
     (scores,) = score_selection(tmp_path, ALL).scores
     table = pq.read_table(folder / "scores.parquet")
-    names = "layer feature embedding explainer ndcg sfal chance windows status"
+    names = (
+        "layer feature embedding explainer ndcg sfal chance windows status p_chance q_chance "
+        "label_rank p_label q_label chance_label better_labels se low high ceiling sfal_corrected "
+        "overlap10 rbo98"
+    )
     assert table.column_names == names.split()
     assert table.num_rows == 12
     assert table["layer"].to_pylist() == [8] * 12
@@ -173,6 +192,11 @@ def test_the_long_table_has_every_feature_of_every_embedding(tmp_path):
     assert table["status"].to_pylist()[:2] == ["dead", "always_on"]
     metadata = json.loads(table.schema.metadata[b"sfal"])
     assert metadata["n_windows"] == 40
+    assert [metadata[name] for name in ("candidates", "ties", "measure")] == [
+        "comparable",
+        "average",
+        "phi",
+    ]
     assert metadata["source"] == "gemmascope-res-16k/8-gemmascope-res-16k"
 
 
@@ -271,7 +295,7 @@ def test_a_histogram_without_windows_is_scored_with_the_setting(tmp_path):
     assert refusal(tmp_path).endswith("does not state how many windows it counts; give n_windows")
     (scores,) = score_selection(tmp_path, ALL, ScoreSettings(n_windows=40)).scores
     np.testing.assert_allclose(
-        scores.embeddings[0].ndcg, expected(fired, vectors, 1023), rtol=1e-12
+        scores.embeddings[0].ndcg, expected_ndcg(fired, vectors, 1023), rtol=1e-9
     )
 
 
@@ -304,7 +328,7 @@ def test_embeddings_in_any_order_are_those_of_their_features(tmp_path):
     write_pickle(folder, features, vectors[features])
     (scores,) = score_selection(tmp_path, ALL).scores
     np.testing.assert_allclose(
-        scores.embeddings[0].ndcg, expected(fired, vectors, 1023), rtol=1e-12
+        scores.embeddings[0].ndcg, expected_ndcg(fired, vectors, 1023), rtol=1e-9
     )
     assert scores.explanations[4] == "sense of 4"
 

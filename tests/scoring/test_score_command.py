@@ -41,15 +41,19 @@ def test_the_golden_case_needs_no_flag_but_the_model(tmp_path, monkeypatch):
     result = run("--model", "gemma", data_dir=data_dir)
     assert result.exit_code == 0, result.output
     head, line = result.stdout.splitlines()[:2]
-    columns = "layer embedding explainer scored sfal ndcg chance coverage source"
+    columns = "layer embedding explainer scored sfal corrected halves best 1 % ndcg chance coverage source"
     assert head.split() == columns.split()
     assert line.split()[:4] == ["0", "Qwen/Qwen3-Embedding-0.6B", "gpt-4o-mini", "1,167"]
     assert "98.0%" in line
-    assert "cooccurrences.npz (2,500 windows)" in result.stdout
+    assert "cooccurrences.npz (2,500 windows); no standard errors: a histogram" in result.stdout
     rows = read_csv(tmp_path / "scoring_results.csv")
     assert len(rows) == 1200
     assert rows[0]["description"] == "dates related to topic 27 variant 0"
-    assert float(rows[0]["ndcg_Qwen/Qwen3-Embedding-0.6B"]) == pytest.approx(0.6257181439913058)
+    again = run("--model", "gemma", "--published", data_dir=data_dir)
+    assert again.exit_code == 0, again.output
+    published = read_csv(tmp_path / "scoring_results.csv")
+    assert float(published[0][f"ndcg_{EMBEDDER}"]) == pytest.approx(0.6257181439913058)
+    assert rows[0][f"ndcg_{EMBEDDER}"] != published[0][f"ndcg_{EMBEDDER}"]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +68,8 @@ def test_the_golden_case_needs_no_flag_but_the_model(tmp_path, monkeypatch):
 )
 def test_lists_filled_up_with_unexplained_features_are_noted(tmp_path, missing, top_n, noted):
     write_source(tmp_path, missing=missing)
-    result = run("--top-n", top_n, "--output", tmp_path / "o.csv", data_dir=tmp_path)
+    words = ["--top-n", top_n, "--output", tmp_path / "o.csv"]
+    result = run(*words, "--candidates", "all", data_dir=tmp_path)
     assert result.exit_code == 0, result.output
     assert "coverage: share of the features that fire" in result.stdout
     if noted is None:
@@ -72,6 +77,8 @@ def test_lists_filled_up_with_unexplained_features_are_noted(tmp_path, missing, 
     else:
         name = "gemmascope-res-16k/0-gemmascope-res-16k"
         assert f"Note: {name}: {noted.format(EMBEDDER, STEM)}" in result.stderr
+        assert "leave out --candidates all to rank the comparable features alone" in result.stderr
+    assert "Note" not in run(*words, data_dir=tmp_path).stderr
 
 
 def test_nothing_heavy_is_imported(tmp_path):
@@ -137,7 +144,7 @@ def test_a_folder_that_cannot_be_written_still_gives_the_csv(
 ):
     write_source(tmp_path)
 
-    def refuse(scores, top_n):
+    def refuse(scores):
         error = OSError(number, "refused by the system")
         raise write_error(tmp_path / "scores.parquet", error) from error
 

@@ -1,9 +1,15 @@
 """``sfal feature``: show one feature and its two neighbourhoods side by side."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from sfal.cli.options import Common, command, say_note
 from sfal.cli.param_types import MANY
+from sfal.cli.scoring_options import scoring_options
+
+if TYPE_CHECKING:
+    from sfal.scoring.settings import ScoreSettings
 
 
 @command("feature")
@@ -14,12 +20,7 @@ from sfal.cli.param_types import MANY
 @click.option(
     "--shown", type=click.IntRange(1), default=15, show_default=True, help="Neighbours to show."
 )
-@click.option(
-    "--top-n", type=click.IntRange(1), default=1023, help="Neighbours used for the score."
-)
-@click.option(
-    "--n-windows", type=click.IntRange(1), help="Number of windows, if the .npz lacks it."
-)
+@scoring_options
 @click.option("--run", help="Name of another run of the same source.")
 def feature(
     common: Common,
@@ -28,8 +29,7 @@ def feature(
     embeddings: tuple[str, ...],
     explainer: tuple[str, ...],
     shown: int,
-    top_n: int,
-    n_windows: int | None,
+    settings: "ScoreSettings",
     run: str | None,
 ) -> None:
     """Show one feature and its two neighbourhoods.
@@ -40,12 +40,11 @@ def feature(
     from sfal.report.feature import feature_text
     from sfal.scoring.feature import view_feature
     from sfal.scoring.selection import Selection, select_sources
-    from sfal.scoring.settings import ScoreSettings
     from sfal.terminal.table import terminal_width
 
     selection = Selection(sources=(source,), embeddings=embeddings, explainers=explainer, run=run)
     (found,) = select_sources(common.data_dir, selection).sources
-    view = view_feature(found, index, shown, ScoreSettings(top_n, n_windows))
+    view = view_feature(found, index, shown, settings)
     click.echo("\n".join(feature_text(view, terminal_width())))
     for note in view.notes:
         say_note(note)

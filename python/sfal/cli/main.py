@@ -28,6 +28,11 @@ _COMMANDS = {
     "run": ("sfal.cli.run:run", "Run all stages for some sources."),
     "merge": ("sfal.cli.merge:merge", "Join separately counted runs of one source."),
     "feature": ("sfal.cli.feature:feature", "Show one feature with both its neighbourhoods."),
+    "audit": ("sfal.cli.audit:audit", "List the labels that are probably wrong."),
+    "sensitivity": (
+        "sfal.cli.sensitivity:sensitivity",
+        "Show how scores depend on measure, metric and window.",
+    ),
     "compare": ("sfal.cli.compare:compare", "Tell whether two or more sets of scores differ."),
     "validate": ("sfal.cli.validate:validate", "Correlate scores with votes on explanations."),
     "controls": (

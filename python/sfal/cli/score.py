@@ -1,5 +1,6 @@
 """``sfal score``: compare neighbourhoods (stage 3)."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,11 @@ from sfal.cli.embeddings import leaks_option
 from sfal.cli.hints import told
 from sfal.cli.options import Common, command, say_note
 from sfal.cli.param_types import INTEGERS, MANY
+from sfal.cli.scoring_options import reliability_option, scoring_options
 
 if TYPE_CHECKING:
     from sfal.scoring.driver import Outcome
+    from sfal.scoring.settings import ScoreSettings
 
 
 @command("score")
@@ -40,16 +43,8 @@ if TYPE_CHECKING:
     metavar="FILE.png|svg",
     help="Draw the scores; needs matplotlib (`pip install '.[plot]'`).",
 )
-@click.option(
-    "--top-n",
-    type=click.IntRange(1),
-    default=1023,
-    show_default=True,
-    help="Neighbours per feature.",
-)
-@click.option(
-    "--n-windows", type=click.IntRange(1), help="Number of windows, if the .npz lacks it."
-)
+@scoring_options
+@reliability_option
 @click.option("--run", help="Name of another run of the same sources.")
 @leaks_option
 def score(
@@ -61,8 +56,7 @@ def score(
     explainer: tuple[str, ...],
     output: Path,
     plot: Path | None,
-    top_n: int,
-    n_windows: int | None,
+    settings: "ScoreSettings",
     run: str | None,
     leaks: str,
 ) -> None:
@@ -78,14 +72,12 @@ def score(
     from sfal.report.plot import check_plot, plot_scores
     from sfal.scoring.driver import score_selection
     from sfal.scoring.selection import Selection
-    from sfal.scoring.settings import ScoreSettings
 
     if plot is not None:
         check_plot(plot)
     selection = Selection(model, layers, sources, embeddings, explainer, run)
-    outcome = score_selection(
-        common.data_dir, selection, ScoreSettings(top_n, n_windows, leaks=leaks), output=output
-    )
+    settings = replace(settings, leaks=leaks)
+    outcome = score_selection(common.data_dir, selection, settings, output=output)
     show_scores(outcome, output)
     if plot is not None:
         plot_scores(outcome.scores, plot)

@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 from sfal.demo import DATA, N_COUNTED, N_LABELLED, WINDOW_SIZE
 from sfal.errors import CombinedError, MissingError
 from sfal.io.atomic import read_json
+from sfal.scoring.status import SCORED
 
 if TYPE_CHECKING:
+    from sfal.scoring.audit import Audit
     from sfal.scoring.feature import FeatureView
     from sfal.scoring.score import SourceScores
     from sfal.sources import Source
+    from sfal.stats.controls import PlantedErrors
 
 MODEL_NAME = "sfal-demo-2m"
 """Folder of the sources in the data folder."""
@@ -55,6 +58,10 @@ class LayerOutcome:
     """Features with the highest scores, among those that make good examples."""
     worst: "tuple[FeatureView, ...]"
     """Features with the lowest scores, among the same."""
+    audit: "Audit"
+    """Labels that are probably wrong."""
+    planted: "PlantedErrors | None"
+    """What became of labels that were exchanged on purpose; only of the last layer."""
 
 
 def run_demo(
@@ -64,6 +71,7 @@ def run_demo(
     device: str = "auto",
     n_shown: int = 2,
     n_neighbours: int = 6,
+    n_suspects: int = 3,
 ) -> list[LayerOutcome]:
     """Count, label, embed and score the miniature with the code that runs any source.
 
@@ -79,6 +87,8 @@ def run_demo(
         Number of best and of worst features to pick.
     n_neighbours : int
         Neighbours in each list.
+    n_suspects : int
+        Labels that are probably wrong whose neighbours are looked up.
 
     Returns
     -------
@@ -111,7 +121,9 @@ def run_demo(
     outcome = score_selection(data_dir, selection, output=data_dir / "scoring_results.csv")
     if outcome.refused:
         raise CombinedError(outcome.refused)
-    return [_outcome(scores, n_shown, n_neighbours) for scores in outcome.scores]
+    found = [_outcome(scores, n_shown, n_neighbours, n_suspects) for scores in outcome.scores]
+    found[-1] = replace(found[-1], planted=_planted(outcome.scores[-1]))
+    return found
 
 
 def figures() -> dict[str, Any]:
@@ -168,7 +180,10 @@ def _label(sources: "Sequence[Source]", data_dir: Path) -> None:
             raise vectors.error
 
 
-def _outcome(scores: "SourceScores", n_shown: int, n_neighbours: int) -> LayerOutcome:
+def _outcome(
+    scores: "SourceScores", n_shown: int, n_neighbours: int, n_suspects: int
+) -> LayerOutcome:
+    from sfal.scoring.audit import audit_source
     from sfal.scoring.feature import view_feature
 
     (one,) = scores.embeddings
@@ -188,27 +203,43 @@ def _outcome(scores: "SourceScores", n_shown: int, n_neighbours: int) -> LayerOu
         n_windows=scores.n_windows,
         median=float(np.median(one.sfal[scored])),
         shuffled=float(np.median(shuffled[scored])),
-        chance=scores.chance,
+        chance=one.features.chance,
         best=tuple(view_feature(scores.source, f, n_neighbours) for f in best),
         worst=tuple(view_feature(scores.source, f, n_neighbours) for f in worst),
+        audit=audit_source(scores.source, shown=n_suspects),
+        planted=None,
     )
 
 
 def _shuffled(scores: "SourceScores") -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
     """Return functional neighbours, and the scores after the labels are permuted."""
     from sfal import _core
+    from sfal.scoring.feature_scores import compute_scores
     from sfal.scoring.inputs import open_counts, read_embeddings
-    from sfal.scoring.metrics import beyond_chance
-    from sfal.scoring.settings import ScoreSettings
+    from sfal.scoring.neighbour_lists import FunctionalLists
 
-    top_n = ScoreSettings().top_n
+    source, settings = scores.source, scores.settings
+    counts = open_counts(source.run_folder).load()
+    embeddings = read_embeddings(source, source.embeddings[0], scores.n_features)
+    (one,) = scores.embeddings
+    scored = np.flatnonzero(one.status == SCORED)
+    matrix = embeddings.matrix.copy()
+    matrix[scored] = matrix[np.random.default_rng(_SEED).permutation(scored)]
+    computed, _ = compute_scores(FunctionalLists(lambda: counts), matrix, one.status, settings)
+    functional, _ = _core.functional_neighbours(counts, settings.top_n)
+    return functional, computed.sfal
+
+
+def _planted(scores: "SourceScores") -> "PlantedErrors":
+    """Exchange some labels in pairs, and see what label fit makes of them."""
+    from sfal.scoring.inputs import open_counts, read_embeddings
+    from sfal.stats.controls import controls
+
     source = scores.source
-    file = source.embeddings[0]
-    embeddings = read_embeddings(source, file, scores.n_features)
-    order = np.random.default_rng(_SEED).permutation(scores.n_features)
-    functional, _ = _core.functional_neighbours(open_counts(source.run_folder).load(), top_n)
-    semantic, _ = _core.semantic_neighbours(embeddings.matrix[order], top_n)
-    return functional, beyond_chance(_core.ndcg(functional, semantic, top_n), scores.chance)
+    counts = open_counts(source.run_folder).load()
+    embeddings = read_embeddings(source, source.embeddings[0], scores.n_features)
+    top_n = scores.settings.top_n
+    return controls(counts, embeddings.matrix, embeddings.explained, top_n, seed=_SEED).planted
 
 
 def _makes_an_example(scores: "SourceScores", feature: int) -> bool:

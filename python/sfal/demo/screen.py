@@ -5,12 +5,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sfal.demo import N_COUNTED, N_LABELLED, WINDOW_SIZE
+from sfal.report.audit import suspect_lines
 from sfal.terminal.table import Column, cut, one_line, render_table, side_by_side
 
 if TYPE_CHECKING:
     from sfal.demo.run import LayerOutcome
     from sfal.scoring.feature import FeatureView, Neighbour
 
+N_SUSPECTS = 3
+"""Labels that are probably wrong to show."""
 NEAR = 50
 """Length of the start of the other list in which a neighbour counts as a match."""
 
@@ -52,6 +55,11 @@ def screen(layers: "Sequence[LayerOutcome]", figures: Mapping[str, Any], width: 
         *_views(last.best, width),
         *_heading(f"Worst explained in layer {last.layer}", width),
         *_views(last.worst, width),
+        *_heading(f"The decision: labels in layer {last.layer} that are probably wrong", width),
+        *_paragraph(_suspicion(last), width),
+        *_suspects(last, width),
+        *_heading("Does that find labels that are known to be wrong?", width),
+        *_paragraph(_planted(last), width),
         "",
         *_paragraph(
             "The examples are features that fire in 1 to 15 % of the windows and have at least "
@@ -72,6 +80,33 @@ def _counted(last: "LayerOutcome", figures: Mapping[str, Any]) -> str:
         f"its layers, a sparse autoencoder splits the activations into {last.n_features:,} "
         "features. A feature's label is the words on which it fires most strongly in "
         f"{N_LABELLED} other articles."
+    )
+
+
+def _suspicion(last: "LayerOutcome") -> str:
+    n, of = len(last.audit.suspects), last.audit.n_labels
+    return (
+        f"Every label was tried on every feature. For {n:,} features, more than one in twenty of the "
+        f"{of:,} labels fits what the feature does at least as well as its own. The worst, with labels "
+        "that would fit better:"
+    )
+
+
+def _suspects(last: "LayerOutcome", width: int) -> Iterator[str]:
+    for one in last.audit.suspects[:N_SUSPECTS]:
+        yield ""
+        yield from suspect_lines(one, last.audit.n_labels, width)
+
+
+def _planted(last: "LayerOutcome") -> str:
+    planted = last.planted
+    if planted is None:
+        return ""
+    return (
+        f"As a test, the labels of {planted.n_wrong:,} features were exchanged in pairs. A wrong label "
+        f"has a worse rank than a right one in {100 * planted.auc:.0f} % of all comparisons (50 % is chance), "
+        f"and for {100 * planted.in_ten_best:.0f} % of the wrong ones, the right label is among the ten that "
+        f"fit best, of {planted.n:,}."
     )
 
 

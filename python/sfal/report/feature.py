@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from sfal.scoring.feature import FeatureView, Neighbour
-from sfal.terminal.table import Column, one_line, render_table, side_by_side
+from sfal.terminal.table import Column, cut, one_line, render_table, side_by_side
 
 _NARROWEST = 34
 """Narrowest list that still shows a few words of an explanation."""
@@ -47,12 +47,39 @@ def feature_text(view: FeatureView, width: int) -> list[str]:
     if math.isnan(view.ndcg):
         lines.append(f"  score        none: the feature is {view.status.replace('_', ' ')}")
     else:
-        lines.append(
-            f"  score        sfal {view.sfal:.3f}  (ndcg {view.ndcg:.3f}, chance {view.chance:.3f})"
-        )
+        lines += _score(view, width)
     if view.url:
         lines.append(f"  page         {view.url}")
     return [*lines, "", *(_both_lists(view, width) or _separate_lists(view, width))]
+
+
+def _score(view: FeatureView, width: int) -> list[str]:
+    chance = f"chance {view.chance:.3f}, p {_probability(view.p_chance)}"
+    lines = [f"  score        sfal {view.sfal:.3f}  (ndcg {view.ndcg:.3f}, {chance})"]
+    sure = view.reliability
+    if sure is None:
+        lines.append(f"  how sure     unknown: {view.no_reliability}")
+    elif sure.se == sure.se:
+        lines.append(
+            f"  how sure     95 % interval {sure.low:.3f} to {sure.high:.3f}; with endless text "
+            f"{sure.sfal_corrected:.3f}"
+        )
+    label = view.label
+    if label is None:
+        return lines
+    lines.append(
+        f"  label        rank {label.rank:,} of {label.n_labels:,}: the labels that fit what it does "
+        f"at least as well, its own included (p {_probability(label.p)})"
+    )
+    for i, better in enumerate(label.better):
+        head = f"  {'' if i else 'better':<12} sfal {better.sfal:.3f}  {better.feature:>6}  "
+        text = one_line(better.explanation) or "(text missing)"
+        lines.append(head + cut(text, max(width, _NARROWEST) - len(head)))
+    return lines
+
+
+def _probability(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
 
 
 def _both_lists(view: FeatureView, width: int) -> list[str]:

@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 
-from sfal.scoring.score import SourceScores
+import numpy as np
+
+from sfal.scoring.score import EmbeddingScores, SourceScores
 from sfal.scoring.summary import Summary, summarise
+from sfal.stats.reliability import SourceReliability, source_reliability
 from sfal.terminal.table import Column, figure, render_table
 
 _COLUMNS = (
@@ -12,6 +15,9 @@ _COLUMNS = (
     Column("explainer"),
     Column("scored", "right"),
     Column("sfal", "right"),
+    Column("corrected", "right"),
+    Column("halves", "right"),
+    Column("best 1 %", "right"),
     Column("ndcg", "right"),
     Column("chance", "right"),
     Column("coverage", "right"),
@@ -19,6 +25,9 @@ _COLUMNS = (
 )
 _LEGEND = (
     "sfal and ndcg: medians over the scored features; an sfal of 0 is chance, 1 is perfect\n"
+    "±: standard error that comes from the choice of documents; corrected: sfal with endless text;\n"
+    "halves: correlation of the scores from two halves of the documents\n"
+    "best 1 %: share of the features whose own label is among the best 1 % of all labels for it\n"
     "coverage: share of the features that fire, but not always, that have an explanation"
 )
 _TOP_TOKENS = (
@@ -43,19 +52,48 @@ def summary(scores: Sequence[SourceScores]) -> str:
         source's own top tokens.
     """
     summaries = [one for source in scores for one in summarise(source)]
-    lines = render_table(_COLUMNS, map(_row, summaries))
-    read = [f"{one.source.name}: read {one.read}" for one in scores]
+    sure = [_reliability(one) for source in scores for one in source.embeddings]
+    rows = [_row(*pair) for pair in zip(summaries, sure, strict=True)]
+    lines = render_table(_COLUMNS, rows)
+    read = [_read(one) for one in scores]
+    rising = [_rising(*pair) for pair in zip(summaries, sure, strict=True)]
     caveat = [_TOP_TOKENS] if any(one.top_tokens for one in summaries) else []
-    return "\n".join([*lines, _LEGEND, "", *read, *caveat])
+    return "\n".join([*lines, _LEGEND, "", *read, *filter(None, rising), *caveat])
 
 
-def _row(one: Summary) -> tuple[str, ...]:
+def _reliability(one: EmbeddingScores) -> SourceReliability | None:
+    if one.replicates is None:
+        return None
+    return source_reliability(one.sfal, one.replicates)
+
+
+def _read(one: SourceScores) -> str:
+    why = f"; no standard errors: {one.no_reliability}" if one.no_reliability else ""
+    return f"{one.source.name}: read {one.read}{why}"
+
+
+def _rising(one: Summary, sure: SourceReliability | None) -> str:
+    """Warn where more text would still raise the scores."""
+    if sure is None or not sure.still_rising:
+        return ""
+    _quarter, half, whole = sure.curve
+    return (
+        f"{one.source}: half of the text has a median of {half:.3f}, all of it {whole:.3f}: more text "
+        "would raise it further; compare corrected scores"
+    )
+
+
+def _row(one: Summary, sure: SourceReliability | None) -> tuple[str, ...]:
+    error = "" if sure is None or sure.se != sure.se else f" ± {sure.se:.4f}"
     return (
         "" if one.layer is None else str(one.layer),
         one.embedder,
         one.explainer + (" (top tokens)" if one.top_tokens else ""),
         f"{one.n_scored:,}",
-        figure(one.sfal, ".4f"),
+        figure(one.sfal, ".4f") + error,
+        figure(np.nan if sure is None else sure.corrected, ".4f"),
+        figure(np.nan if sure is None else sure.split_half, ".2f"),
+        figure(one.best_labels, ".0%"),
         figure(one.ndcg, ".4f"),
         figure(one.chance, ".4f"),
         figure(one.coverage, ".1%"),

@@ -11,7 +11,8 @@ from sfal.scoring.score import SourceScores, score_source
 from sfal.scoring.selection import Selection, select_sources
 from sfal.scoring.settings import ScoreSettings
 from sfal.scoring.summary import differing_explainers
-from sfal.scoring.tables import WideTable, write_scores
+from sfal.scoring.tables import write_scores
+from sfal.scoring.wide_table import WideTable
 from sfal.terminal.progress import progress
 
 
@@ -83,11 +84,11 @@ def score_selection(
                 bar.update(1)
             for error in one.refused:
                 refused += _located(source.name, error)
-            notes += [*one.notes, *_few_explained(one, settings.top_n)]
+            notes += [*one.notes, *_few_explained(one)]
             scores.append(one)
             table.add(one)
             try:
-                write_scores(one, settings.top_n)
+                write_scores(one)
             except ArtifactError as e:
                 message = f"no scores.parquet for {source.name}: {e.message}"
                 # A folder that nobody can write to, such as published data, is not a failure.
@@ -114,14 +115,17 @@ def _located(source: str, error: SfalError) -> Iterator[SfalError]:
         yield part
 
 
-def _few_explained(one: SourceScores, top_n: int) -> Iterator[Note]:
+def _few_explained(one: SourceScores) -> Iterator[Note]:
     """Note where a tenth of the semantic lists is unexplained features, all equal by cosine."""
-    listed = min(top_n, one.n_features - 1)
+    if one.settings.candidates != "all":
+        return
+    listed = min(one.settings.top_n, one.n_features - 1)
     for scores in one.embeddings:
         if scores.n_explained - 1 < 0.9 * listed:
             yield Note(
                 f"{one.source.name}: {scores.n_explained:,} of {one.n_features:,} features are "
                 f"explained ({scores.embedder}, {scores.stem}), so that the {listed:,} semantic "
-                "neighbours of each include unexplained ones, ranked by index alone; the fewer are "
-                "explained, the less comparable are the scores"
+                "neighbours of each include unexplained ones, which all tie; the fewer are "
+                "explained, the less comparable are the scores",
+                hint="leave out $candidates(all) to rank the comparable features alone",
             )

@@ -8,11 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfal.errors import InvalidInputError, Note
-from sfal.scoring.inputs import open_counts, read_embeddings
-from sfal.scoring.metrics import beyond_chance
+from sfal.scoring.inputs import Embeddings, open_counts, read_embeddings
+from sfal.scoring.label_fit import NONE, LabelFit
+from sfal.scoring.metrics import Ndcg, beyond_chance, chance_p
+from sfal.scoring.neighbour_lists import Block, Plan
 from sfal.scoring.selection import SourceInput
 from sfal.scoring.settings import ScoreSettings
-from sfal.scoring.status import STATUSES, Status, is_live, only_scored, statuses
+from sfal.scoring.status import SCORED, STATUSES, Status, is_live, statuses
+from sfal.scoring.stored import Reliability, stored_reliability
 from sfal.store.run_folder import RunFolder
 
 _NEURONPEDIA = "https://www.neuronpedia.org"
@@ -30,6 +33,35 @@ class Neighbour:
     """Its explanation, empty where it has none."""
     other_rank: int | None
     """Its place in the other list, from 0; None if it is not among the first `top_n`, or only by a tie."""
+
+
+@dataclass(frozen=True)
+class BetterLabel:
+    """A label that fits a feature better than its own."""
+
+    feature: int
+    """Feature whose label it is."""
+    sfal: float
+    """Score that the feature would have with it."""
+    explanation: str
+    """The label; empty if its text is missing."""
+
+
+@dataclass(frozen=True)
+class LabelRank:
+    """How a feature's own label compares with those of all others."""
+
+    rank: int
+    """Labels that fit at least as well, itself included."""
+    n_labels: int
+    """Labels compared."""
+    better: tuple[BetterLabel, ...]
+    """The best of those that fit better, best first; at most five."""
+
+    @property
+    def p(self) -> float:
+        """Share of the labels that fit at least as well."""
+        return self.rank / self.n_labels
 
 
 @dataclass(frozen=True)
@@ -60,6 +92,14 @@ class FeatureView:
     """Expected ndcg of a random order."""
     sfal: float
     """Score beyond chance; NaN unless scored."""
+    p_chance: float
+    """Probability that a random order scores at least as much; NaN unless scored."""
+    label: LabelRank | None
+    """How its label compares with all others; None unless scored."""
+    reliability: Reliability | None
+    """How sure the score is; None if that is unknown."""
+    no_reliability: str
+    """Why it is unknown; empty if it is known."""
     explained: bool
     """Whether it has an explanation; its text may be missing all the same."""
     functional: tuple[Neighbour, ...]
@@ -109,18 +149,26 @@ def view_feature(
             f"{source.name} has no feature {feature}; it has 0 to {counts.n_features - 1}"
         )
     file = source.embeddings[0]
-    embeddings = read_embeddings(source, file, counts.n_features)
+    embeddings = read_embeddings(source, file, counts.n_features, settings.leaks)
     counted = counts.load()
     row = np.array([feature])
-    functional, phi = _core.functional_neighbours(counted, settings.top_n, rows=row)
+    # All features are listed, so that a feature without a score is shown among its neighbours too.
+    functional, phi = _core.functional_neighbours(
+        counted, settings.top_n, settings.measure, rows=row
+    )
     semantic, cosine = _core.semantic_neighbours(embeddings.matrix, settings.top_n, rows=row)
     windows = counted.counts()
     by_phi = _places(feature, functional[0], is_live(windows, counted.n_windows))
     by_cosine = _places(feature, semantic[0], embeddings.explained)
     texts = embeddings.explanations
-    status = statuses(windows, counted.n_windows, embeddings.explained)[row]
-    chance = _core.chance(counts.n_features - 1, settings.top_n)
-    ndcg = only_scored(_core.ndcg(functional, semantic, settings.top_n), status)
+    status = statuses(windows, counted.n_windows, embeddings.explained)
+    plan = Plan(counts.n_features, np.flatnonzero(status == SCORED), settings)
+    chance = _core.chance(plan.n_candidates, settings.top_n)
+    ndcg, label = np.full(1, np.nan), None
+    if status[feature] == SCORED:
+        block = Block(row, plan.functional(counted, row), plan.semantic(embeddings.matrix, row))
+        ndcg, label = _rank_of_label(block, plan, embeddings, chance)
+    reliability, why_not = stored_reliability(source, feature, float(ndcg[0]))
     return FeatureView(
         source=source.name,
         feature=feature,
@@ -130,10 +178,14 @@ def view_feature(
         embedder=file.embedder,
         windows=int(windows[feature]),
         n_windows=counted.n_windows,
-        status=STATUSES[int(status[0])],
+        status=STATUSES[int(status[feature])],
         ndcg=float(ndcg[0]),
         chance=chance,
         sfal=float(beyond_chance(ndcg, chance)[0]),
+        p_chance=float(chance_p(ndcg, plan.n_candidates, settings.top_n)[0]),
+        label=label,
+        reliability=reliability,
+        no_reliability=why_not,
         explained=bool(embeddings.explained[feature]),
         functional=_neighbours(by_phi, phi[0], by_cosine, texts, shown),
         semantic=_neighbours(by_cosine, cosine[0], by_phi, texts, shown),
@@ -141,6 +193,24 @@ def view_feature(
         url=_page(source, feature),
         notes=embeddings.notes,
     )
+
+
+def _rank_of_label(
+    block: Block, plan: Plan, embeddings: Embeddings, chance: float
+) -> tuple[NDArray[np.float64], LabelRank]:
+    """Return the NDCG of a block's only feature, and how its label compares with all others."""
+    ndcg, fit = Ndcg(plan), LabelFit(plan, embeddings.matrix)
+    ndcg.add(block)
+    fit.add(block)
+    feature = int(block.rows[0])
+    sfal = beyond_chance(fit.value[feature].astype(np.float64), chance)
+    better = tuple(
+        BetterLabel(int(other), float(score), embeddings.explanations.get(int(other), ""))
+        for other, score in zip(fit.better[feature], sfal, strict=True)
+        if other != NONE
+    )
+    label = LabelRank(int(fit.rank[feature]), len(plan.scored), better)
+    return ndcg.values[block.rows], label
 
 
 def _places(

@@ -40,8 +40,14 @@ class CountsInput:
     """Folder of the run, or the histogram."""
     label: Callable[[int], str] = field(repr=False)
     """Describes what was read, for the summary, given the number of windows."""
-    load: "Callable[[], Occurrences | Histogram]" = field(repr=False)
-    """Reads it."""
+    load_all: "Callable[[], tuple[Occurrences | Histogram, NDArray[np.uint64] | None]]" = field(
+        repr=False
+    )
+    """Reads it, and the document of each window, None if that is unknown."""
+
+    def load(self) -> "Occurrences | Histogram":
+        """Read the counts alone."""
+        return self.load_all()[0]
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ def open_counts(folder: Path, n_windows: int | None = None) -> CountsInput:
 
 
 def _occurrences(folder: Path, manifest: Manifest) -> CountsInput:
-    from sfal.store.occurrences import read_occurrences
+    from sfal.store.occurrences import read_occurrences_and_documents
 
     suffix = "" if manifest.complete else ", not yet complete"
     # The run may continue while it is scored: what is there at reading counts.
@@ -102,19 +108,19 @@ def _occurrences(folder: Path, manifest: Manifest) -> CountsInput:
         n_features=manifest.n_features,
         path=folder,
         label=lambda n: f"occurrences of {n:,} windows{suffix}",
-        load=lambda: read_occurrences(folder),
+        load_all=lambda: read_occurrences_and_documents(folder),
     )
 
 
 def _histogram(path: Path, n_windows: int | None) -> CountsInput:
     file = inspect_histogram(path, n_windows)
 
-    def load() -> "Histogram":
+    def load() -> "tuple[Histogram, None]":
         from sfal._core import Histogram
 
         try:
             # Ranking checks the counts as it reads them; a separate pass would be slower.
-            return Histogram.from_counts(file.load(), file.n_windows, deferred=True)
+            return Histogram.from_counts(file.load(), file.n_windows, deferred=True), None
         except InvalidInputError as e:
             raise CorruptError(f"{path}: {e.message}", hint=e.hint) from e
 
@@ -122,7 +128,7 @@ def _histogram(path: Path, n_windows: int | None) -> CountsInput:
         n_features=file.n_features,
         path=path,
         label=lambda n: f"{path.name} ({n:,} windows)",
-        load=load,
+        load_all=load,
     )
 
 

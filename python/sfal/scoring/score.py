@@ -2,19 +2,22 @@
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sfal.errors import CombinedError, CorruptError, InvalidInputError, Note, SfalError
+from sfal.scoring.feature_scores import FeatureScores, compute_scores
 from sfal.scoring.inputs import CountsInput, Embeddings, open_counts, read_embeddings
-from sfal.scoring.metrics import Ndcg, beyond_chance
-from sfal.scoring.neighbour_lists import FunctionalLists, pass_blocks, row_blocks
+from sfal.scoring.neighbour_lists import FunctionalLists
+from sfal.scoring.reliability import feature_reliability
+from sfal.scoring.replicates import Replicates
+from sfal.scoring.replication import NOT_WANTED, SemanticLists, replicate_scores
 from sfal.scoring.selection import EmbeddingsFile, SourceInput
 from sfal.scoring.settings import ScoreSettings
-from sfal.scoring.status import only_scored, statuses
+from sfal.scoring.status import statuses
 
 
 @dataclass(frozen=True)
@@ -29,14 +32,27 @@ class EmbeddingScores:
     """Who explained."""
     path: Path
     """File of the embeddings."""
-    ndcg: NDArray[np.float64]
-    """Shape (F,); NaN unless scored."""
-    sfal: NDArray[np.float64]
-    """Shape (F,); NaN unless scored."""
-    status: NDArray[np.uint8]
-    """Shape (F,); an index into `STATUSES`."""
     n_explained: int
     """Features with an explanation, including those that never fire."""
+    features: FeatureScores
+    """Everything that was computed for each feature."""
+    replicates: Replicates | None = None
+    """Scores of parts of the documents; None if there are none."""
+
+    @property
+    def status(self) -> NDArray[np.uint8]:
+        """Shape (F,): an index into `STATUSES`."""
+        return self.features.status
+
+    @property
+    def ndcg(self) -> NDArray[np.float64]:
+        """Shape (F,); NaN unless scored."""
+        return self.features.ndcg
+
+    @property
+    def sfal(self) -> NDArray[np.float64]:
+        """Shape (F,); NaN unless scored."""
+        return self.features.sfal
 
 
 @dataclass(frozen=True)
@@ -51,12 +67,14 @@ class SourceScores:
     """Windows counted."""
     windows: NDArray[np.uint64]
     """Shape (F,): windows in which each feature fires."""
-    chance: float
-    """Expected NDCG of a random order."""
     explanations: dict[int, str]
     """Plain text by feature."""
     embeddings: tuple[EmbeddingScores, ...]
     """One for each set of embeddings that could be read."""
+    settings: ScoreSettings = field(default_factory=ScoreSettings)
+    """How they were computed."""
+    no_reliability: str = ""
+    """Why nothing is known about how sure scores are; empty if something is."""
     refused: tuple[SfalError, ...] = ()
     """Sets of embeddings that could not be read, and why."""
     notes: tuple[Note, ...] = ()
@@ -108,36 +126,22 @@ def score_source(source: SourceInput, settings: ScoreSettings | None = None) -> 
         pool.shutdown(wait=not interrupted, cancel_futures=True)
 
 
-@dataclass(frozen=True)
-class _Ranked:
-    """One set of embeddings that has been compared with the functional lists."""
-
-    file: EmbeddingsFile
-    explainer: str
-    explained: NDArray[np.bool_]
-    ndcg: NDArray[np.float64]
-
-
 def _score(
     source: SourceInput, counts: CountsInput, settings: ScoreSettings, pool: ThreadPoolExecutor
 ) -> SourceScores:
-    from sfal import _core
-
-    loading = pool.submit(counts.load)
-    n_features, top_n = counts.n_features, settings.top_n
-    functional = FunctionalLists(
-        loading.result, n_features, top_n, several=len(source.embeddings) > 1
-    )
-    blocks = row_blocks(n_features, top_n, settings.block_bytes)
+    loading = pool.submit(counts.load_all)
+    functional = FunctionalLists(lambda: loading.result()[0], len(source.embeddings) > 1)
     explanations: dict[int, str] = {}
-    ranked: list[_Ranked] = []
+    scored: list[EmbeddingScores] = []
+    semantic: list[SemanticLists] = []
     refused: list[SfalError] = []
     notes: list[Note] = []
-    for file, reading in _prefetch(source, n_features, settings.leaks, pool):
-        ndcg = Ndcg(n_features, top_n)
+    for file, reading in _prefetch(source, counts.n_features, settings.leaks, pool):
+        loaded, documents = loading.result()
         try:
             embeddings = reading.result()
-            pass_blocks(blocks, functional, embeddings.matrix, top_n, [ndcg])
+            status = statuses(loaded.counts(), loaded.n_windows, embeddings.explained)
+            features, lists = compute_scores(functional, embeddings.matrix, status, settings)
         except SfalError as e:
             # Unusable counts end the source; unusable embeddings only their own column.
             if functional.failed:
@@ -148,26 +152,38 @@ def _score(
             continue
         explanations = embeddings.explanations | explanations  # the first text of a feature stays
         notes += [note for note in embeddings.notes if note not in notes]
-        ranked.append(_Ranked(file, embeddings.explainer, embeddings.explained, ndcg.values))
-    if not ranked:
+        n_explained = int(embeddings.explained.sum())
+        explainer = embeddings.explainer
+        scored.append(
+            EmbeddingScores(file.embedder, file.stem, explainer, file.path, n_explained, features)
+        )
+        semantic.append(lists)
+    if not scored:
         raise refused[0] if len(refused) == 1 else CombinedError(refused)
-    loaded = loading.result()
-    windows = loaded.counts()
-    chance = _core.chance(n_features - 1, top_n)
+    reason = NOT_WANTED
+    if settings.reliability:
+        del functional
+        found, reason = replicate_scores(loaded, documents, semantic)
+        scored = [_with_reliability(*pair) for pair in zip(scored, found, strict=True)]
     return SourceScores(
         source=source,
         read=counts.label(loaded.n_windows),
         n_windows=loaded.n_windows,
-        windows=windows,
-        chance=chance,
+        windows=loaded.counts(),
         explanations=explanations,
-        embeddings=tuple(
-            _scores(one, statuses(windows, loaded.n_windows, one.explained), chance)
-            for one in ranked
-        ),
+        embeddings=tuple(scored),
+        settings=settings,
+        no_reliability=reason,
         refused=tuple(refused),
         notes=tuple(notes),
     )
+
+
+def _with_reliability(one: EmbeddingScores, found: Replicates | None) -> EmbeddingScores:
+    if found is None:
+        return one
+    features = replace(one.features, reliability=feature_reliability(one.sfal, found))
+    return replace(one, features=features, replicates=found)
 
 
 def _prefetch(
@@ -182,17 +198,3 @@ def _prefetch(
         if i + 1 < len(files):
             following = pool.submit(read_embeddings, source, files[i + 1], n_features, leaks)
         yield file, current
-
-
-def _scores(one: _Ranked, status: NDArray[np.uint8], chance: float) -> EmbeddingScores:
-    ndcg = only_scored(one.ndcg, status)
-    return EmbeddingScores(
-        embedder=one.file.embedder,
-        stem=one.file.stem,
-        explainer=one.explainer,
-        path=one.file.path,
-        ndcg=ndcg,
-        sfal=beyond_chance(ndcg, chance),
-        status=status,
-        n_explained=int(one.explained.sum()),
-    )

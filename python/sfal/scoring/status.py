@@ -45,8 +45,3 @@ def overall_status(each: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 def is_live(windows: NDArray[np.uint64], n_windows: int) -> NDArray[np.bool_]:
     """Return which features fire in some windows but not in all; the others have no phi."""
     return (windows > 0) & (windows < n_windows)
-
-
-def only_scored(values: NDArray[np.float64], status: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return the values of the features that are scored, NaN for the others: their lists are ties."""
-    return np.where(status == SCORED, values, np.nan)

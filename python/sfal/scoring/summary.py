@@ -11,6 +11,9 @@ from sfal.scoring.score import EmbeddingScores, SourceScores
 from sfal.scoring.status import SCORED, is_live
 from sfal.store.explanations import TOP_TOKENS
 
+_BEST = 0.01
+"""Share of all labels that count as the best."""
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -36,6 +39,9 @@ class Summary:
     """Expected ndcg of a random order."""
     coverage: float
     """Share of the features that fire, but not always, that are explained; NaN if none fires so."""
+    best_labels: float
+    """Share of the scored features whose label is among the best 1 % of all labels; NaN if there is
+    none."""
 
 
 def summarise(scores: SourceScores) -> Iterator[Summary]:
@@ -61,9 +67,15 @@ def summarise(scores: SourceScores) -> Iterator[Summary]:
             n_scored=n_scored,
             sfal=_median(one.sfal),
             ndcg=_median(one.ndcg),
-            chance=scores.chance,
+            chance=one.features.chance,
             coverage=n_scored / n_live if n_live else np.nan,
+            best_labels=_share_of_best(one.features.p_label),
         )
+
+
+def _share_of_best(p_label: NDArray[np.float64]) -> float:
+    known = p_label[~np.isnan(p_label)]
+    return float((known <= _BEST).mean()) if len(known) else np.nan
 
 
 def differing_explainers(scores: Sequence[SourceScores]) -> Note | None:
