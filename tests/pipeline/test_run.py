@@ -8,10 +8,11 @@ import sys
 import numpy as np
 import pytest
 
-import reference
 from collect import oracle
+from scoring.definitions import expected_ndcg
 from servers import exports, hub_content, s3
 from servers import hub as hub_server
+from sfal.store.occurrences import read_occurrences
 from sfal.terminal.units import size_text
 
 NAME = "gemma-2-2b/0-gemmascope-res-16k"
@@ -54,15 +55,13 @@ def test_run_does_all_stages_and_the_scores_are_those_of_plain_loops(world, tmp_
     done = sfal(world, tmp_path, "run", NAME, *COMMON)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "sfal-data" / NAME
-    with np.load(next(folder.glob("*cooccurrences.npz"))) as file:
-        counts, n_windows = file["histogram"], int(file["n_chunks"])
+    counted = read_occurrences(folder)
+    indptr, features = counted.rows(0, counted.n_windows)
+    fired = np.zeros((counted.n_features, counted.n_windows), dtype=bool)
+    fired[features, np.repeat(np.arange(counted.n_windows), np.diff(indptr))] = True
     vectors = np.array([exports.vector(i) for i in range(hub_content.N_FEATURES)], dtype=np.float32)
     vectors[3] = 0
-    expected = reference.ndcg(
-        reference.neighbours(reference.phi(np.asarray(counts), n_windows), 1023),
-        reference.neighbours(reference.cosine(vectors), 1023),
-        1023,
-    )
+    expected = expected_ndcg(fired, vectors, 1023)
     found = rows(tmp_path / "scoring_results.csv")
     assert len(found) == hub_content.N_FEATURES
     scored = 0
