@@ -15,7 +15,7 @@ from sfal.collect.merge import find_runs, merge_runs
 from sfal.collect.settings import CollectSettings
 from sfal.collect.shard import Shard
 from sfal.errors import ArtifactError, InvalidInputError, SettingsMismatchError
-from sfal.scoring.replicates import document_groups
+from sfal.scoring.reliability.replicates import document_groups
 from sfal.sources import SaeRef, Source
 from sfal.store.manifest import Manifest
 from sfal.store.occurrences import read_occurrences, read_occurrences_and_documents

@@ -17,7 +17,7 @@ from servers import exports, faults, hub, s3
 from sfal.cli import embeddings as commands
 from sfal.cli.embeddings import embeddings
 from sfal.cli.hints import told
-from sfal.io.http import Patience
+from sfal.io.web.http import Patience
 from sfal.store.embeddings import find_vectors, read_vectors
 from sfal.store.explanations import read_explanations
 

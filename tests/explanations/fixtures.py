@@ -2,7 +2,7 @@
 
 from servers import exports
 from sfal.explanations.settings import DownloadSettings
-from sfal.io.http import Patience
+from sfal.io.web.http import Patience
 from sfal.store.explanations import read_explanations
 from sfal.store.manifest import Manifest
 from sfal.store.records import SourceRecord

@@ -10,7 +10,7 @@ from servers import exports, faults, s3
 from sfal.errors import DownloadError, InvalidInputError, MissingError, Note
 from sfal.explanations import driver
 from sfal.explanations.settings import DownloadSettings
-from sfal.io.http import Patience
+from sfal.io.web.http import Patience
 from sfal.sources import resolve_gemma
 from sfal.store.explanations import read_explanations
 

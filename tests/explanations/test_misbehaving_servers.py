@@ -13,7 +13,7 @@ from servers import exports, faults, s3
 from sfal.errors import DownloadError, SfalError
 from sfal.explanations.neuronpedia import download_export
 from sfal.io.gzip_lines import ExpansionLimits
-from sfal.io.http import Patience
+from sfal.io.web.http import Patience
 
 PATIENCE = Patience(
     rate_seconds=0.4, first_wait=0.01, longest_wait=0.1, attempts=3, give_up_seconds=10

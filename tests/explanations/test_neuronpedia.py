@@ -8,7 +8,7 @@ import pytest
 from servers import exports, faults, s3
 from sfal.errors import ArtifactError, DownloadError, InvalidInputError
 from sfal.explanations.neuronpedia import cached_export, download_export
-from sfal.io.http import Patience
+from sfal.io.web.http import Patience
 
 QUICK = Patience(rate_seconds=0.5, first_wait=0.01, longest_wait=0.05, attempts=3)
 

@@ -122,7 +122,7 @@ def frames(folder, rng):
 
 
 def ours(root, rng, fired):
-    from sfal.scoring.replicate_tables import HalfScores, write_replicates
+    from sfal.scoring.reliability.replicate_tables import HalfScores, write_replicates
     from sfal.store.embeddings import write_vectors
     from sfal.store.examples import Example, write_examples
     from sfal.store.explanations import make_table, write_explanations

@@ -24,9 +24,9 @@ from sfal.errors import InvalidInputError
 from sfal.explanations.chooser import Chooser, Preferences
 from sfal.explanations.records import RecordReader
 from sfal.explanations.user_files.reader import LabelPlace, read_explanations_file
-from sfal.io import s3
 from sfal.io.atomic import sha256_file
-from sfal.scoring.replicate_tables import read_replicates
+from sfal.io.web import s3
+from sfal.scoring.reliability.replicate_tables import read_replicates
 from sfal.sources.layouts import layout_of
 from sfal.sources.local import resolve_local
 from sfal.sources.neuronpedia import ExplainedSae

@@ -12,8 +12,8 @@ from scoring.published_cases import histogram, write_npz
 from sfal.cli.main import sfal as command_line
 from sfal.errors import InvalidInputError
 from sfal.scoring.feature import view_feature
-from sfal.scoring.reliability import feature_reliability
-from sfal.scoring.replicate_tables import read_replicates
+from sfal.scoring.reliability.features import feature_reliability
+from sfal.scoring.reliability.replicate_tables import read_replicates
 from sfal.scoring.selection import Selection, select_sources
 
 COLUMNS = ("se", "low", "high", "ceiling", "sfal_corrected")

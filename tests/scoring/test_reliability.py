@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sfal.errors import InvalidInputError
-from sfal.scoring.reliability import feature_reliability
+from sfal.scoring.reliability.features import feature_reliability
 from stats.replicate_cases import Replicates, noisy, replicates
 
 

@@ -12,8 +12,8 @@ from scoring.builders import write_run
 from sfal import _core
 from sfal.errors import CorruptError, InvalidInputError, MissingError
 from sfal.scoring.metrics import beyond_chance
-from sfal.scoring.replicate_tables import HalfScores, read_replicates, write_replicates
-from sfal.scoring.replicates import document_groups, replicates
+from sfal.scoring.reliability.replicate_tables import HalfScores, read_replicates, write_replicates
+from sfal.scoring.reliability.replicates import document_groups, replicates
 from sfal.store.occurrences import read_occurrences, read_occurrences_and_documents
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from servers import s3
 from sfal.errors import CorruptError, DownloadError, UnknownSaeError
-from sfal.io.http import Patience
+from sfal.io.web.http import Patience
 from sfal.sources import resolve, resolve_named
 from sfal.sources.neuronpedia import ExplainedSae, explained_sae, explanation_notes
 

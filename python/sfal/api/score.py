@@ -11,16 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from sfal.errors import InvalidInputError
 from sfal.io.arrow import from_texts
-from sfal.scoring.columns import score_batch
 from sfal.scoring.driver import score_selection
 from sfal.scoring.feature_scores import compute_scores
 from sfal.scoring.neighbour_lists import FunctionalLists
-from sfal.scoring.reliability import feature_reliability
-from sfal.scoring.replication import replicate_scores
+from sfal.scoring.reliability.features import feature_reliability
+from sfal.scoring.reliability.replication import replicate_scores
 from sfal.scoring.selection import Selection
 from sfal.scoring.settings import Candidates, Measure, ScoreSettings, Ties
 from sfal.scoring.status import statuses
-from sfal.scoring.tables import long_table
+from sfal.scoring.tables.columns import score_batch
+from sfal.scoring.tables.long_table import long_table
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -258,7 +258,7 @@ class Report:
 
     def error(self, error: SfalError, source: str = "") -> None:
         """Print an error; if it repeats an earlier one, keep the source for :meth:`end`."""
-        from sfal.io.http_errors import UnreachableError
+        from sfal.io.web.http_errors import UnreachableError
 
         if self._debug:
             raise error

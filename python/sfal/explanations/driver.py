@@ -14,7 +14,7 @@ from sfal.explanations.source_explanations import (
     choose_explanations,
     holds_own_explanations,
 )
-from sfal.io.http_errors import UnreachableError
+from sfal.io.web.http_errors import UnreachableError
 from sfal.sources.neuronpedia import explanation_notes
 from sfal.store.layout import DEFAULT_DATA_DIR
 from sfal.store.source_folder import SourceFolder

@@ -11,8 +11,8 @@ from collections import Counter
 from typing import NamedTuple
 
 from sfal.errors import DownloadError, InvalidInputError
-from sfal.io.http import Client
-from sfal.io.s3 import Listing, StoredObject, list_bucket
+from sfal.io.web.http import Client
+from sfal.io.web.s3 import Listing, StoredObject, list_bucket
 from sfal.store.layout import check_name
 
 _log = logging.getLogger(__name__)

@@ -20,9 +20,9 @@ from sfal.errors import Note, SfalError
 from sfal.explanations.records import feature_number
 from sfal.io.atomic import read_json, write_json
 from sfal.io.gzip_lines import DamagedGzipError, ExpansionLimits, lines
-from sfal.io.http import Client, Patience
-from sfal.io.http_errors import NotFoundError
-from sfal.io.s3 import StoredObject, list_bucket
+from sfal.io.web.http import Client, Patience
+from sfal.io.web.http_errors import NotFoundError
+from sfal.io.web.s3 import StoredObject, list_bucket
 from sfal.sources.neuronpedia import ADDRESS_HINT, base_url
 from sfal.store.layout import EXPORT
 from sfal.store.parts import iterate_parts

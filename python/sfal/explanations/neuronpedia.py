@@ -22,10 +22,10 @@ from sfal.errors import (
 from sfal.explanations.export_listing import STORED_NAME, BatchKey, list_batches, stored_name
 from sfal.io.atomic import atomic_path, read_json, write_json
 from sfal.io.gzip_lines import DamagedGzipError, ExpansionError, ExpansionLimits, expand
-from sfal.io.http import Client, Patience
-from sfal.io.http_errors import NotFoundError, TemporaryError
 from sfal.io.parallel import in_parallel
-from sfal.io.s3 import StoredObject
+from sfal.io.web.http import Client, Patience
+from sfal.io.web.http_errors import NotFoundError, TemporaryError
+from sfal.io.web.s3 import StoredObject
 from sfal.sources.neuronpedia import ADDRESS_HINT, base_url
 from sfal.store.layout import EXPORT
 from sfal.terminal.progress import progress

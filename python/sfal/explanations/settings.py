@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sfal.explanations.chooser import Preferences, names_of
 from sfal.io.gzip_lines import ExpansionLimits
-from sfal.io.http import Patience
+from sfal.io.web.http import Patience
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from sfal.io.arrow import to_numpy
 from sfal.scoring.inputs import open_counts, read_embeddings
 from sfal.scoring.selection import SourceInput
 from sfal.scoring.settings import Measure
-from sfal.scoring.stored import stored_facts, stored_scores
+from sfal.scoring.tables.stored import stored_facts, stored_scores
 from sfal.store.explanations import TOP_TOKENS
 from sfal.store.scores import ScoreSet
 

@@ -11,8 +11,8 @@ from sfal.scoring.score import SourceScores, score_source
 from sfal.scoring.selection import Selection, select_sources
 from sfal.scoring.settings import ScoreSettings
 from sfal.scoring.summary import differing_explainers
-from sfal.scoring.tables import write_scores
-from sfal.scoring.wide_table import WideTable
+from sfal.scoring.tables.long_table import write_scores
+from sfal.scoring.tables.wide_table import WideTable
 from sfal.terminal.progress import progress
 
 

@@ -15,7 +15,7 @@ from sfal.scoring.neighbour_lists import Block, Plan
 from sfal.scoring.selection import SourceInput
 from sfal.scoring.settings import ScoreSettings
 from sfal.scoring.status import SCORED, STATUSES, Status, is_live, statuses
-from sfal.scoring.stored import Reliability, stored_reliability
+from sfal.scoring.tables.stored import Reliability, stored_reliability
 from sfal.store.run_folder import RunFolder
 
 _NEURONPEDIA = "https://www.neuronpedia.org"

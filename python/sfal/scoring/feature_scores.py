@@ -14,8 +14,8 @@ from sfal.scoring.metrics import (
     false_discovery_rate,
 )
 from sfal.scoring.neighbour_lists import FunctionalLists, Plan, pass_blocks
-from sfal.scoring.reliability import FeatureReliability
-from sfal.scoring.replication import SemanticLists
+from sfal.scoring.reliability.features import FeatureReliability
+from sfal.scoring.reliability.replication import SemanticLists
 from sfal.scoring.settings import ScoreSettings
 from sfal.scoring.status import SCORED
 

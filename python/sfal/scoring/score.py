@@ -12,9 +12,9 @@ from sfal.errors import CombinedError, CorruptError, InvalidInputError, Note, Sf
 from sfal.scoring.feature_scores import FeatureScores, compute_scores
 from sfal.scoring.inputs import CountsInput, Embeddings, open_counts, read_embeddings
 from sfal.scoring.neighbour_lists import FunctionalLists
-from sfal.scoring.reliability import feature_reliability
-from sfal.scoring.replicates import Replicates
-from sfal.scoring.replication import NOT_WANTED, SemanticLists, replicate_scores
+from sfal.scoring.reliability.features import feature_reliability
+from sfal.scoring.reliability.replicates import Replicates
+from sfal.scoring.reliability.replication import NOT_WANTED, SemanticLists, replicate_scores
 from sfal.scoring.selection import EmbeddingsFile, SourceInput
 from sfal.scoring.settings import ScoreSettings
 from sfal.scoring.status import statuses

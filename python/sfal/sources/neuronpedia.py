@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sfal.errors import CorruptError, Note, SfalError
-from sfal.io.http import Client, Patience
-from sfal.io.http_errors import NotFoundError
+from sfal.io.web.http import Client, Patience
+from sfal.io.web.http_errors import NotFoundError
 from sfal.store.layout import check_name
 
 _log = logging.getLogger(__name__)

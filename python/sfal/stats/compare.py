@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sfal.errors import InvalidInputError
-from sfal.scoring.reliability import pair_error, shrinkage_of
+from sfal.scoring.reliability.features import pair_error, shrinkage_of
 from sfal.stats.bootstrap import RESAMPLES
 from sfal.stats.comparison import Comparison, PairComparison, compact_letters
 from sfal.stats.correlations import spearman

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sfal.scoring.reliability import (
+from sfal.scoring.reliability.features import (
     PartScores,
     check_replicates,
     feature_reliability,

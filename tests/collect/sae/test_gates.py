@@ -9,59 +9,20 @@ import pytest
 import torch
 
 import tiny
+from collect.sae.architectures import (
+    ARCHITECTURES,
+    D_IN,
+    N_FEATURES,
+    assert_same,
+    encoded,
+    inputs,
+    local,
+)
 from sfal.collect.sae.loaders import from_local
 from sfal.collect.sae.sae import load_sae
 from sfal.collect.settings import SaeConfig
 from sfal.errors import InvalidInputError
-from sfal.sources.source import SaeRef
 
-D_IN, N_FEATURES = 24, 160
-
-
-def inputs(n=400, d_in=D_IN, seed=3):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(n, d_in, generator=generator) * 1.3 + 0.2
-
-
-def encoded(folder, x, dtype="float32"):
-    """What SAELens' encode makes positive."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from sae_lens import SAE
-
-        sae = SAE.load_from_disk(folder, dtype=dtype)
-    sae.turn_off_forward_pass_hook_z_reshaping()
-    with torch.no_grad():
-        return sae.encode(x) > 0
-
-
-def local(path):
-    return SaeRef("local", path=str(path))
-
-
-def assert_same(sae, expected, x):
-    """Token by token and window by window; some features fire and some do not."""
-    assert 0.001 < expected.float().mean() < 0.9
-    assert torch.equal(sae.fires(x), expected)
-    windows = x.view(-1, 8, x.shape[1])
-    in_windows = expected.view(-1, 8, expected.shape[1]).any(1)
-    assert torch.equal(sae.fires_in(windows), in_windows)
-    assert torch.equal(sae.fires_in(windows, sae.workspace(len(x) + 5)), in_windows)
-
-
-ARCHITECTURES = [
-    ("standard", {}),
-    ("jumprelu", {}),
-    ("gated", {}),
-    ("topk", {"k": 7}),
-    ("topk", {"k": 7, "rescale_acts_by_decoder_norm": True}),
-    ("abstopk", {"k": 60}),
-    ("abstopk", {"k": 60, "rescale_acts_by_decoder_norm": True}),
-    ("transcoder", {}),
-    ("skip_transcoder", {}),
-    ("jumprelu_transcoder", {}),
-    ("jumprelu_skip_transcoder", {}),
-]
 NORMALISATIONS = [
     "none",
     "layer_norm",
@@ -316,41 +277,3 @@ def test_top_k_beyond_the_features_is_refused(tmp_path):
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(InvalidInputError):
         SaeConfig(**options)
-
-
-def encode_of(folder, x):
-    """SAELens' own activations."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from sae_lens import SAE
-
-        sae = SAE.load_from_disk(folder)
-    with torch.no_grad():
-        return sae.encode(x)
-
-
-@pytest.mark.parametrize("normalize", ["none", "layer_norm"])
-@pytest.mark.parametrize(
-    ("architecture", "config"),
-    [*ARCHITECTURES, ("matching_pursuit", {"max_iterations": 6, "residual_threshold": 0.1})],
-)
-def test_activations_equal_those_of_saelens(tmp_path, architecture, config, normalize):
-    with_b_dec = "transcoder" not in architecture
-    config = {"apply_b_dec_to_input": with_b_dec, "normalize_activations": normalize, **config}
-    tiny.saelens(tmp_path, architecture, D_IN, N_FEATURES, **config)
-    x = inputs(120)
-    sae = load_sae(local(tmp_path))
-    found, expected = sae.encode(x), encode_of(tmp_path, x)
-    assert 0.001 < (expected > 0).float().mean() < 0.9
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-    assert torch.equal(found > 0, sae.fires(x))
-
-
-def test_activations_of_a_gemma_scope_sae_equal_their_definition(tmp_path):
-    tiny.gemma_scope(tmp_path, ".", D_IN, N_FEATURES)
-    arrays = np.load(tmp_path / "params.npz")
-    x = inputs(50)
-    before = x.double().numpy() @ arrays["W_enc"].astype(np.float64) + arrays["b_enc"]
-    expected = np.maximum(before, 0) * (before > arrays["threshold"])
-    found = load_sae(local(tmp_path)).encode(x)
-    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-5)

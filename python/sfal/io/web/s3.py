@@ -8,8 +8,8 @@ from functools import partial
 from xml.etree import ElementTree
 
 from sfal.errors import DownloadError
-from sfal.io.http import Client
-from sfal.io.http_errors import TemporaryError
+from sfal.io.web.http import Client
+from sfal.io.web.http_errors import TemporaryError
 
 _MAX_PAGE_BYTES = 2 << 20
 _MAX_PAGES = 200

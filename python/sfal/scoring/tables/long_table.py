@@ -8,9 +8,9 @@ import numpy as np
 
 from sfal.io.arrow import from_numpy, from_texts
 from sfal.io.atomic import atomic_path, write_error
-from sfal.scoring.columns import score_batch, score_schema
-from sfal.scoring.replicate_tables import HalfScores, write_replicates
+from sfal.scoring.reliability.replicate_tables import HalfScores, write_replicates
 from sfal.scoring.score import SourceScores
+from sfal.scoring.tables.columns import score_batch, score_schema
 from sfal.store.layout import REPLICATES, SCORES
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def long_table(scores: SourceScores) -> "pa.Table":
     -------
     table : Table
         Columns layer, feature, embedding, explainer, and those of
-        :func:`sfal.scoring.columns.score_schema`.
+        :func:`sfal.scoring.tables.columns.score_schema`.
     """
     import pyarrow as pa
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sfal.errors import CorruptError, InvalidInputError, MissingError
 from sfal.io.arrow import from_numpy, from_texts, to_numpy
 from sfal.io.atomic import atomic_path
-from sfal.scoring.replicates import N_SPLITS
+from sfal.scoring.reliability.replicates import N_SPLITS
 from sfal.store.layout import REPLICATES
 
 if TYPE_CHECKING:

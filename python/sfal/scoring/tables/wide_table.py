@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfal.io.atomic import atomic_path
-from sfal.scoring.columns import values_of
 from sfal.scoring.score import EmbeddingScores, SourceScores
 from sfal.scoring.status import STATUSES, overall_status
+from sfal.scoring.tables.columns import values_of
 
 _APPENDED = ("p_label", "low", "high", "sfal_corrected")
 """Columns after those that the table always had, for each set of embeddings."""

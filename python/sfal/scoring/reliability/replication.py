@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sfal._core import Histogram, Occurrences
 from sfal.errors import InvalidInputError, MemoryLimitError
 from sfal.scoring.neighbour_lists import Block, Lists, Plan
-from sfal.scoring.replicates import Replicates, replicates
+from sfal.scoring.reliability.replicates import Replicates, replicates
 
 NOT_WANTED = "it was left out"
 """Why nothing is known about how sure scores are: the settings say so."""

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from urllib.parse import quote, urljoin, urlsplit
 
 from sfal.errors import DownloadError, InvalidInputError
-from sfal.io.http_errors import (
+from sfal.io.web.http_errors import (
     CancelledError,
     TemporaryError,
     UnreachableError,

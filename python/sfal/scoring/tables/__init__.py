@@ -1,0 +1,1 @@
+"""Scores as files: the long Parquet table of each source and the wide CSV of all."""
