@@ -633,7 +633,7 @@ def chance_law(
     Returns
     -------
     grid : ndarray of shape (n,), float64
-        Scores, strictly rising from 0.
+        Scores, strictly ascending from 0.
     survival : ndarray of shape (n,), float64
         Probability of a score of at least ``grid``; falls from 1 and is never below 1e-9. Interpolate
         linearly: ``numpy.interp(score, grid, survival)``.

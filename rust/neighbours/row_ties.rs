@@ -7,7 +7,7 @@ use crate::neighbours::topk::Entry;
 pub struct RowTies {
     /// Bit r: whether the neighbour of rank r ties with the one before it.
     joined: Vec<u64>,
-    /// Features that are not listed, but tie with the last that is; rising.
+    /// Features that are not listed, but tie with the last that is; ascending.
     pub beyond: Vec<u32>,
 }
 
