@@ -774,7 +774,7 @@ def label_fit(
     best : int
         Better labels to name.
     labels : ndarray of shape (L,), int64 or uint32, optional
-        Features of the semantic lists, increasing. By default all features from 0 on.
+        Features of the semantic lists, ascending. By default all features from 0 on.
     same : ndarray of shape (L,), int64 or uint32, optional
         A number for each semantic list, equal where labels are equal: these fit as well as each other
         whatever rounding says, and none of them is better.
