@@ -6,7 +6,7 @@
 //! two.
 //!
 //! Results are the same bits on any number of threads: counts are integers, every float belongs
-//! to one pair or one row, and ties go to the smaller feature index.
+//! to one pair or one row, and features that tie are averaged over or go by ascending index.
 //!
 //! ```
 //! use sfal::{Context, Measure, Occurrences, neighbours};

@@ -633,7 +633,7 @@ def chance_law(
     Returns
     -------
     grid : ndarray of shape (n,), float64
-        Scores, strictly rising from 0.
+        Scores, strictly ascending from 0.
     survival : ndarray of shape (n,), float64
         Probability of a score of at least ``grid``; falls from 1 and is never below 1e-9. Interpolate
         linearly: ``numpy.interp(score, grid, survival)``.
@@ -774,7 +774,7 @@ def label_fit(
     best : int
         Better labels to name.
     labels : ndarray of shape (L,), int64 or uint32, optional
-        Features of the semantic lists, increasing. By default all features from 0 on.
+        Features of the semantic lists, ascending. By default all features from 0 on.
     same : ndarray of shape (L,), int64 or uint32, optional
         A number for each semantic list, equal where labels are equal: these fit as well as each other
         whatever rounding says, and none of them is better.

@@ -1,7 +1,7 @@
 //! The measures of one pair, and of one feature with many.
 //!
 //! Every formula treats both features alike to the last bit: products and sums of two commute, and
-//! what stands on one side of a sum of four is symmetric by itself. There is no fused
+//! each half of a four-term sum is itself symmetric. There is no fused
 //! multiply-add, so that all instruction sets give the same bits.
 
 use super::logarithm::{excess, ln, ln_1p};
@@ -134,7 +134,7 @@ pub(super) fn lift(n_windows: u64, (c_i, v_i): Margin, (c_j, v_j): Margin, both:
     unless_constant(v_i, v_j, n_windows.wrapping_mul(u64::from(both)) as f64 / product)
 }
 
-/// phi over the most that it could be, or the least, given how often both occur.
+/// phi over the most that it could be, or the least, given how often each occurs.
 #[inline(always)]
 pub(super) fn cole(n_windows: u64, (c_i, v_i): Margin, (c_j, v_j): Margin, both: u32) -> f64 {
     let difference = numerator(n_windows, c_i, c_j, both);

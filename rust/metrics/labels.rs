@@ -8,7 +8,7 @@ use crate::neighbours::row_ties::Lists;
 pub struct Labels<'a> {
     /// Feature of each row of functional lists; by default the features in order.
     pub rows: Option<&'a [u32]>,
-    /// Feature of each row of semantic lists, rising; by default all features.
+    /// Feature of each row of semantic lists, ascending; by default all features.
     pub labels: Option<&'a [u32]>,
     /// A number for each row of semantic lists, equal where labels are equal.
     pub same: Option<&'a [u32]>,

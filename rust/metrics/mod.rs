@@ -5,7 +5,7 @@ mod feature_map;
 pub mod label_fit;
 mod labels;
 pub mod ndcg;
-pub mod rank;
+pub mod overlap;
 pub mod reliability;
 pub mod ties;
 mod transposed;

@@ -28,7 +28,7 @@ impl Averages {
         Self { weights, sums }
     }
 
-    /// The mean weight of each listed feature as long as it is not 0, and that of the features
+    /// The mean weight of each listed feature up to the first that is 0, and that of the features
     /// beyond the list.
     pub(crate) fn of<'a>(&'a self, list: List<'_>, scratch: &'a mut Vec<f64>) -> (&'a [f64], f64) {
         let n = list.features.len();

@@ -39,7 +39,7 @@ impl Block {
         }
     }
 
-    /// The labels that earn something from `feature`, rising.
+    /// The labels that earn something from `feature`, ascending.
     pub(crate) fn of(&self, feature: u32) -> &[Gain] {
         &self.gains[self.starts[feature as usize]..self.starts[feature as usize + 1]]
     }

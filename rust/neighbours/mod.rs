@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::cooccurrence::histogram::Histogram;
 use crate::cooccurrence::sparse;
 use crate::error::{Error, Result};
+use crate::limits::check_features;
 use crate::measures::{Margins, Measure};
 use crate::neighbours::cosine::Cosines;
 pub use crate::neighbours::row_lists::Neighbours;
@@ -254,7 +255,7 @@ pub fn semantic(
     candidates: Option<&[u32]>,
     context: &Context,
 ) -> Result<Neighbours> {
-    Occurrences::new(n_features)?;
+    check_features(n_features)?;
     let plan = Plan::new(n_features, top_n, rows, candidates, context)?;
     semantic_lists(vectors, dim, &plan, context)
 }
@@ -272,7 +273,7 @@ pub fn semantic_ranking(
     candidates: Option<&[u32]>,
     context: &Context,
 ) -> Result<Neighbours> {
-    Occurrences::new(n_features)?;
+    check_features(n_features)?;
     let plan = Plan::new(n_features, top_n, rows, candidates, context)?;
     semantic_lists(vectors, dim, &plan.with_ties(), context)
 }

@@ -7,7 +7,7 @@ use crate::neighbours::topk::Entry;
 pub struct RowTies {
     /// Bit r: whether the neighbour of rank r ties with the one before it.
     joined: Vec<u64>,
-    /// Features that are not listed, but tie with the last that is; rising.
+    /// Features that are not listed, but tie with the last that is; ascending.
     pub beyond: Vec<u32>,
 }
 
@@ -23,7 +23,7 @@ impl RowTies {
         Self::new(n, (1..n).map(|_| true), beyond)
     }
 
-    /// `joined` tells of each rank but the first whether it ties with the one before.
+    /// `joined` says for each rank after the first whether it ties with the one before.
     fn new(n: usize, joined: impl Iterator<Item = bool>, beyond: Vec<u32>) -> Option<Box<Self>> {
         let mut bits = Vec::new();
         for (rank, joined) in (1..).zip(joined) {
@@ -44,7 +44,7 @@ impl RowTies {
     }
 }
 
-/// Ranked lists that are looked at: `width` features a row.
+/// A view of ranked lists: `width` features a row.
 #[derive(Debug, Clone, Copy)]
 pub struct Lists<'a> {
     /// Rows.
@@ -82,8 +82,8 @@ impl<'a> List<'a> {
         self.ties.map_or(&[], |ties| &ties.beyond)
     }
 
-    /// Ranks of the tie class that begins at rank `start`: to before the first listed rank of the
-    /// next class, and to before the end of the class, which counts those beyond the list.
+    /// Exclusive ends of the tie class that begins at `start`: within the list, and with the features
+    /// beyond it counted.
     pub fn class_ends(&self, start: usize) -> (usize, usize) {
         let n = self.features.len();
         let Some(ties) = self.ties else {

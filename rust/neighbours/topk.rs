@@ -212,7 +212,7 @@ impl<'a, E: Entry> TopN<'a, E> {
         self.len < self.n
     }
 
-    /// Return the entries, best first, and the other features that tie with the last, rising.
+    /// Return the entries, best first, and the other features that tie with the last, ascending.
     pub fn finish(self) -> (&'a [E], Vec<u32>) {
         let Self { n, buffer, len, worst, ties, .. } = self;
         let n = best_of(&mut buffer[..len], n);
@@ -262,7 +262,7 @@ pub(crate) fn rank_in_sample(size: usize, n: usize, total: usize, deviations: f6
 }
 
 /// Write the best `n` of a row of values to `best`, best first; the value at `own` is not read.
-/// Columns of other values that equal the last are returned, rising.
+/// Columns of other values that equal the last are returned, ascending.
 ///
 /// A bound from a sample passes few more than `n` values, so that the row is read once and only
 /// those values are selected and sorted.

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::limits::check_windows;
+use crate::limits::{check_features, check_windows};
 use crate::occurrences::bits::{BLOCK_WINDOWS, Block};
 use crate::simd::line::{LINE_WINDOWS, for_each_window};
 
@@ -34,9 +34,7 @@ impl Occurrences {
     /// # Errors
     /// [`Error::Argument`] unless there are from 1 to 2³² features.
     pub fn new(n_features: usize) -> Result<Self> {
-        if n_features == 0 || n_features as u64 > 1 << 32 {
-            return Err(Error::argument("n_features", n_features, "from 1 to 4294967296"));
-        }
+        check_features(n_features)?;
         Ok(Self { n_features, n_windows: 0, blocks: Vec::new() })
     }
 

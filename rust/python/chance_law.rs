@@ -29,7 +29,7 @@ type Law<'py> = (Bound<'py, PyArray1<f64>>, Bound<'py, PyArray1<f64>>);
 /// Returns
 /// -------
 /// grid : ndarray of shape (n,), float64
-///     Scores, strictly rising from 0.
+///     Scores, strictly ascending from 0.
 /// survival : ndarray of shape (n,), float64
 ///     Probability of a score of at least ``grid``; falls from 1 and is never below 1e-9. Interpolate
 ///     linearly: ``numpy.interp(score, grid, survival)``.

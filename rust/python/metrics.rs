@@ -1,61 +1,15 @@
-//! `top_neighbours`, `ndcg` and `chance`.
+//! `ndcg` and `chance`.
 
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
-use super::arguments::{Ranks, Row, candidate_count, context};
-use super::arrays::{Ranked, contiguous2, lists, refused, same_rows, shown};
+use super::arguments::{Ranks, candidate_count, context};
+use super::arrays::{contiguous2, refused, same_rows, shown};
 use super::interruptible::run;
 use super::ranking::PyRanking;
 use super::similarity::Similarity;
 use crate::error::Error;
 use crate::metrics::{ndcg as ndcg_core, ties};
-
-/// Rank the largest of each row of similarities.
-///
-/// Parameters
-/// ----------
-/// similarity : ndarray of shape (R, F), float32 or float64
-///     Row ``r`` belongs to feature ``row_start + r``, whose similarity to itself is never read.
-/// top_n : int
-///     Number of neighbours per row, at least 1.
-/// row_start : int
-///     Feature of the first row.
-///
-/// Returns
-/// -------
-/// indices : ndarray of shape (R, min(top_n, F - 1)), uint32
-///     By descending value, ties by ascending index.
-/// values : ndarray of the same shape, float32
-///
-/// Raises
-/// ------
-/// InvalidInputError
-///     For NaN or infinity off the diagonal, or rows beyond the last feature.
-///
-/// Examples
-/// --------
-/// >>> import numpy as np
-/// >>> top_neighbours(np.array([[9, 1, 2], [1, 9, 1], [2, 1, 9]], dtype=np.float32), top_n=2)[0]
-/// array([[2, 1],
-///        [0, 2],
-///        [0, 1]], dtype=uint32)
-#[pyfunction]
-#[pyo3(signature = (similarity, top_n=Ranks(1023), row_start=Row(0), *, n_threads=None, memory_limit=None), text_signature = "(similarity, top_n=1023, row_start=0, *, n_threads=None, memory_limit=None)")]
-pub(super) fn top_neighbours<'py>(
-    py: Python<'py>,
-    similarity: &Bound<'_, PyAny>,
-    top_n: Ranks,
-    row_start: Row,
-    n_threads: Option<&Bound<'_, PyAny>>,
-    memory_limit: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Ranked<'py>> {
-    let context = context(memory_limit, n_threads)?;
-    let Some(similarity) = Similarity::extract(similarity) else {
-        return Err(refused("similarity", similarity, "a 2-D float32 or float64 array"));
-    };
-    lists(py, similarity.top(py, (top_n.0, row_start.0), false, &context)?)
-}
 
 /// Score how well the functional order predicts the semantic one.
 ///

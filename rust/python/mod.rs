@@ -10,14 +10,16 @@ mod arrays;
 mod chance_law;
 mod histogram;
 mod interruptible;
+mod label_fit;
+mod measures;
 mod memory;
 mod metrics;
 mod neighbours;
 mod occurrences;
+mod overlap;
 mod ranking;
 mod reliability;
 mod similarity;
-mod trust;
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
@@ -54,17 +56,21 @@ mod _core {
     #[pymodule_export]
     use super::histogram::PyHistogram;
     #[pymodule_export]
+    use super::label_fit::label_fit;
+    #[pymodule_export]
+    use super::measures::phi;
+    #[pymodule_export]
     use super::memory::available_memory;
     #[pymodule_export]
-    use super::metrics::{chance, ndcg, top_neighbours};
+    use super::metrics::{chance, ndcg};
     #[pymodule_export]
-    use super::neighbours::{functional_neighbours, phi, semantic_neighbours};
+    use super::neighbours::{functional_neighbours, semantic_neighbours, top_neighbours};
     #[pymodule_export]
     use super::occurrences::PyOccurrences;
+    #[pymodule_export]
+    use super::overlap::{overlap, rank_biased_overlap};
     #[pymodule_export]
     use super::ranking::{PyRanking, functional_ranking, semantic_ranking, top_ranking};
     #[pymodule_export]
     use super::reliability::replicates;
-    #[pymodule_export]
-    use super::trust::{label_fit, overlap, rank_biased_overlap};
 }

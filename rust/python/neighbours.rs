@@ -1,69 +1,16 @@
-//! `phi`, `functional_neighbours` and `semantic_neighbours`.
+//! `functional_neighbours`, `semantic_neighbours` and `top_neighbours`.
 
-use numpy::{PyArray2, PyUntypedArrayMethods};
+use numpy::PyUntypedArrayMethods;
 use pyo3::prelude::*;
 
-use super::arguments::{Ranks, context, windows};
-use super::arrays::{
-    Ranked, contiguous2, features, lists, matrix, matrix_of, refused, square_counts,
-};
+use super::arguments::{Ranks, Row, context};
+use super::arrays::{Ranked, contiguous2, features, lists, matrix, refused};
 use super::histogram::PyHistogram;
 use super::interruptible::{read, run};
 use super::occurrences::PyOccurrences;
-use crate::cooccurrence::validate::Bytes;
-use crate::measures::{self, Measure};
+use super::similarity::Similarity;
+use crate::measures::Measure;
 use crate::neighbours;
-
-/// Correlate the occurrences of each pair of features.
-///
-/// ``(n c_ij - c_i c_j) / sqrt(c_i (n - c_i) c_j (n - c_j))`` with an exact numerator, clipped to
-/// [-1, 1]; 0 where a feature never or always occurs.
-///
-/// Parameters
-/// ----------
-/// counts : ndarray of shape (F, F), uint32 or int32
-///     Number of windows in which both features occur.
-/// n_windows : int
-///     Number of windows counted.
-///
-/// Returns
-/// -------
-/// phi : ndarray of shape (F, F), float64
-///     Exactly symmetric.
-///
-/// Raises
-/// ------
-/// InvalidInputError
-///     For counts that :meth:`Histogram.from_counts` refuses.
-/// MemoryLimitError
-///     If ``8 * F**2`` bytes exceed the limit.
-///
-/// References
-/// ----------
-/// .. [1] Yule, "On the methods of measuring association between two attributes", Journal of the
-///    Royal Statistical Society 75 (1912): the coefficient of a table of two by two.
-///
-/// Examples
-/// --------
-/// >>> import numpy as np
-/// >>> phi(np.array([[2, 0], [0, 2]], dtype=np.uint32), n_windows=4)
-/// array([[ 1., -1.],
-///        [-1.,  1.]])
-#[pyfunction]
-#[pyo3(signature = (counts, n_windows, memory_limit=None, *, n_threads=None))]
-pub(super) fn phi<'py>(
-    py: Python<'py>,
-    counts: &Bound<'_, PyAny>,
-    n_windows: &Bound<'_, PyAny>,
-    memory_limit: Option<&Bound<'_, PyAny>>,
-    n_threads: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Bound<'py, PyArray2<f64>>> {
-    let context = context(memory_limit, n_threads)?;
-    let n_windows = windows(n_windows)?;
-    let (n, counts) = square_counts(counts)?;
-    let phi = run(py, &context, || measures::phi(counts.bytes(), n, n_windows, &context))?;
-    matrix_of(py, phi, n, n)
-}
 
 /// Rank, for each feature, the features whose occurrences are most similar.
 ///
@@ -217,4 +164,50 @@ pub(super) fn semantic_neighbours<'py>(
         neighbours::semantic(vectors, n_features, dim, top_n.0, rows, candidates, &context)
     })?;
     lists(py, ranked)
+}
+
+/// Rank the largest of each row of similarities.
+///
+/// Parameters
+/// ----------
+/// similarity : ndarray of shape (R, F), float32 or float64
+///     Row ``r`` belongs to feature ``row_start + r``, whose similarity to itself is never read.
+/// top_n : int
+///     Number of neighbours per row, at least 1.
+/// row_start : int
+///     Feature of the first row.
+///
+/// Returns
+/// -------
+/// indices : ndarray of shape (R, min(top_n, F - 1)), uint32
+///     By descending value, ties by ascending index.
+/// values : ndarray of the same shape, float32
+///
+/// Raises
+/// ------
+/// InvalidInputError
+///     For NaN or infinity off the diagonal, or rows beyond the last feature.
+///
+/// Examples
+/// --------
+/// >>> import numpy as np
+/// >>> top_neighbours(np.array([[9, 1, 2], [1, 9, 1], [2, 1, 9]], dtype=np.float32), top_n=2)[0]
+/// array([[2, 1],
+///        [0, 2],
+///        [0, 1]], dtype=uint32)
+#[pyfunction]
+#[pyo3(signature = (similarity, top_n=Ranks(1023), row_start=Row(0), *, n_threads=None, memory_limit=None), text_signature = "(similarity, top_n=1023, row_start=0, *, n_threads=None, memory_limit=None)")]
+pub(super) fn top_neighbours<'py>(
+    py: Python<'py>,
+    similarity: &Bound<'_, PyAny>,
+    top_n: Ranks,
+    row_start: Row,
+    n_threads: Option<&Bound<'_, PyAny>>,
+    memory_limit: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Ranked<'py>> {
+    let context = context(memory_limit, n_threads)?;
+    let Some(similarity) = Similarity::extract(similarity) else {
+        return Err(refused("similarity", similarity, "a 2-D float32 or float64 array"));
+    };
+    lists(py, similarity.top(py, (top_n.0, row_start.0), false, &context)?)
 }

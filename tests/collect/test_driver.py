@@ -146,7 +146,7 @@ def test_documents_without_a_window_are_counted_and_reported(world, tmp_path):
     oracle.write_jsonl(tmp_path / "short.jsonl", ["", "a", "", "b c"])
     [result] = collect(sources[:1], settings(root, corpus=str(tmp_path / "short.jsonl")), tmp_path)
     assert isinstance(result.error, InvalidInputError)
-    assert "none of 4 documents has a window of 16 tokens" in str(result.error)
+    assert "none of the 4 documents is long enough for a window of 16 tokens" in str(result.error)
     counts = Manifest.load(result.folder).counts
     assert (counts.documents, counts.empty, counts.too_short, counts.windows) == (4, 2, 2, 0)
     assert result.histogram is None

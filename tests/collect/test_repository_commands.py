@@ -74,7 +74,7 @@ def test_several_saes_are_listed_if_none_is_named(sfal, tmp_path):
     done = sfal(tmp_path, "someone/their-saes")
     assert done.returncode == 1
     assert done.stderr == (
-        f"Error: someone/their-saes holds 2 SAEs: {HOOKS[0]}, {HOOKS[1]}; name one by --sae-id\n"
+        f"Error: someone/their-saes holds 2 SAEs: {HOOKS[0]}, {HOOKS[1]}; name one with --sae-id\n"
     )
     assert not list(tmp_path.iterdir())
 
@@ -86,7 +86,7 @@ def test_several_saes_are_listed_if_none_is_named(sfal, tmp_path):
         (["someone/missing"], "someone/missing"),
         (["someone/their-saes", "--sae-id", "nose"], "nose/cfg.json of someone/their-saes"),
         (["someone/broken"], "someone/broken: model_name is '3', not a text"),
-        (["gpt2-small-res-jb"], "holds 13 SAEs; name one by --sae-id"),
+        (["gpt2-small-res-jb"], "holds 13 SAEs; name one with --sae-id"),
         (["someones"], "SAELens knows no release 'someones'"),
     ],
 )

@@ -194,7 +194,7 @@ def test_a_further_run_has_its_own_counts_and_the_sources_embeddings(tmp_path):
     with pytest.raises(ArtifactError, match="no counts yet"):
         names(tmp_path)
     write_npz(folder / "runs" / "k512", histogram(RNG.random((12, 40)) < 0.4), 40)
-    with pytest.raises(ArtifactError, match="further runs with run_name: k512"):
+    with pytest.raises(ArtifactError, match="further runs with run: k512"):
         names(tmp_path)
     (source,) = select_sources(tmp_path, Selection(run="k512")).sources
     assert source.run_folder == folder / "runs" / "k512"

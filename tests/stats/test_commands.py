@@ -11,6 +11,7 @@ from scoring.builders import EMBEDDER, write_our_source, write_our_vectors, writ
 from scoring.published_cases import read_csv
 from sfal.cli.main import sfal
 from sfal.scoring.driver import score_selection
+from sfal.scoring.replicate_tables import HalfScores, write_replicates
 from sfal.scoring.selection import Selection
 from sfal.store.scores import read_scores
 
@@ -56,13 +57,19 @@ def test_two_embedders_are_compared(scored):
     assert float(row["low"]) <= float(row["difference"]) <= float(row["high"])
 
 
-def test_without_options_all_sets_are_compared(scored):
+def test_without_options_all_sets_are_compared_with_their_replicates(scored):
     sets = read_scores(scored / SOURCE)
     assert [one.embedding for one in sets] == [EMBEDDER, OTHER]
+    rng = np.random.default_rng(0)
+    kept = [
+        HalfScores(one.embedding, one.explainer, one.stem, rng.random((8, 2, 24))) for one in sets
+    ]
+    write_replicates(scored / SOURCE, kept, {})
     result = run("compare", SOURCE, "--output", scored / "pairs.parquet", data_dir=scored)
     assert result.exit_code == 0, result.output
     (row,) = pq.read_table(scored / "pairs.parquet").to_pylist()
     assert row["a"].startswith(EMBEDDER)
+    assert row["se_documents"] > 0
 
 
 def test_two_sources_and_several_measures(scored):

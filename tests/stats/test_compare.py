@@ -131,7 +131,7 @@ def test_the_table_of_a_comparison():
 @pytest.mark.parametrize(
     ("tables", "options", "said"),
     [
-        ([table(TRUTH)], {}, "1 table is given"),
+        ([table(TRUTH)], {}, "needs two or more tables, got 1"),
         ([table(TRUTH), 3], {}, "b of type int is not a table"),
         (
             [table(TRUTH), table(TRUTH)],

@@ -217,13 +217,13 @@ def test_every_difference_between_settings_is_named(tmp_path):
     old = {"window_size": 4, "corpus": {"name": "a", "split": "train"}, "top_k": None}
     new = {"window_size": 8, "corpus": {"name": "b", "split": "train"}, "top_k": 50}
     with pytest.raises(SettingsMismatchError) as e:
-        require_same(tmp_path, "settings", old, new, "name a new run with $run_name")
+        require_same(tmp_path, "settings", old, new, "name a new run with $run")
     message = str(e.value)
     assert "window_size was 4, now 8" in message
     assert "corpus.name was a, now b" in message
     assert "top_k was not set, now 50" in message
     assert "split" not in message
-    assert message.endswith("; name a new run with run_name")
+    assert message.endswith("; name a new run with run")
 
 
 def test_equal_settings_pass_also_after_json(tmp_path):

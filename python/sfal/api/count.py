@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sfal.collect.windows import Tail, document_windows, positions, window_batches
+from sfal.collect.windows import Tail, document_windows, window_batches, window_tokens
 from sfal.errors import InvalidInputError
 from sfal.terminal.progress import progress
 
@@ -95,7 +95,7 @@ def count_features(
     # The cost of a sparse matrix depends on its entries, not on its width.
     width = 1 if _is_sparse(rows) else n_features
     for batch in window_batches(bounds, _ELEMENTS // width):
-        tokens = positions(batch)
+        tokens = window_tokens(batch)
         occurrences.extend(*_occurring(_take(rows, tokens), batch, tokens))
     return occurrences
 
@@ -170,7 +170,7 @@ def count_encoded(
     counted: list[Occurrences] = []
     with _no_gradients(), progress(len(bounds), "encoding", "window") as bar:
         for batch in window_batches(bounds, batch_tokens):
-            tokens = positions(batch)
+            tokens = window_tokens(batch)
             encoded = _as_rows(sae.encode(_input(sae, inputs, tokens)), "the result of encode()")
             if not counted:
                 counted.append(Occurrences(encoded.shape[1]))

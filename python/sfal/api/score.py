@@ -73,7 +73,7 @@ def score_features(
     ties : {"average", "index"}
         Order of neighbours that tie: the mean over all orders, or ascending index.
     documents : array of shape (n_windows,), int64, optional
-        The document of each window, any number from 0. Tells how sure scores are; at
+        The document of each window, any number from 0. Tells how precise scores are; at
         least 64 documents, and `Occurrences` rather than a histogram, are needed.
 
     Returns
@@ -219,7 +219,7 @@ def score(
         Rank as the published scripts do, whatever `measure`, `candidates` and `ties` say:
         by phi, among all features, ties by index.
     reliability : bool
-        Whether scores of parts of the documents say how sure each score is.
+        Whether scores of parts of the documents say how precise each score is.
 
     Returns
     -------

@@ -6,6 +6,7 @@ import click
 
 from sfal.cli.options import Common, command, say_note
 from sfal.cli.param_types import MANY
+from sfal.cli.scoring_options import n_windows_option
 
 
 @command("audit")
@@ -26,9 +27,7 @@ from sfal.cli.param_types import MANY
     metavar="FILE.csv|parquet",
     help="Write all of them, and the faulty texts.",
 )
-@click.option(
-    "--n-windows", type=click.IntRange(1), help="Number of windows, if the .npz lacks it."
-)
+@n_windows_option
 def audit(
     common: Common,
     source: str,

@@ -6,6 +6,7 @@ import click
 
 from sfal.cli.options import Common, command, say_note
 from sfal.cli.param_types import MANY
+from sfal.cli.scoring_options import n_windows_option, top_n_option
 
 
 @command("controls")
@@ -21,16 +22,8 @@ from sfal.cli.param_types import MANY
     help="Share of the labels that is exchanged.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random numbers.")
-@click.option(
-    "--top-n",
-    type=click.IntRange(1),
-    default=1023,
-    show_default=True,
-    help="Neighbours per feature.",
-)
-@click.option(
-    "--n-windows", type=click.IntRange(1), help="Number of windows, if the .npz lacks it."
-)
+@top_n_option
+@n_windows_option
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),

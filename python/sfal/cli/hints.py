@@ -13,14 +13,11 @@ from sfal.errors import Note, SfalError, worded_hint
 from sfal.store.layout import DEFAULT_DATA_DIR
 
 _FLAGS = {
-    "corpus_column": "--text-column",
     "embedding_models": "--embedding-model",
     "explainers": "--explainer",
     "explanations_file": "--explanations",
     "n_features": "--features",
-    "names": "--source",
     "redo_damaged": "--resume",
-    "run_name": "--run",
     "sae_path": "--sae",
     "source_name": "--source",
     "sources": "--source",

@@ -8,17 +8,20 @@ import click
 
 from sfal.scoring.settings import CANDIDATES, MEASURES, TIES, ScoreSettings
 
+top_n_option = click.option(
+    "--top-n",
+    type=click.IntRange(1),
+    default=1023,
+    show_default=True,
+    help="Neighbours per feature.",
+)
+n_windows_option = click.option(
+    "--n-windows", type=click.IntRange(1), help="Number of windows, if the .npz lacks it."
+)
+
 _OPTIONS = (
-    click.option(
-        "--top-n",
-        type=click.IntRange(1),
-        default=1023,
-        show_default=True,
-        help="Neighbours per feature.",
-    ),
-    click.option(
-        "--n-windows", type=click.IntRange(1), help="Number of windows, if the .npz lacks it."
-    ),
+    top_n_option,
+    n_windows_option,
     click.option(
         "--measure",
         default="phi",
@@ -69,7 +72,7 @@ def reliability_option(function: Callable[..., Any]) -> Callable[..., Any]:
         "--reliability/--no-reliability",
         default=True,
         show_default=True,
-        help="Say how sure scores are, from scores of parts of the documents.",
+        help="Report how precise scores are, from scores of parts of the documents.",
     )(function)
 
 

@@ -7,6 +7,7 @@ import click
 
 from sfal.cli.options import Common, command, say_note
 from sfal.cli.param_types import MANY
+from sfal.cli.scoring_options import n_windows_option, top_n_option
 from sfal.scoring.settings import MEASURES, ScoreSettings
 
 if TYPE_CHECKING:
@@ -19,16 +20,8 @@ if TYPE_CHECKING:
 @click.option("--explainer", type=MANY, default=(), help="Explainer; default: the first found.")
 @click.option("--run", help="Name of another run of the same source.")
 @click.option("--measures", type=MANY, default=MEASURES, help="Measures to compare; default: all.")
-@click.option(
-    "--top-n",
-    type=click.IntRange(1),
-    default=1023,
-    show_default=True,
-    help="Neighbours per feature.",
-)
-@click.option(
-    "--n-windows", type=click.IntRange(1), help="Number of windows, if the .npz lacks it."
-)
+@top_n_option
+@n_windows_option
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -128,7 +128,7 @@ def _check_sources(sources: Sequence[Source]) -> None:
     if twice:
         raise InvalidInputError(
             f"two of the sources have the name {twice[0]}",
-            hint="give one of them another name by $source_name(NAME)",
+            hint="give one of them another name with $source_name(NAME)",
         )
 
 
@@ -190,8 +190,8 @@ def _finish(run: Run) -> CollectResult:
         try:
             if manifest.n_windows == 0 and run.settings.shard is None:
                 raise InvalidInputError(
-                    f"{run.source.name}: none of {manifest.counts.documents} documents has a "
-                    f"window of {run.settings.window_size} tokens",
+                    f"{run.source.name}: none of the {manifest.counts.documents:,} documents is "
+                    f"long enough for a window of {run.settings.window_size} tokens",
                     hint="use a smaller $window_size, or other documents",
                 )
             if run.counted:

@@ -90,7 +90,7 @@ def _revision(runs: Sequence[Run], config: ModelConfig) -> str | None:
         named = ", ".join(sorted(revision or "none" for revision in stated))
         raise InvalidInputError(
             f"the SAEs were trained on different revisions of {runs[0].source.model} ({named})",
-            hint="count them one at a time, or name one by $revision",
+            hint="count them one at a time, or name one with $revision",
         )
     return stated.pop()
 

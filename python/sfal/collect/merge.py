@@ -100,7 +100,7 @@ def merge_runs(name: str, runs: Sequence[Path], data_dir: Path) -> Merged:
             if replace(there, histogram=None, volatile={}) != replace(merged, volatile={}):
                 raise ArtifactError(
                     f"{folder} already holds a different run",
-                    hint="name another folder by $data_dir, or move that run away",
+                    hint="name another folder with $data_dir, or move that run away",
                 )
             return Merged(name, folder, there, len(runs), done_before=True)
         parts = iter(merged.parts)

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from sfal.collect.sae.sae import Sae
 
 _OTHER_SETTINGS = (
-    "repeat the settings of that run, name a new run by $run(NAME), or remove the folder to start "
+    "repeat the settings of that run, name a new run with $run(NAME), or remove the folder to start "
     "over"
 )
 _REPLACED = (
     "an input has been replaced since; restore it ($revision or $corpus_revision names a commit "
-    "of the hub), or name a new run by $run(NAME)"
+    "of the hub), or name a new run with $run(NAME)"
 )
 
 
@@ -52,7 +52,7 @@ class Run:
 
     @classmethod
     def open(cls, source: Source, settings: CollectSettings, data_dir: Path) -> "Run":
-        """Read how far the run of a source has come.
+        """Find out how much of a source's run is done.
 
         Raises
         ------

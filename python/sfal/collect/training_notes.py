@@ -51,7 +51,7 @@ def training_notes(source: Source, config: ModelConfig, model: "LanguageModel") 
         notes.append(
             Note(
                 f"the SAE was trained on {training.model}, but is counted on {source.model}",
-                "if these are not the same model, name the SAE's own by $model",
+                "if these are not the same model, name the SAE's own with $model",
             )
         )
     if training.revision is not None and config.revision not in (None, training.revision):

@@ -35,7 +35,7 @@ def window_bounds(n_tokens: int, window_size: int, tail: Tail = "drop") -> NDArr
     Raises
     ------
     InvalidInputError
-        If `window_size` or `tail` is not one of these.
+        If `window_size` or `tail` is invalid.
 
     Examples
     --------
@@ -150,7 +150,7 @@ def window_batches(bounds: NDArray[np.int64], max_tokens: int) -> Iterator[NDArr
         first, before = stop, int(ends[stop - 1])
 
 
-def positions(bounds: NDArray[np.int64]) -> NDArray[np.int64]:
+def window_tokens(bounds: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the tokens of windows, in order."""
     lengths = bounds[:, 1] - bounds[:, 0]
     first = np.cumsum(lengths) - lengths

@@ -35,7 +35,7 @@ class ExportVectors:
     width: int
     """Dimension D."""
     features: NDArray[np.uint32]
-    """Features with a vector, rising; shape (n,)."""
+    """Features with a vector, ascending; shape (n,)."""
     n_missing: int
     """Number of explanations without a usable vector."""
     rows: NDArray[np.int64]

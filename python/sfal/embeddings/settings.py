@@ -58,7 +58,7 @@ class EmbedSettings:
     @property
     def preferences(self) -> Preferences:
         """Which of a feature's explanations is embedded."""
-        return Preferences(names_of(self.explainers), names_of(self.types))
+        return Preferences.of(self.explainers, self.types)
 
     def embedders(self) -> list[EmbedderRef]:
         """Return the embedders, each once, not loaded.

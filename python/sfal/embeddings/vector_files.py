@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sfal.errors import ArtifactError, CorruptError, InvalidInputError, MissingError
 from sfal.explanations.records import feature_number
 from sfal.explanations.user_files.columns import column_of
+from sfal.io.first_line import first_line
 from sfal.io.npy import read_npy_header
 
 _VECTORS = ("embedding", "embeddings", "vector", "vectors", "values")
@@ -76,8 +77,7 @@ def read_vector_file(path: Path) -> FileVectors:
     except FileNotFoundError as e:
         raise MissingError(f"{path} does not exist") from e
     except (*_DAMAGED, pa.ArrowException) as e:
-        first = (str(e).splitlines() or [type(e).__name__])[0][:200]
-        raise CorruptError(f"{path} cannot be read: {first}") from e
+        raise CorruptError(f"{path} cannot be read: {first_line(e)}") from e
     except OSError as e:
         raise ArtifactError(f"cannot read {path}: {e.strerror or e}") from e
 
@@ -272,7 +272,7 @@ def _piece(path: Path, columns: list[Any]) -> NDArray[np.float32]:
 
 
 def rows_in_order(path: Path, found: FileVectors) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield each usable vector with its feature, by rising feature.
+    """Yield each usable vector with its feature, by ascending feature.
 
     Rows of zeros or of NaN alone stand for features without a vector.
 

@@ -37,6 +37,13 @@ class Preferences:
     types: tuple[str, ...] | None = None
     """Only these, in order of preference. None: ``oai_token-act-pair``, then any other."""
 
+    @classmethod
+    def of(
+        cls, explainers: str | Sequence[str] | None, types: str | Sequence[str] | None
+    ) -> "Preferences":
+        """Make them from settings, which may be one name or several."""
+        return cls(names_of(explainers), names_of(types))
+
     def rank(self, type_: str, explainer: str) -> _Rank | None:
         """Return the rank of a kind of explanation, smaller is better; None if not wanted."""
         by_explainer = _position(explainer, self.explainers, DEFAULT_EXPLAINER)
@@ -110,7 +117,7 @@ class Chooser:
         return True
 
     def table(self, what: str) -> "pa.Table":
-        """Return the chosen explanations, by rising feature.
+        """Return the chosen explanations, by ascending feature.
 
         Parameters
         ----------
@@ -183,7 +190,7 @@ class _Texts:
         self._bytes += encoded
 
     def features(self) -> NDArray[np.uint32]:
-        """Return the features that have a text, in rising order."""
+        """Return the features that have a text, in ascending order."""
         return np.flatnonzero(self._kinds).astype(np.uint32)
 
     def rows(self, features: NDArray[np.uint32]) -> Iterator[tuple[int, str]]:

@@ -1,4 +1,4 @@
-"""The sources that a call of stage 2 is about, and where an interruption found it."""
+"""The sources that a call of stage 2 is about, and where it was interrupted."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sfal.explanations.chooser import Preferences, names_of
+from sfal.explanations.chooser import Preferences
 from sfal.io.gzip_lines import ExpansionLimits
 from sfal.io.web.http import Patience
 
@@ -30,4 +30,4 @@ class DownloadSettings:
     @property
     def preferences(self) -> Preferences:
         """Which of a feature's explanations is chosen."""
-        return Preferences(names_of(self.explainers), names_of(self.types))
+        return Preferences.of(self.explainers, self.types)

@@ -1,4 +1,4 @@
-"""Fingerprints of models and SAEs, by which one that was replaced in place is noticed."""
+"""Fingerprints of models and SAEs, which reveal a model or SAE replaced in place."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Errors of the model hub in one place, worded to help."""
+"""The model hub: files, their sizes and the local cache, with errors worded to help."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -159,7 +159,7 @@ def _of_one(error: BaseException) -> _Reason | None:
     if isinstance(error, errors.RepositoryNotFoundError):
         return "there is no such repository, or it is private and HF_TOKEN does not open it", ""
     if isinstance(error, errors.RevisionNotFoundError):
-        return "there is no such revision in its repository", ""
+        return "the repository has no such revision", ""
     if isinstance(error, errors.OfflineModeIsEnabled):
         return _OFFLINE
     if isinstance(error, errors.RemoteEntryNotFoundError):

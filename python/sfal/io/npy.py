@@ -1,4 +1,4 @@
-"""Headers of ``.npy`` arrays from files that nobody vouches for."""
+"""Headers of ``.npy`` arrays from untrusted files."""
 
 from tokenize import TokenError
 from typing import IO, Any, NamedTuple, cast

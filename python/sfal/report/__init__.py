@@ -1,1 +1,1 @@
-"""Everything that draws: the summary as text, and plots."""
+"""Results for people: summaries, features and evidence as text, and plots."""

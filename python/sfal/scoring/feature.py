@@ -97,7 +97,7 @@ class FeatureView:
     label: LabelRank | None
     """How its label compares with all others; None unless scored."""
     reliability: Reliability | None
-    """How sure the score is; None if that is unknown."""
+    """How precise the score is; None if that is unknown."""
     no_reliability: str
     """Why it is unknown; empty if it is known."""
     explained: bool

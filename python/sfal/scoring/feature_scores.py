@@ -56,7 +56,7 @@ class FeatureScores:
     rbo98: Values
     """Shape (F,): rank-biased overlap."""
     reliability: FeatureReliability | None = None
-    """How sure each score is; None if that is unknown."""
+    """How precise each score is; None if that is unknown."""
 
     @property
     def n_scored(self) -> int:

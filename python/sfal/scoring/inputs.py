@@ -202,7 +202,7 @@ def _matrix(path: Path, vectors: "Vectors", n_features: int) -> NDArray[np.float
             f"{path} explains feature {features[-1]}, the counts have {n_features} features; "
             "they are of different SAEs"
         )
-    if len(features) == n_features:  # rising and below n_features, so each feature in its row
+    if len(features) == n_features:  # ascending and below n_features, so each feature in its row
         return vectors.vectors
     matrix = np.zeros((n_features, vectors.vectors.shape[1]), dtype=np.float32)
     matrix[features] = vectors.vectors

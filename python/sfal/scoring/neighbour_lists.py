@@ -30,7 +30,7 @@ _LISTS_PER_BLOCK = 3
 
 @dataclass(frozen=True)
 class Block:
-    """Both neighbour lists of some features, by rising index."""
+    """Both neighbour lists of some features, by ascending index."""
 
     rows: NDArray[np.int64]
     """Shape (R,): the features."""
@@ -54,7 +54,7 @@ class Plan:
     n_features: int
     """Width of the SAE."""
     scored: NDArray[np.int64]
-    """Shape (S,): features that are scored, rising; they get a list."""
+    """Shape (S,): features that are scored, ascending; they get a list."""
     settings: ScoreSettings
     """How neighbours are ranked."""
 

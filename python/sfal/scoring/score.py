@@ -74,7 +74,7 @@ class SourceScores:
     settings: ScoreSettings = field(default_factory=ScoreSettings)
     """How they were computed."""
     no_reliability: str = ""
-    """Why nothing is known about how sure scores are; empty if something is."""
+    """Why nothing is known about how precise scores are; empty if something is."""
     refused: tuple[SfalError, ...] = ()
     """Sets of embeddings that could not be read, and why."""
     notes: tuple[Note, ...] = ()

@@ -286,5 +286,5 @@ def _no_counts(source: SourceFolder, run: str | None) -> MissingError:
     what = source.name if run is None else f"run {run} of {source.name}"
     names = ", ".join(r.path.name for r in runs) or "none"
     return MissingError(
-        f"no counts yet for {what}", hint=f"choose one of its further runs with $run_name: {names}"
+        f"no counts yet for {what}", hint=f"choose one of its further runs with $run: {names}"
     )

@@ -41,7 +41,7 @@ class ScoreSettings:
     measure: Measure = "phi"
     """Measure of co-occurrence that ranks the functional neighbours."""
     reliability: bool = True
-    """Whether scores of parts of the documents say how sure each score is; needs occurrences."""
+    """Whether scores of parts of the documents say how precise each score is; needs occurrences."""
     leaks: str = "drop"
     """``drop`` labels that are the explainer's reasoning or prompt, so that their features count as
     unexplained, or ``keep`` them; see :mod:`sfal.explanations.label_audit`."""

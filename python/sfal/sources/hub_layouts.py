@@ -32,12 +32,12 @@ def only_sae(repo_id: str) -> str:
     if not found:
         raise UnknownSaeError(
             f"{repo_id} holds no cfg.json, and no SAE in another layout that SFAL knows",
-            hint="name a folder on disk by $sae_path for other layouts",
+            hint="name a folder on disk with $sae_path for other layouts",
         )
     more = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
     raise UnknownSaeError(
         f"{repo_id} holds {len(found)} SAEs: {', '.join(found[:_LISTED])}{more}",
-        hint="name one by $sae_id",
+        hint="name one with $sae_id",
     )
 
 

@@ -47,7 +47,7 @@ def chosen_place(
     if site is not None and (site not in SITES or site == "custom"):
         raise InvalidInputError(
             f"site {site!r} is not one of {', '.join(SITES[:-1])}",
-            hint="name any other place by $hook_module(PATH)",
+            hint="name any other place with $hook_module(PATH)",
         )
     if site is not None and site == "embed" and layer is None:
         layer = 0
@@ -67,7 +67,7 @@ def chosen_place(
         if layer is not None and own.module is not None and layer != own.layer:
             raise InvalidInputError(
                 f"{where} reads at module {own.module}, not in layer {layer}",
-                hint="leave out $layer, or name the module by $hook_module(PATH)",
+                hint="leave out $layer, or name the module with $hook_module(PATH)",
             )
         return Place(own.site, own.layer if layer is None else layer, own.module)
     at = layer if layer is not None else own.layer if own is not None else 0

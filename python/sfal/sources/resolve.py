@@ -177,7 +177,7 @@ def _entry(release: str, sae_id: str | None) -> RegistryEntry:
         near = difflib.get_close_matches(release, sorted({e.release for e in registry()}), 3, 0.4)
         raise UnknownSaeError(
             f"SAELens knows no release {release!r}{_perhaps(near)}",
-            hint="a repository of the hub is named by $release(OWNER/NAME), an SAE on disk by "
+            hint="a repository of the hub is named with $release(OWNER/NAME), an SAE on disk with "
             "$sae_path",
         )
     if sae_id is None:
@@ -185,7 +185,7 @@ def _entry(release: str, sae_id: str | None) -> RegistryEntry:
             return of_release[0]
         raise InvalidInputError(
             f"release {release} holds {len(of_release)} SAEs",
-            hint=f"name one by $sae_id; $do_sources({release}) lists them",
+            hint=f"name one with $sae_id; $do_sources({release}) lists them",
         )
     near = difflib.get_close_matches(sae_id, [e.sae_id for e in of_release], 3, 0.4)
     raise UnknownSaeError(

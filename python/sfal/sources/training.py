@@ -181,7 +181,7 @@ def _revision(arguments: _Getter, model: str) -> str | None:
         raise InvalidInputError(
             f"{arguments.where} names a checkpoint of {model or 'a model'} by its number in "
             "TransformerLens, which SFAL does not know",
-            hint="name the checkpoint's commit or branch by $revision and remove the argument "
+            hint="name the checkpoint's commit or branch with $revision and remove the argument "
             "from the configuration",
         )
     return revision

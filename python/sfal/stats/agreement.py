@@ -36,17 +36,6 @@ class Alpha:
         """Highest correlation that a perfect metric can have with one rater: ``sqrt(alpha)``."""
         return float(np.sqrt(self.value)) if self.value >= 0 else np.nan
 
-    @property
-    def mean_ceiling(self) -> float:
-        """The same ceiling for the mean of `per_unit` raters, whose reliability is higher.
-
-        ``sqrt(m alpha / (1 + (m - 1) alpha))``, by Spearman and Brown.
-        """
-        if not self.value >= 0:
-            return np.nan
-        m = self.per_unit
-        return float(np.sqrt(m * self.value / (1 + (m - 1) * self.value)))
-
 
 def krippendorff_alpha(
     ratings: NDArray[np.float64],

@@ -157,7 +157,7 @@ def _document_error(a: _Halves | None, b: _Halves | None) -> float:
 
 def _names(scores: Sequence[Any], names: Sequence[str] | None) -> tuple[str, ...]:
     if len(scores) < 2:
-        raise InvalidInputError(f"{len(scores)} table is given", hint="give two or more to compare")
+        raise InvalidInputError(f"compare needs two or more tables, got {len(scores)}")
     given = tuple(names or (chr(ord("a") + i) for i in range(len(scores))))
     if len(given) != len(scores) or len(set(given)) < len(given):
         raise InvalidInputError(f"names are {', '.join(given)}, for {len(scores)} tables")

@@ -19,9 +19,9 @@ class PairComparison:
     """Scores A against scores B of the same features."""
 
     a: str
-    """Name of the one."""
+    """Name of A."""
     b: str
-    """Name of the other."""
+    """Name of B."""
     difference: Shift
     """Typical difference A - B over the features: Hodges–Lehmann estimate, and its interval from a
     bootstrap of clusters of features."""
@@ -63,7 +63,7 @@ class Comparison:
     letters: tuple[str, ...]
     """Groups: two sets that share a letter cannot be told apart."""
     pairs: tuple[PairComparison, ...]
-    """Each two of them, in order."""
+    """One per pair, in order."""
 
     def table(self) -> "pa.Table":
         """Return one row per pair, for a file or a data frame."""
@@ -140,12 +140,12 @@ def compact_letters(differ: NDArray[np.bool_]) -> list[str]:
 
 
 def _absorbed(columns: Iterable[frozenset[int]]) -> set[frozenset[int]]:
-    """Drop columns that are part of another one."""
+    """Drop columns that are subsets of another."""
     found = set(columns)
     return {column for column in found if not any(column < other for other in found)}
 
 
 def _letter(index: int) -> str:
-    """Return a, b, … z, then a2, b2, …: a letter never runs out."""
+    """Return a, b, … z, then a2, b2, …: letters never run out."""
     round_, place = divmod(index, 26)
     return chr(ord("a") + place) + (str(round_ + 1) if round_ else "")

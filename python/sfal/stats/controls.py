@@ -1,4 +1,4 @@
-"""Controls: whether scores find errors that were planted, and nothing where nothing is."""
+"""Controls: whether scores find errors that were planted, and find nothing in meaningless data."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -58,9 +58,10 @@ class Controls:
     random_labels: float
     """Median sfal with random vectors for labels."""
     chance: float
-    """Median sfal of random orders: slightly below 0, their mean, as their law is skewed."""
+    """Median sfal of random orders: slightly below their mean of 0, because the distribution is
+    skewed."""
     tolerance: float
-    """How far from it a median may be by accident: .01, or more for few features."""
+    """How far a median may be from `chance` by accident: .01, or more for few features."""
 
     @property
     def at_chance(self) -> bool:
@@ -124,7 +125,7 @@ def controls(
     Returns
     -------
     Controls
-        Over the features that fire, not always, and have an explanation.
+        Over the features that fire, but not always, and have an explanation.
 
     Raises
     ------

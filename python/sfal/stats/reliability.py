@@ -1,4 +1,4 @@
-"""How sure the median of a source is, from replicates: the scores of parts of the documents."""
+"""How precise the median of a source is, from replicates: the scores of parts of the documents."""
 
 from dataclasses import dataclass
 
@@ -17,15 +17,16 @@ from sfal.stats.bootstrap import RESAMPLES, resample, weighted_median
 Values = NDArray[np.float64]
 
 _STILL_RISING = 1.05
-"""Rise of the median with the last doubling of the text from which on the text was too short."""
+"""If the last doubling of the text raises the median by more than this factor, the text was too
+short."""
 
 
 @dataclass(frozen=True)
 class SourceReliability:
-    """How sure the median of a source is."""
+    """How precise the median of a source is."""
 
     n_features: int
-    """Features scored in all the text and in every replicate, which the medians are of."""
+    """Features scored in all the text and in every replicate, over which the medians are taken."""
     median: float
     """Median sfal of all the text."""
     se: float
@@ -56,7 +57,7 @@ def source_reliability(
     n_resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> SourceReliability:
-    """Compute how sure the median of a source is, and how it grew with the text.
+    """Compute how precise the median of a source is, and how it grew with the text.
 
     The standard error over documents comes from the medians of the halves, as that of a feature does
     from its scores; it shrinks as fast as the features' errors do.

@@ -19,9 +19,9 @@ def as_table(given: Any, what: str) -> "pa.Table":
     Parameters
     ----------
     given : Table, RecordBatch, data frame, or mapping
-        A data frame is one with an Arrow stream, such as those of pandas and polars.
+        A data frame must export an Arrow stream, as those of pandas and polars do.
     what : str
-        What it is, for messages.
+        Its name in error messages.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def score_columns(
     names : list of str
         Columns.
     what : str
-        What it is, for messages.
+        Its name in error messages.
 
     Returns
     -------

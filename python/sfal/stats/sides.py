@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sfal.errors import InvalidInputError, Note, SfalError
+from sfal.errors import InvalidInputError, MissingError, Note, SfalError
 from sfal.scoring.inputs import open_counts, read_embeddings
+from sfal.scoring.replicate_tables import read_replicates
 from sfal.scoring.selection import Selection, SourceInput, select_sources
 from sfal.stats.clusters import label_clusters
 from sfal.stats.rankings import comparable_features, sfal_among
@@ -95,8 +96,8 @@ def sides_on_disk(
     embeddings, explainers, runs : sequence of str
         Embedders, explainers, and names of further runs.
     measures : sequence of str
-        Measures of co-occurrence. Scores by them are computed here, over the features that fire, not
-        always, and are explained; others are read from ``scores.parquet``.
+        Measures of co-occurrence. Scores by them are computed here, over the features that fire, but
+        not always, and are explained; others are read from ``scores.parquet``.
     top_n : int
         Neighbours that carry a gain, for measures.
 
@@ -170,7 +171,8 @@ def _side(
         "explainers": one.explainer,
         "runs": run or _OWN_RUN,
     }[varying]
-    return Side(name, one.table)
+    folder = SourceFolder.open(data_dir, source).run(run).path
+    return Side(name, one.table, _halves(folder, one))
 
 
 def _all_sets(
@@ -191,7 +193,7 @@ def _all_sets(
             f"{source} has one set of scores of the kind wanted: {sets[0].name}",
             hint="name a second source, or two $embeddings, $explainers or $measure",
         )
-    return [Side(one.name, one.table) for one in sets]
+    return [Side(one.name, one.table, _halves(folder, one)) for one in sets]
 
 
 def _by_measure(
@@ -259,6 +261,17 @@ def _clusters(
         message = f"intervals take features as independent, and are too narrow: {e.message}"
         return None, (Note(message, e.hint),)
     return label_clusters(vectors.matrix), ()
+
+
+def _halves(folder: Path, one: ScoreSet) -> NDArray[np.float64] | None:
+    """Return the scores of halves of the documents, if they were kept."""
+    try:
+        found, _facts = read_replicates(folder)
+    except MissingError:
+        return None
+    named = {(half.embedder, half.explainer, half.stem): half.halves for half in found}
+    halves = named.get((one.embedding, one.explainer, one.stem))
+    return halves if halves is not None and halves.shape[2] == len(one.table) else None
 
 
 def _is_wanted(one: ScoreSet, embedding: str | None, explainer: str | None) -> bool:

@@ -37,7 +37,7 @@ def validate(
     n_resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Validation:
-    """Correlate scores with votes on the same explanations, and compare metrics by it.
+    """Correlate scores with votes on the same explanations, and compare the metrics.
 
     The vote on a feature is the weighted mean of its votes. Correlations take every feature once.
 
@@ -51,7 +51,7 @@ def validate(
         and source; or with a column verdict (right, wrong or unsure) instead of score. Or one of
         delphi's score folders, or Neuronpedia's records as JSON.
     metrics : sequence of str
-        Columns of the scores, or of the votes, such as a model's score. Each two are compared.
+        Columns of the scores, or of the votes, such as a model's score. All pairs are compared.
     source : str, optional
         Name of the source, for votes on several.
     score_type, hookpoint, explainer : str, optional
@@ -103,8 +103,8 @@ def validate(
     common, x, y = common[known], values[:, of_values[known]], means[of_votes[known]]
     if len(common) < _FEWEST:
         raise InvalidInputError(
-            f"{len(common)} features have a vote and {' and '.join(names)}, of {len(voted):,} with a "
-            f"vote; a correlation needs {_FEWEST}"
+            f"only {len(common)} of the {len(voted):,} features with a vote also have "
+            f"{' and '.join(names)}; a correlation needs {_FEWEST}"
         )
     used = np.isin(found.features, common)
     return Validation(
@@ -166,7 +166,6 @@ def _difference(a: str, b: str, x: Values, y: Values, votes: Values) -> MetricDi
         high,
         williams_t(r12, r13, r23, n),
         steiger_z(r12, r13, r23, n),
-        r23,
     )
 
 

@@ -28,9 +28,9 @@ class MetricDifference:
     """Whether metric A correlates better with the votes than metric B does (Pearson)."""
 
     a: str
-    """Name of the one."""
+    """Name of A."""
     b: str
-    """Name of the other."""
+    """Name of B."""
     difference: float
     """``r_A - r_B``."""
     low: float
@@ -41,8 +41,6 @@ class MetricDifference:
     """Williams' t and its p-value."""
     steiger: Significance
     """Steiger's z and its p-value."""
-    r_metrics: float
-    """Pearson correlation of the two metrics."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Validation:
     metrics: tuple[MetricValidity, ...]
     """One per metric, in the order given."""
     differences: tuple[MetricDifference, ...]
-    """Each two metrics, in order."""
+    """One per pair of metrics, in order."""
     agreement: tuple[Alpha, ...]
     """Agreement of the raters at each level of measurement; empty if no feature has two votes."""
     notes: tuple[Note, ...] = ()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sfal.errors import CorruptError, InvalidInputError, MissingError
 from sfal.io.arrow import from_numpy, to_numpy
 from sfal.io.atomic import atomic_path
+from sfal.io.first_line import first_line
 from sfal.store.layout import RUNS
 
 SUFFIX = "_embeddings.parquet"
@@ -243,10 +244,6 @@ def _metadata(schema: Any) -> dict[str, Any]:
 
 def _unreadable(path: Path, error: Exception) -> CorruptError:
     return CorruptError(
-        f"{path} cannot be read ({_first_line(error)})",
+        f"{path} cannot be read ({first_line(error)})",
         hint="remove it, then $do_embed makes it again",
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

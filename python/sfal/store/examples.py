@@ -12,6 +12,7 @@ import numpy as np
 from sfal.errors import CorruptError, MissingError, SfalError
 from sfal.io.arrow import from_numpy, from_strings
 from sfal.io.atomic import atomic_path
+from sfal.io.first_line import first_line
 from sfal.store.layout import EXAMPLES
 from sfal.store.manifest import Manifest, has_manifest
 
@@ -234,5 +235,6 @@ def _require(source_dir: Path) -> Path:
 
 
 def _unreadable(path: Path, error: Exception) -> CorruptError:
-    first = (str(error).splitlines() or [type(error).__name__])[0][:200]
-    return CorruptError(f"{path} cannot be read ({first})", hint=f"remove it, then {_GATHER}")
+    return CorruptError(
+        f"{path} cannot be read ({first_line(error)})", hint=f"remove it, then {_GATHER}"
+    )

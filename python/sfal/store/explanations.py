@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sfal.errors import CorruptError, MissingError
 from sfal.io.arrow import from_numpy, from_strings, to_numpy
 from sfal.io.atomic import atomic_path
+from sfal.io.first_line import first_line
 from sfal.store.layout import EXPLANATIONS
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def read_explanations(source_dir: Path) -> "pa.Table":
         table = _read(path, explanations_schema().names)
     except (OSError, UnicodeDecodeError, pa.ArrowException) as e:
         raise CorruptError(
-            f"{path} cannot be read ({_first_line(e)})",
+            f"{path} cannot be read ({first_line(e)})",
             hint="remove it, then $do_download or $do_explain makes it again",
         ) from e
     _check(table, path)
@@ -193,7 +194,7 @@ def count_explanations(source_dir: Path) -> tuple[int, Counter[tuple[str, str]]]
         table = _read(path, ["explainer", "type"])
         return len(table), kinds(table)
     except (OSError, UnicodeDecodeError, pa.ArrowException) as e:
-        raise CorruptError(f"{path} cannot be read: {_first_line(e)}") from e
+        raise CorruptError(f"{path} cannot be read: {first_line(e)}") from e
 
 
 def embeddings_stem(table: "pa.Table") -> str:
@@ -264,7 +265,3 @@ def _check(table: "pa.Table", path: Path) -> None:
         raise CorruptError(f"{path} holds no explanation")
     if np.any(features[1:] <= features[:-1]):
         raise CorruptError(f"{path}: features are not in ascending order, each once")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -57,7 +57,7 @@ def extended(folder: Path, manifest: Manifest, n_docs: int, stop: int | None) ->
         raise InvalidInputError(
             f"{folder} holds {parts[-1].stop - manifest.start} documents already, more "
             "than requested",
-            hint="request at least as many with $n_docs, or name a new run with $run_name(NAME) "
+            hint="request at least as many with $n_docs, or name a new run with $run(NAME) "
             "(a run with $examples needs another $data_dir instead)",
         )
     return manifest

@@ -9,6 +9,7 @@ import numpy as np
 
 from sfal.errors import CorruptError, MissingError
 from sfal.io.arrow import to_numpy
+from sfal.io.first_line import first_line
 from sfal.store.layout import SCORES
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class ScoreSet:
     embedding: str
     """Embedder."""
     explainer: str
-    """Who explained."""
+    """Name of the explainer."""
     stem: str
     """``{type}_{explainer}`` of the explanations; empty if the file does not say."""
     table: "pa.Table"
@@ -80,9 +81,8 @@ def read_scores(run_folder: Path) -> tuple[ScoreSet, ...]:
     except FileNotFoundError as e:
         raise MissingError(f"no scores yet in {run_folder}", hint="$do_score makes them") from e
     except (OSError, ValueError, pa.ArrowException) as e:
-        line = (str(e).splitlines() or [type(e).__name__])[0][:200]
         raise CorruptError(
-            f"{path} cannot be read ({line})", hint="$do_score writes it again"
+            f"{path} cannot be read ({first_line(e)})", hint="$do_score writes it again"
         ) from e
     if any(table.column(name).null_count for name in ("feature", *_TEXTS)):
         raise CorruptError(f"{path} has missing values", hint="$do_score writes it again")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sfal.errors import ArtifactError, CorruptError, InvalidInputError, MissingError, SfalError
 from sfal.io.atomic import sha256_file
+from sfal.io.first_line import first_line
 from sfal.store.embeddings import find_vectors, read_vectors
 from sfal.store.examples import iterate_examples
 from sfal.store.explanations import read_explanations
@@ -117,7 +118,6 @@ def _check_scores(path: Path) -> None:
             for _ in file.iter_batches():
                 pass
     except (OSError, UnicodeDecodeError, pa.ArrowException) as e:
-        line = (str(e).splitlines() or [type(e).__name__])[0][:200]
         raise CorruptError(
-            f"{path} cannot be read as Parquet ({line})", hint="$do_score writes it again"
+            f"{path} cannot be read as Parquet ({first_line(e)})", hint="$do_score writes it again"
         ) from e

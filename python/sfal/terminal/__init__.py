@@ -1,1 +1,1 @@
-"""Progress bars and units for the terminal."""
+"""Progress bars, tables and units for the terminal."""

@@ -50,7 +50,7 @@ pub(super) fn survival(terms: &Terms, context: &Context) -> Result<Vec<f64>> {
     Ok(law)
 }
 
-/// The law of one neighbour: cells, rising, and the mass of each.
+/// The law of one neighbour: cells, ascending, and the mass of each.
 fn cells(terms: &Terms, weight: f64) -> Vec<(usize, f64)> {
     let n = terms.n_candidates as f64;
     let mut cells = vec![(0, (n - terms.discounts.len() as f64) / n)];

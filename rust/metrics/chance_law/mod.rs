@@ -32,7 +32,7 @@ const FLOOR: f64 = 1e-9;
 /// A survival function by points, between which it is to be interpolated linearly.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Law {
-    /// Scores, rising from 0.
+    /// Scores, ascending from 0.
     pub grid: Vec<f64>,
     /// Probability that a random order scores at least as much: falls from 1, at least 1e-9.
     pub survival: Vec<f64>,

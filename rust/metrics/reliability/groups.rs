@@ -134,7 +134,7 @@ impl Groups {
     }
 }
 
-/// The windows of each group, rising.
+/// The windows of each group, ascending.
 fn members(occurrences: &Occurrences, group_of: &[u8]) -> Result<Vec<Vec<i64>>> {
     if group_of.len() != occurrences.n_windows() {
         return Err(Error::Mismatch {

@@ -274,5 +274,5 @@ def test_an_id_outside_the_vocabulary_is_refused(folders):
 
 def test_a_model_neither_here_nor_in_the_cache_is_a_download_error(tmp_path):
     for name in ("nobody/nothing-at-all", str(tmp_path / "missing")):
-        with pytest.raises(DownloadError, match=r"model .*local folder by model"):
+        with pytest.raises(DownloadError, match=r"model .*local folder with model"):
             load_language_model(name, RES)

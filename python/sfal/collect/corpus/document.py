@@ -136,7 +136,7 @@ class Column:
     def _refusal(self, where: str, what: str) -> InvalidInputError:
         return InvalidInputError(
             f"{where}: {self.name!r} {what}",
-            hint="name another column or key by $text_column, or one of token ids by "
+            hint="name another column or key with $text_column, or one of token ids with "
             "$tokens_column",
         )
 

@@ -13,6 +13,7 @@ from sfal.collect.corpus.document import Column, Document
 from sfal.collect.corpus.tables import choose_column
 from sfal.collect.settings import CorpusConfig
 from sfal.errors import CorruptError, DownloadError, InvalidInputError, Note, SfalError
+from sfal.io.first_line import first_line
 from sfal.io.hub import hub_errors, is_offline
 from sfal.io.zstd import read_streams_with_it
 
@@ -112,8 +113,8 @@ class HubCorpus:
         if name is None and first:
             raise InvalidInputError(
                 f"corpus {self.name} has no column {ids or text!r}; it has {', '.join(seen)}",
-                hint="name the column with the text or the conversations by $text_column, or that "
-                "with token ids by $tokens_column",
+                hint="name the column with the text or the conversations with $text_column, or that "
+                "with token ids with $tokens_column",
             )
         column = Column(name or text, ids is not None, config.chat_template != "none")
         return column, chain(first, rows)
@@ -127,7 +128,7 @@ class HubCorpus:
             raise
         except Exception as e:
             raise CorruptError(
-                f"corpus {self.name} cannot be read at document {position()}: {_first_line(e)}"
+                f"corpus {self.name} cannot be read at document {position()}: {first_line(e)}"
             ) from e
 
     def _stream(self) -> Any:
@@ -146,7 +147,7 @@ class HubCorpus:
             try:
                 return load_dataset(name, data_files={"train": first}, **common)
             except FileNotFoundError:
-                pass  # a mirror of another layout: take what it has
+                pass  # a mirror with another layout: take what it has
         try:
             if chosen is None:
                 return load_dataset(name, config, **common)
@@ -167,9 +168,10 @@ class HubCorpus:
                 hint="see $data_files; patterns are relative to the data set's root",
             ) from e
         except ValueError as e:
-            # An unknown configuration or split, or files that hold no data: the first line says it.
+            # An unknown configuration or split, or files that hold no data: the first
+            # line says which.
             raise InvalidInputError(
-                f"corpus {self.name}: {_first_line(e)}", hint="see $corpus_config and $split"
+                f"corpus {self.name}: {first_line(e)}", hint="see $corpus_config and $split"
             ) from e
 
 
@@ -205,7 +207,3 @@ def _hint(name: str) -> str:
         f"name another corpus with $corpus (a data set of the hub such as {others}, or a local "
         "file or folder)"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -79,7 +79,7 @@ class LocalCorpus:
         if self.config.data_files is not None:
             raise InvalidInputError(
                 f"corpus {self.path} is local, so its files cannot be chosen by a pattern",
-                hint="leave out $data_files, and name a folder with the files by $corpus",
+                hint="leave out $data_files, and name a folder with the files with $corpus",
             )
 
     @cached_property
@@ -183,8 +183,8 @@ class LocalCorpus:
         shown = ", ".join(names[:20]) or "nothing"
         return InvalidInputError(
             f"{where} has no {wanted!r}; it has {shown}",
-            hint="name the column or key with the text or the conversations by $text_column, or "
-            "that with token ids by $tokens_column",
+            hint="name the column or key with the text or the conversations with $text_column, or "
+            "that with token ids with $tokens_column",
         )
 
 

@@ -165,7 +165,7 @@ def _check_type(path: Path, column: str, kind: Any) -> None:
     if not any(is_kind(inner) for is_kind in (*texts, *lists, pa.types.is_null)):
         raise InvalidInputError(
             f"corpus {path}: column {column!r} is {kind}, not text",
-            hint="name another column by $text_column, or one of token ids by $tokens_column",
+            hint="name another column with $text_column, or one of token ids with $tokens_column",
         )
 
 

@@ -194,7 +194,7 @@ def _imported_before(folder: Path, wanted: Manifest, settings: ImportSettings) -
         return None
     there = Manifest.load(folder)
     hint = (
-        "import into another source with $source_name(NAME), name a further run by $run(NAME), or "
+        "import into another source with $source_name(NAME), name a further run with $run(NAME), or "
         "remove the folder to start over"
     )
     one = {**there.source.as_json(), **there.settings}
@@ -233,8 +233,8 @@ def _import(
         what = f"none of {n_rows:,} rows fires"
         if not counts.windows:
             what = (
-                f"none of {counts.documents:,} documents has a window of {settings.window_size} "
-                "tokens"
+                f"none of the {counts.documents:,} documents is long enough for a window of "
+                f"{settings.window_size} tokens"
             )
         raise InvalidInputError(
             f"{readers[0].path}: {what}", hint="use a smaller $window_size, or other files"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sfal.collect.imported.settings import ROLES
 from sfal.errors import CorruptError, InvalidInputError, SfalError
+from sfal.io.first_line import first_line
 
 Integers = NDArray[np.int64]
 
@@ -261,8 +262,7 @@ def reading(path: Path, kind: str, *errors: type[Exception]) -> Iterator[None]:
     except Exception as e:
         if not isinstance(e, (*errors, OSError, EOFError, UnicodeDecodeError)):
             raise
-        line = (str(e).splitlines() or [type(e).__name__])[0][:200]
         raise CorruptError(
-            f"{path} cannot be read as {kind}: {line}",
+            f"{path} cannot be read as {kind}: {first_line(e)}",
             hint="it is cut short, damaged or of another kind; make or copy it again",
         ) from e

@@ -179,7 +179,7 @@ def layers_of(decoder: "nn.Module", config: Any) -> "nn.ModuleList":
             return found
     raise InvalidInputError(
         f"SFAL does not know where a {config.model_type} model keeps its layers",
-        hint="name the module to read at by $hook_module",
+        hint="name the module to read at with $hook_module",
     )
 
 
@@ -228,7 +228,7 @@ def find_module(point: HookPoint, decoder: "nn.Module", config: Any) -> tuple["n
         raise UnknownSaeError(
             f"site {point.site!r} is not known for models of type {config.model_type} "
             f"(known: {sites})",
-            hint="name the module to read at by $hook_module",
+            hint="name the module to read at with $hook_module",
         )
     path, end = _split_end(known[point.norm or point.site])
     if point.site == "embed":

@@ -18,6 +18,7 @@ from sfal.collect.model.tokenizer import Tokenizer
 from sfal.collect.settings import ModelConfig
 from sfal.errors import ArtifactError, CorruptError, InvalidInputError, SfalError
 from sfal.io import fingerprints
+from sfal.io.first_line import first_line
 from sfal.io.hub import hub_errors
 
 _log = logging.getLogger(__name__)
@@ -149,12 +150,12 @@ def _loading(model: str) -> Iterator[None]:
 
     is_folder = Path(model).is_dir()
     try:
-        with hub_errors(f"model {model}", "or name a local folder by $model"):
+        with hub_errors(f"model {model}", "or name a local folder with $model"):
             try:
                 yield
             except OSError as e:
                 if is_folder and not isinstance(e, SfalError):
-                    line = _first_line(e)
+                    line = first_line(e)
                     raise ArtifactError(f"{model} is not a complete model folder: {line}") from e
                 raise
     except SfalError:
@@ -172,13 +173,9 @@ def _loading(model: str) -> Iterator[None]:
                 f"{model} comes with its own Python code",
                 hint="if you trust it, set $trust_remote_code",
             ) from e
-        raise InvalidInputError(f"{model} cannot be loaded: {_first_line(e)}") from e
+        raise InvalidInputError(f"{model} cannot be loaded: {first_line(e)}") from e
     except OSError as e:
-        raise ArtifactError(f"{model} cannot be loaded: {_first_line(e)}") from e
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ArtifactError(f"{model} cannot be loaded: {first_line(e)}") from e
 
 
 @contextmanager

@@ -62,7 +62,7 @@ def _normalisation(norm: nn.Module) -> Step:
     if not isinstance(eps, float):
         raise InvalidInputError(
             f"SFAL does not know how {type(norm).__name__} normalises",
-            hint="name the module to read at by $hook_module",
+            hint="name the module to read at with $hook_module",
         )
     centred = isinstance(norm, nn.LayerNorm)
 

@@ -62,7 +62,7 @@ def check_quantised(model: str, method: str) -> None:
     if not any(known.partition("_4bit")[0] == method for known in AUTO_QUANTIZATION_CONFIG_MAPPING):
         raise InvalidInputError(
             f"{model} is quantised by {method}, which the installed transformers does not know",
-            hint="name a checkpoint that is not quantised by $model",
+            hint="name a checkpoint that is not quantised with $model",
         )
     needs = {**_NEEDS.get(method, {}), **_FOR_ALL}
     missing = [package for module, package in needs.items() if not _is_installed(module)]
@@ -70,7 +70,7 @@ def check_quantised(model: str, method: str) -> None:
         raise MissingDependencyError(
             f"{model} is quantised by {method}, which needs {' and '.join(missing)}",
             hint=f"pip install {' '.join(map(_quoted, missing))}, or name a checkpoint that is not "
-            "quantised by $model",
+            "quantised with $model",
         )
 
 
@@ -96,7 +96,7 @@ def loading_quantised(model: str, method: str | None) -> Iterator[None]:
             raise
         raise MissingDependencyError(
             f"{model} is quantised by {method}: {_one_line(e)}",
-            hint="or name a checkpoint that is not quantised by $model",
+            hint="or name a checkpoint that is not quantised with $model",
         ) from e
     except Exception as e:  # the packages raise whatever they like
         import torch
@@ -105,7 +105,7 @@ def loading_quantised(model: str, method: str | None) -> Iterator[None]:
             raise
         raise InvalidInputError(
             f"{model} is quantised by {method} and cannot be loaded here: {_one_line(e)}",
-            hint="name a checkpoint that is not quantised by $model, or see $device",
+            hint="name a checkpoint that is not quantised with $model, or see $device",
         ) from e
 
 

@@ -1,6 +1,6 @@
 """When a feature fires: one gate per kind of SAE, from inputs to booleans.
 
-A gate holds only the weights that decide this, so no decoder. Every gate
+A gate holds only the weights that decide this, and so has no decoder. Every gate
 equals ``SAE.encode(x) > 0`` of SAELens on the same weights.
 """
 

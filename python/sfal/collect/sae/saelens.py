@@ -46,7 +46,7 @@ def _load(where: str, load: Callable[[Any], Any]) -> SaeWeights:
 
 
 def _weights_of(sae: Any, where: str) -> SaeWeights:
-    """Take from an SAE object of sae_lens what decides which features fire.
+    """Extract from a SAELens SAE what decides which features fire.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def normalisation_notes(where: str, config: dict[str, Any]) -> tuple[Note, ...]:
             Note(
                 f"SAE {where} was trained on inputs scaled to an average norm of sqrt(d_in), but "
                 "its files do not say by which factor, so they are counted as they are",
-                "if you know the factor, give it by $input_scale",
+                "if you know the factor, give it with $input_scale",
             ),
         )
     if normalisation == "covariance_whitening":

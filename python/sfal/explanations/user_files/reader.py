@@ -20,6 +20,7 @@ from sfal.explanations.user_files.delphi import (
 )
 from sfal.explanations.user_files.tables import ENDINGS, rows_of_file
 from sfal.io.atomic import sha256_file
+from sfal.io.first_line import first_line
 from sfal.io.gzip_lines import DamagedGzipError
 
 _DEFAULT_TYPE = "custom"
@@ -179,5 +180,4 @@ def _reading(path: Path) -> Iterator[None]:
     except OSError as e:
         raise ArtifactError(f"cannot read {path}: {e.strerror or e}") from e
     except (csv.Error, DamagedGzipError, ValueError, pa.ArrowException) as e:
-        first = (str(e).splitlines() or [type(e).__name__])[0][:200]
-        raise CorruptError(f"{path} cannot be read: {first}") from e
+        raise CorruptError(f"{path} cannot be read: {first_line(e)}") from e

@@ -2,7 +2,7 @@
 
 A read time-out does not stop a server that sends a byte now and then. So every
 attempt runs in its own thread and is watched: one that receives data below a
-minimum rate is given up, wherever it hangs (name lookup, handshake, headers,
+minimum rate is abandoned, wherever it hangs (name lookup, handshake, headers,
 body). Failed attempts are repeated a bounded number of times.
 
 Rejected after trying them against ``tests/explanations/test_misbehaving_servers.py``:

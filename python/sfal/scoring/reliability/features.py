@@ -1,4 +1,4 @@
-"""How sure the score of a feature is, from replicates: its scores in parts of the documents."""
+"""How precise the score of a feature is, from replicates: its scores in parts of the documents."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -32,12 +32,15 @@ class PartScores(Protocol):
 
     @property
     def agreement(self) -> Values:
-        """Shape (8, 2, F): sfal of each half, the other's functional order being the semantic one."""
+        """Sfal of each half, with the other half's functional order in place of the semantic one.
+
+        Shape (8, 2, F).
+        """
 
 
 @dataclass(frozen=True)
 class FeatureReliability:
-    """How sure the score of each feature is; all of shape (F,), NaN where nothing can be said."""
+    """How precise the score of each feature is; all of shape (F,), NaN where nothing can be said."""
 
     se: Values
     """Standard error of sfal that comes from the choice of documents."""
@@ -72,8 +75,9 @@ def feature_reliability(sfal: Values, replicates: PartScores) -> FeatureReliabil
     Returns
     -------
     FeatureReliability
-        A feature with fewer than six usable splits has no standard error, and none of it that needs
-        agreement with fewer than six. The corrected score needs a ceiling of at least .05.
+        A feature with fewer than six usable splits has no standard error or interval; with fewer
+        than six usable agreements, no ceiling or corrected score. The corrected score needs a
+        ceiling of at least .05.
 
     Raises
     ------
@@ -115,7 +119,8 @@ def shrinkage(se2: Values, se4: Values) -> float:
     Returns
     -------
     float
-        ``1 / sqrt(2)`` where nothing can be measured, which is what means of independent texts do.
+        ``1 / sqrt(2)`` where nothing can be measured: the rate at which errors of means of
+        independent texts shrink.
     """
     both = ~(np.isnan(se2) | np.isnan(se4))
     below = float(np.sum(se4[both] ** 2))

@@ -1,4 +1,4 @@
-"""Scores of parts of the documents, which tell how sure a score of all of them is."""
+"""Scores of parts of the documents, which tell how precise a score of all of them is."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

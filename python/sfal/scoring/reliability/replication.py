@@ -12,7 +12,7 @@ from sfal.scoring.neighbour_lists import Block, Lists, Plan
 from sfal.scoring.reliability.replicates import Replicates, replicates
 
 NOT_WANTED = "it was left out"
-"""Why nothing is known about how sure scores are: the settings say so."""
+"""Why nothing is known about how precise scores are: the settings say so."""
 NO_DOCUMENTS = "a histogram alone does not say which windows are of one document"
 """Why nothing is known: there are no occurrences."""
 

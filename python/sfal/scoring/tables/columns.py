@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 RELIABILITY = ("se", "low", "high", "ceiling", "sfal_corrected")
-"""Columns that say how sure scores are."""
+"""Columns that say how precise scores are."""
 
 
 def score_batch(scores: FeatureScores, windows: NDArray[np.uint64]) -> "pa.RecordBatch":

@@ -16,7 +16,7 @@ _SAME = 1e-9
 
 @dataclass(frozen=True)
 class Reliability:
-    """How sure the score of one feature is."""
+    """How precise the score of one feature is."""
 
     se: float
     """Standard error that comes from the choice of documents."""
@@ -59,7 +59,7 @@ def stored_facts(scores: ScoreSet) -> dict[str, Any]:
 def stored_reliability(
     source: SourceInput, feature: int, ndcg: float
 ) -> tuple[Reliability | None, str]:
-    """Return how sure a feature's score is, if that is on disk, else why not.
+    """Return how precise a feature's score is, if that is on disk, else why not.
 
     Parameters
     ----------

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfal.errors import CorruptError, InvalidInputError, MissingError, Note
+from sfal.io.first_line import first_line
 from sfal.stats.score_tables import as_table, feature_column, is_number, numbers
 from sfal.stats.votes.votes import Votes
 
@@ -52,8 +53,7 @@ def read_table(path: Path) -> "pa.Table":
     except FileNotFoundError as e:
         raise MissingError(f"{path} does not exist") from e
     except (csv.Error, OSError, UnicodeDecodeError, pa.ArrowException) as e:
-        line = (str(e).splitlines() or [type(e).__name__])[0][:200]
-        raise CorruptError(f"{path} cannot be read: {line}") from e
+        raise CorruptError(f"{path} cannot be read: {first_line(e)}") from e
 
 
 def votes_of(given: Any, what: str, *, source: str | None = None, rater: str = "") -> Votes:

@@ -80,7 +80,7 @@ def read_pickled_embeddings(path: Path, stem: str) -> PublishedEmbeddings:
 
 
 def _ranked(path: Path, index: NDArray[np.int64]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Return the features in rising order, and the place of each record among them."""
+    """Return the features in ascending order, and the place of each record among them."""
     if len(index) == 0:
         raise ArtifactError(f"{path} holds no embeddings")
     order = np.argsort(index)

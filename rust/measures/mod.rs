@@ -17,8 +17,9 @@ mod pairs;
 
 /// A measure of association between two features.
 ///
-/// With a the windows of both, n all windows and E = `c_i c_j / n` those expected of independent
-/// features. Where a feature occurs in no window or in all, the measure is 0 unless said.
+/// Let a be the windows with both features, n all windows, E = `c_i c_j / n` those expected if the
+/// features were independent. Where a feature occurs in no window or in all, the measure is 0 unless
+/// stated otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Measure {
@@ -56,7 +57,7 @@ const MEASURES: [(&str, Measure); 9] = [
     ("cosine", Measure::Cosine),
 ];
 
-/// Measures that rank as another does.
+/// Other names, and the measure here that ranks alike.
 const EQUIVALENTS: [(&str, &str); 13] = [
     ("pearson", "same as phi"),
     ("correlation", "same as phi"),

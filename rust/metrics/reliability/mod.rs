@@ -52,7 +52,7 @@ pub struct Replicates {
 pub struct Rule<'a> {
     /// Features that are scored.
     pub rows: &'a [u32],
-    /// Features that may appear in the functional lists, rising.
+    /// Features that may appear in the functional lists, ascending.
     pub candidates: &'a [u32],
     /// Measure of co-occurrence.
     pub measure: Measure,
