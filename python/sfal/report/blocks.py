@@ -51,8 +51,7 @@ class Blocks:
 
     def strings(self, values: Sequence[str]) -> dict[str, Any]:
         """Add a list of texts."""
-        # A lone surrogate cannot be encoded as UTF-8, but JSON can escape it.
-        text = json.dumps(list(values), ensure_ascii=True, separators=(",", ":"))
+        text = json.dumps(list(values), ensure_ascii=False, separators=(",", ":"))
         return {"block": self._add(text.encode()), "type": "json", "length": len(values)}
 
     def _add(self, raw: bytes) -> int:

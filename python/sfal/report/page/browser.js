@@ -146,7 +146,7 @@ export class Browser {
   }
 
   gap(n) {
-    const cell = el("td", { colspan: this.columns.length });
+    const cell = el("td", null);
     cell.style.height = `${n * ROW}px`;
     return el("tr", { "aria-hidden": "true", class: "gap" }, cell);
   }

@@ -4,9 +4,9 @@ const SVG = "http://www.w3.org/2000/svg";
 
 function fill(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes ?? {})) {
-    if (value === null || value === undefined || value === false) continue;
+    if (value === null || value === undefined) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else element.setAttribute(name, value === true ? "" : String(value));
+    else element.setAttribute(name, String(value));
   }
   for (const child of children.flat()) {
     if (child !== null && child !== undefined) element.append(child);
@@ -27,7 +27,11 @@ export function byId(id) {
 }
 
 const NUMBER = new Intl.NumberFormat("en-US");
-const SHARE = new Intl.NumberFormat("en-US", { style: "percent", maximumFractionDigits: 1 });
+const SHARE = new Intl.NumberFormat("en-US", {
+  style: "percent",
+  minimumFractionDigits: 1,
+  maximumFractionDigits: 1,
+});
 
 export function whole(value) {
   return NUMBER.format(value);
@@ -37,17 +41,21 @@ export function share(value) {
   return Number.isFinite(value) ? SHARE.format(value) : "–";
 }
 
-// A number with a minus sign that is as wide as a digit.
+// A number with a minus sign that is as wide as a digit. Exact ties go to the even digit, as on the
+// command line, where 0.0625 is 0.062; only multiples of 2 ** -(digits + 1) are exact ties.
 export function fixed(value, digits = 3) {
   if (!Number.isFinite(value)) return "–";
-  const text = Math.abs(value).toFixed(digits);
+  const scaled = Math.abs(value) * 10 ** digits;
+  const tie = Number.isInteger(value * 2 ** (digits + 1)) && scaled % 1 === 0.5;
+  const even = 2 * Math.round(scaled / 2);
+  const text = (tie ? even / 10 ** digits : Math.abs(value)).toFixed(digits);
   return value < 0 && Number(text) !== 0 ? `\u2212${text}` : text;
 }
 
 export function probability(value) {
   if (!Number.isFinite(value)) return "–";
   if (value === 0) return "0";
-  return value < 0.001 ? value.toExponential(0).replace("-", "\u2212") : value.toFixed(3);
+  return value < 0.0005 ? value.toExponential(0).replace("-", "\u2212") : value.toFixed(3);
 }
 
 // Direction marks and control characters must not reach beyond their label.

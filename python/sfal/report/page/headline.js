@@ -29,9 +29,9 @@ function summaryOf(source, embedding) {
 
 const COLUMNS = [
   ["source", "Source", (row) => row.source],
-  ["layer", "Layer", (row) => row.layer ?? "–", "number"],
-  ["embedder", "Embedder", (row) => row.embedder],
-  ["explainer", "Explainer", (row) => row.explainer],
+  ["layer", "Layer", (row) => row.layer ?? "–", "number wide"],
+  ["embedder", "Embedder", (row) => row.embedder, "wide"],
+  ["explainer", "Explainer", (row) => row.explainer, "wide"],
   ["sfal", "Median score", (row) => el("strong", null, fixed(row.sfal)), "number"],
   ["corrected", "Corrected", (row) => fixed(row.corrected), "number",
     "Median of what the scores would be with endless text"],
@@ -61,7 +61,7 @@ export function drawHeadline(report, choose) {
       if (name === "values") return el("th", { scope: "col" }, title);
       const direction = sorted === name ? (rising ? "ascending" : "descending") : null;
       const sort = () => {
-        rising = sorted === name ? !rising : kind !== "number";
+        rising = sorted === name ? !rising : !kind?.includes("number");
         sorted = name;
         draw();
       };
@@ -72,7 +72,8 @@ export function drawHeadline(report, choose) {
       if (name !== "source") return el("td", { class: kind }, cell(row));
       const button = el("button", { type: "button", class: "link", onclick: () => choose(...row.of) },
         row.source);
-      return el("th", { scope: "row" }, button);
+      const below = el("span", { class: "narrow quiet" }, row.embedder);
+      return el("th", { scope: "row" }, button, below);
     })));
     byId("headline").replaceChildren(
       el("thead", null, el("tr", null, head)), el("tbody", null, body));

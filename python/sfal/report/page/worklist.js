@@ -1,6 +1,6 @@
 // Labels that are probably wrong, worst first.
 import { betterLabels } from "./data.js";
-import { byId, el, fixed, labelNode, share, whole } from "./dom.js";
+import { byId, el, fixed, labelNode, whole } from "./dom.js";
 import { VERDICTS, downloadVerdicts, nVerdicts, toggleVerdict, verdictOf } from "./verdicts.js";
 
 const PAGE = 20;
@@ -68,7 +68,6 @@ export class Worklist {
     if (columns.ceiling && Number.isFinite(columns.ceiling[i])) {
       facts.push(`reliability ${fixed(columns.ceiling[i], 2)}`);
     }
-    facts.push(`fires in ${share(this.embedding.source.windows[i] / this.embedding.source.n_windows)}`);
     return facts.join(" \u00b7 ");
   }
 
