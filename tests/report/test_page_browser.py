@@ -159,6 +159,34 @@ def test_filters_and_sorting_change_the_rows(chrome, page):
     assert rows(chrome)[:20] == order[:20]
 
 
+def test_dragging_over_the_cloud_lists_what_lies_there(chrome, wide_page):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    open_page(chrome, wide_page)
+    cloud = chrome.find_element("css selector", ".cloud svg")
+    script(chrome, "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", cloud)
+    actions = ActionChains(chrome)
+    actions.move_to_element_with_offset(cloud, 100, -40).click_and_hold()
+    actions.move_to_element_with_offset(cloud, 160, 20).release().perform()
+    low, high, least, most = (
+        float(
+            script(chrome, "return document.getElementById(arguments[0]).value", f"filter-{name}")
+        )
+        for name in ("low", "high", "windows", "most")
+    )
+    assert low < high
+    assert least < most
+    views = script(
+        chrome,
+        "return arguments[0].map((i) => window.sfal.feature(window.sfal.sources[0], i))",
+        rows(chrome),
+    )
+    assert views
+    for view in views:
+        assert low <= view["sfal"] <= high
+        assert least <= view["windows"] <= most
+
+
 @pytest.mark.parametrize("feature", [4, 0, 1, 3, 60])
 def test_a_permalink_opens_its_feature_with_the_neighbours_of_the_command(
     chrome, page, data_dir, feature

@@ -12,8 +12,10 @@ from click.testing import CliRunner
 
 from report.pages import HOSTILE, Decoded, add_trust, synthetic_source
 from scoring.builders import write_our_source
+from sfal import _core
 from sfal.cli.main import sfal
 from sfal.report.html import MODULES, joined_script, render_page
+from sfal.report.law import survival_of_chance
 from sfal.report.payload import NOT_KEPT, build_payload
 from sfal.report.write import write_report
 from sfal.scoring.driver import score_selection
@@ -92,6 +94,17 @@ def test_both_lists_are_those_of_the_feature_command(tmp_path, scored):
                 [each.similarity for each in neighbours],
                 [0 if each.other_rank is None else each.other_rank + 1 for each in neighbours],
             ]
+
+
+def test_the_law_of_chance_is_that_of_the_candidates(tmp_path, scored):
+    (source,) = Decoded(page_of(tmp_path)).index["sources"]
+    law = source["embeddings"][0]["law"]
+    chance = source["embeddings"][0]["chance"]
+    scores = np.linspace(-0.2, 1, 61)
+    expected = np.interp(chance + scores * (1 - chance), *_core.chance_law(89, 1023))
+    np.testing.assert_allclose(law, expected, atol=1e-6)
+    assert survival_of_chance(90, 80, 0.123) is None
+    assert survival_of_chance(90, 80, None) is None
 
 
 def test_the_same_inputs_give_the_same_bytes(tmp_path, scored):

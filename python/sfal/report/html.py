@@ -14,6 +14,7 @@ MODULES = (
     "search",
     "verdicts",
     "chart",
+    "plots",
     "headline",
     "worklist",
     "browser",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfal.report.blocks import Blocks, packed, smallest
+from sfal.report.law import survival_of_chance
 from sfal.report.lists import Lists
 from sfal.report.source_data import EmbeddingData, SourceData, numbers, texts
 from sfal.scoring.status import STATUSES
@@ -186,12 +187,14 @@ def _embedding(one: EmbeddingData, n_features: int, blocks: Blocks) -> dict[str,
     if rank is not None:
         columns["label_rank"] = blocks.array(smallest(np.nan_to_num(rank).astype(np.uint32)))
     status = [STATUSES.index(each) for each in texts(one.scores, "status")]
-    chance = numbers(one.scores, "chance")
+    stored = numbers(one.scores, "chance")
+    chance = None if stored is None else _number(stored[0])
     return {
         "embedder": one.file.embedder,
         "stem": one.file.stem,
         "explainer": one.explainer,
-        "chance": None if chance is None else _number(chance[0]),
+        "chance": chance,
+        "law": survival_of_chance(n_features, status.count(0), chance),
         "notes": [note.message for note in one.notes],
         "labels": blocks.strings([one.labels.get(i, "") for i in range(n_features)]),
         "status": blocks.array(np.array(status, np.uint8)),

@@ -99,7 +99,8 @@ export class Browser {
   filtered(features) {
     const number = (id) => (byId(id).value === "" ? NaN : Number(byId(id).value));
     const status = this.report.statuses.indexOf(byId("filter-status").value);
-    const [low, high, p, windows] = ["low", "high", "p", "windows"].map((id) => number(`filter-${id}`));
+    const [low, high, p, windows, most] = ["low", "high", "p", "windows", "most"].map((id) =>
+      number(`filter-${id}`));
     const { sfal, p_label: pLabel } = this.embedding.columns;
     const { source } = this.embedding;
     const keep = (i) =>
@@ -107,8 +108,15 @@ export class Browser {
       (Number.isNaN(low) || sfal[i] >= low) &&
       (Number.isNaN(high) || sfal[i] <= high) &&
       (Number.isNaN(p) || !pLabel || pLabel[i] >= p) &&
-      (Number.isNaN(windows) || source.windows[i] >= windows);
+      (Number.isNaN(windows) || source.windows[i] >= windows) &&
+      (Number.isNaN(most) || source.windows[i] <= most);
     return features.filter(keep);
+  }
+
+  // Set filters by the ends of their inputs' ids.
+  setFilters(filters) {
+    for (const [id, value] of Object.entries(filters)) byId(`filter-${id}`).value = value;
+    this.update();
   }
 
   // Unknown values come last in either direction.

@@ -4,6 +4,7 @@ import { featureOf, findSource, loadReport } from "./data.js";
 import { byId, el, whole } from "./dom.js";
 import { FeaturePanel } from "./feature.js";
 import { drawHeadline } from "./headline.js";
+import { Plots } from "./plots.js";
 import { searchLabels } from "./search.js";
 import { runSelftest } from "./selftest.js";
 import { loadVerdicts } from "./verdicts.js";
@@ -21,6 +22,10 @@ class Page {
     };
     this.worklist = new Worklist(report, hrefOf, changed);
     this.browser = new Browser(report, (feature) => this.go(feature));
+    this.plots = new Plots((filters) => {
+      this.browser.setFilters(filters);
+      byId("browser").scrollIntoView();
+    });
     this.panel = new FeaturePanel(report, hrefOf, changed);
     byId("source").append(...report.sources.map((source) => el("option", { value: source.name }, source.name)));
     byId("source").addEventListener("change", () => this.choose(findSource(report, byId("source").value)));
@@ -43,6 +48,7 @@ class Page {
     byId("embedding").replaceChildren(...source.embeddings.map((one) => el("option", null, one.name)));
     byId("embedding").selectedIndex = source.embeddings.indexOf(embedding);
     this.worklist.show(embedding);
+    this.plots.show(embedding);
     this.browser.show(embedding);
     if (this.panel.isOpen) this.panel.show(embedding, Math.min(this.panel.index, source.n_features - 1));
   }
