@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,13 @@ def synthetic_source(n=32768, *, name="made/0-made-res", labels=None, seed=0, tr
     source = SourceInput(name, "made", 0, Path("made"), Path("made"), (file,))
     windows = rng.integers(1, 99_999, n).astype(np.uint64)
     return SourceData(source, windows, 100_000, None, functional, (one,))
+
+
+def with_second_embedder(source, labels, *, seed=1):
+    """Return a source with another set of embeddings beside its own."""
+    other = synthetic_source(labels=labels, seed=seed).embeddings[0]
+    file = replace(other.file, embedder="other")
+    return replace(source, embeddings=(*source.embeddings, replace(other, file=file)))
 
 
 def _places(functional, semantic, rng):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from report.browser import chromium, open_page, requests
-from report.pages import HOSTILE, Decoded, add_trust, synthetic_source
+from report.pages import HOSTILE, Decoded, add_trust, synthetic_source, with_second_embedder
 from scoring.builders import write_our_source
 from sfal.report.html import render_page
 from sfal.report.payload import build_payload
@@ -301,6 +301,32 @@ def test_hostile_labels_are_text(tmp_path, chrome):
         width = script(chrome, "return document.documentElement.scrollWidth - innerWidth")
         assert width <= 0
     assert chrome.get_log("browser") == []
+
+
+def test_two_embedders_are_compared_by_their_gains(tmp_path, chrome):
+    path = tmp_path / "report.html"
+    labels = [[f"{kind} {i}" for i in range(200)] for kind in ("plain", "other")]
+    source = with_second_embedder(synthetic_source(labels=labels[0]), labels[1])
+    path.write_text(render_page(build_payload([source], 1023, 10**7)))
+    open_page(chrome, path)
+    one, other = (each.scores.table.column("sfal").to_numpy() for each in source.embeddings)
+    gain = other - one
+    for table, order in (("gains", np.argsort(-gain)), ("losses", np.argsort(gain))):
+        shown = script(
+            chrome,
+            "return [...document.querySelectorAll(`#compare-${arguments[0]} tbody tr`)]"
+            ".map((row) => [...row.cells].map((cell) => cell.textContent))",
+            table,
+        )
+        assert [int(row[1]) for row in shown] == order[:8].tolist()
+        for row in shown:
+            i = int(row[1])
+            assert row[2] == f"{one[i]:.3f} plain {i}".replace("-", "\u2212")
+            assert row[3] == f"{other[i]:.3f} other {i}".replace("-", "\u2212")
+    assert chrome.get_log("browser") == []
+    page_view = script(chrome, "return window.sfal.feature(window.sfal.sources[0], 7, 'other')")
+    assert page_view["label"] == "other 7"
+    assert page_view["sfal"] == other[7]
 
 
 def test_the_page_passes_its_own_checks(chrome, page, wide_page):

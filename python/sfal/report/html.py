@@ -15,6 +15,7 @@ MODULES = (
     "verdicts",
     "chart",
     "plots",
+    "compare",
     "headline",
     "worklist",
     "browser",

@@ -1,5 +1,6 @@
 // Decode the data, draw the page, and follow the address and the keyboard.
 import { Browser } from "./browser.js";
+import { Compare } from "./compare.js";
 import { featureOf, findSource, loadReport } from "./data.js";
 import { byId, el, whole } from "./dom.js";
 import { FeaturePanel } from "./feature.js";
@@ -22,6 +23,7 @@ class Page {
     };
     this.worklist = new Worklist(report, hrefOf, changed);
     this.browser = new Browser(report, (feature) => this.go(feature));
+    this.compare = new Compare(hrefOf);
     this.plots = new Plots((filters) => {
       this.browser.setFilters(filters);
       byId("browser").scrollIntoView();
@@ -49,6 +51,7 @@ class Page {
     byId("embedding").selectedIndex = source.embeddings.indexOf(embedding);
     this.worklist.show(embedding);
     this.plots.show(embedding);
+    this.compare.show(source);
     this.browser.show(embedding);
     if (this.panel.isOpen) this.panel.show(embedding, Math.min(this.panel.index, source.n_features - 1));
   }
