@@ -73,8 +73,18 @@ def add_trust(path, *, seed=0):
         "ceiling": pa.array(rng.random(n), mask=~scored),
         "sfal_corrected": pa.array([None] * n, pa.float64()),
     }
+    table = table.drop_columns([name for name in added if name in table.column_names])
     for name, column in added.items():
         table = table.append_column(name, column)
+    pq.write_table(table, path)
+    return table
+
+
+def without_trust(path):
+    """Leave scores on disk the columns of earlier versions alone, and return the table."""
+    table = pq.read_table(path)
+    first = "layer feature embedding explainer ndcg sfal chance windows status"
+    table = table.select(first.split())
     pq.write_table(table, path)
     return table
 
