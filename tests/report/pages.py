@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from sfal.report.lists import LONGEST, Lists, SemanticLists
 from sfal.report.source_data import EmbeddingData, SourceData
 from sfal.scoring.selection import EmbeddingsFile, SourceInput
+from sfal.store.examples import Example
 from sfal.store.scores import ScoreSet
 
 TYPES = {"u8": "<u1", "u16": "<u2", "u32": "<u4", "f32": "<f4", "f64": "<f8"}
@@ -89,7 +90,9 @@ def without_trust(path):
     return table
 
 
-def synthetic_source(n=32768, *, name="made/0-made-res", labels=None, seed=0, trusted=True):
+def synthetic_source(
+    n=32768, *, name="made/0-made-res", labels=None, seed=0, trusted=True, with_examples=False
+):
     """Return a source with random scores and lists, as wide as one likes."""
     rng = np.random.default_rng(seed)
     words = np.array([f"word{i}" for i in range(3000)])
@@ -133,7 +136,12 @@ def synthetic_source(n=32768, *, name="made/0-made-res", labels=None, seed=0, tr
     )
     source = SourceInput(name, "made", 0, Path("made"), Path("made"), (file,))
     windows = rng.integers(1, 99_999, n).astype(np.uint64)
-    return SourceData(source, windows, 100_000, None, functional, (one,))
+    examples = {
+        i: [Example(i, 0, 1.0, 0, 0, label, "before ", " after")] for i, label in enumerate(labels)
+    }
+    return SourceData(
+        source, windows, 100_000, None, functional, examples if with_examples else None, (one,)
+    )
 
 
 def with_second_embedder(source, labels, *, seed=1):

@@ -291,12 +291,18 @@ def test_verdicts_are_kept_and_exported_without_formulas(tmp_path, chrome):
 
 def test_hostile_labels_are_text(tmp_path, chrome):
     path = tmp_path / "report.html"
-    path.write_text(render_page(build_payload([synthetic_source(labels=HOSTILE)], 1023, 10**7)))
+    path.write_text(
+        render_page(
+            build_payload([synthetic_source(labels=HOSTILE, with_examples=True)], 1023, 10**7)
+        )
+    )
     for feature in range(len(HOSTILE)):
         open_page(chrome, path, f"#/made/0-made-res/{feature}")
         shown = script(chrome, "return document.querySelector('#feature h2').textContent")
         assert shown.replace("\ufffd", "") == HOSTILE[feature].replace("\x00", "")
-        assert chrome.find_elements("css selector", "img, bdi *") == []
+        assert chrome.find_elements("css selector", "img, bdi :not(mark)") == []
+        example = script(chrome, "return document.querySelector('#feature mark').textContent")
+        assert example.replace("\x00", "\ufffd") == shown
         assert script(chrome, "return document.body.dataset.hacked ?? null") is None
         width = script(chrome, "return document.documentElement.scrollWidth - innerWidth")
         assert width <= 0

@@ -130,6 +130,17 @@ def test_lists_are_as_long_as_the_size_allows():
     assert kept[sfal_scores.argmax()]
 
 
+def test_examples_fill_the_room_that_lists_leave():
+    with_them = synthetic_source(400, with_examples=True)
+    roomy = build_payload([with_them], 1023, 10**7)
+    (source,) = Decoded(render_page(roomy)).index["sources"]
+    assert source["examples"]["length"] == 400
+    bare = build_payload([synthetic_source(400)], 1023, 10**7)
+    narrow = build_payload([with_them], 1023, bare.size + 100)
+    assert narrow.shown == 50
+    assert Decoded(render_page(narrow)).index["sources"][0]["examples"] is None
+
+
 def test_32768_features_fit_into_ten_megabytes():
     payload = build_payload([synthetic_source()], 1023, 10 * 10**6 - 80_000)
     assert payload.shown >= 10

@@ -49,8 +49,8 @@ class Blocks:
         shuffled = little.view(np.uint8).reshape(len(little), little.itemsize).T.tobytes()
         return {"block": self._add(shuffled), "type": kind, "length": len(little)}
 
-    def strings(self, values: Sequence[str]) -> dict[str, Any]:
-        """Add a list of texts."""
+    def json(self, values: Sequence[Any]) -> dict[str, Any]:
+        """Add a list of texts, or of lists of texts."""
         text = json.dumps(list(values), ensure_ascii=False, separators=(",", ":"))
         return {"block": self._add(text.encode()), "type": "json", "length": len(values)}
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sfal.report.blocks import Blocks, packed, smallest
 from sfal.report.law import survival_of_chance
 from sfal.report.lists import Lists
-from sfal.report.source_data import EmbeddingData, SourceData, numbers, texts
+from sfal.report.source_data import N_EXAMPLES, EmbeddingData, SourceData, numbers, texts
 from sfal.scoring.status import STATUSES
 
 FORMAT = 1
@@ -23,6 +23,9 @@ NOT_KEPT = 255
 
 _SHOWN = (50, 20, 10, 5, 3)
 """Neighbours of each list, from which the size of the file chooses."""
+
+_EXAMPLES = (N_EXAMPLES, 3, 1)
+"""Examples of each feature, from which the room that is left chooses."""
 
 _EXACT = ("sfal", "ndcg", "p_label")
 """Columns kept as float64."""
@@ -82,7 +85,7 @@ def build_payload(sources: Sequence[SourceData], top_n: int, max_bytes: int) -> 
     for shown in _SHOWN:
         payload = _with_lists(sources, described, fixed, top_n, shown, None)
         if payload.size <= max_bytes:
-            return payload
+            return _with_examples(sources, described, fixed, top_n, payload, max_bytes)
     n_kept = max(len(source.windows) for source in sources) // 2
     while n_kept > 1:
         payload = _with_lists(sources, described, fixed, top_n, _SHOWN[-1], n_kept)
@@ -90,6 +93,38 @@ def build_payload(sources: Sequence[SourceData], top_n: int, max_bytes: int) -> 
             break
         n_kept //= 2
     return payload
+
+
+def _with_examples(
+    sources: Sequence[SourceData],
+    described: Sequence[Mapping[str, Any]],
+    fixed: Blocks,
+    top_n: int,
+    payload: Payload,
+    max_bytes: int,
+) -> Payload:
+    """Return a payload with as many examples as there is room for."""
+    if all(source.examples is None for source in sources):
+        return payload
+    for n in _EXAMPLES:
+        blocks = fixed.copy()
+        more = [
+            {**facts, "examples": blocks.json(_examples(source, n))}
+            for source, facts in zip(sources, described, strict=True)
+        ]
+        larger = _with_lists(sources, more, blocks, top_n, payload.shown, None)
+        if larger.size <= max_bytes:
+            return larger
+    return payload
+
+
+def _examples(source: SourceData, n: int) -> list[list[tuple[str, str, str]]]:
+    """Return what stands before, the token, and what follows it, for each feature."""
+    known = source.examples or {}
+    return [
+        [(one.before, one.token, one.after) for one in known.get(i, ())[:n]]
+        for i in range(len(source.windows))
+    ]
 
 
 def _with_lists(
@@ -173,6 +208,7 @@ def _source(source: SourceData, blocks: Blocks) -> dict[str, Any]:
         "n_windows": source.n_windows,
         "neuronpedia": source.neuronpedia,
         "windows": blocks.array(smallest(source.windows)),
+        "examples": None,
         "embeddings": [_embedding(one, len(source.windows), blocks) for one in source.embeddings],
     }
 
@@ -196,7 +232,7 @@ def _embedding(one: EmbeddingData, n_features: int, blocks: Blocks) -> dict[str,
         "chance": chance,
         "law": survival_of_chance(n_features, status.count(0), chance),
         "notes": [note.message for note in one.notes],
-        "labels": blocks.strings([one.labels.get(i, "") for i in range(n_features)]),
+        "labels": blocks.json([one.labels.get(i, "") for i in range(n_features)]),
         "status": blocks.array(np.array(status, np.uint8)),
         "columns": columns,
         "better": _better(one, n_features, blocks),

@@ -11,8 +11,12 @@ from sfal.io.arrow import to_numpy
 from sfal.report.lists import Lists, SemanticLists, both_lists
 from sfal.scoring.inputs import Embeddings, open_counts, read_embeddings
 from sfal.scoring.selection import EmbeddingsFile, SourceInput
+from sfal.store.examples import Example, iterate_examples
 from sfal.store.run_folder import RunFolder
 from sfal.store.scores import ScoreSet, read_scores
+
+N_EXAMPLES = 5
+"""Max-activating examples of a feature, at most."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class SourceData:
     """Neuronpedia's id of the source."""
     functional: Lists
     """Functional neighbours."""
+    examples: dict[int, list[Example]] | None
+    """The first max-activating examples of features; None where none were gathered."""
     embeddings: tuple[EmbeddingData, ...]
     """One for each set of embeddings that was scored."""
     refused: tuple[SfalError, ...] = ()
@@ -101,12 +107,20 @@ def read_source_data(source: SourceInput, top_n: int) -> SourceData:
         n_windows=counted.n_windows,
         neuronpedia=None if manifest is None else manifest.source.neuronpedia_id,
         functional=functional,
+        examples=_examples(source),
         embeddings=tuple(
             EmbeddingData(file, one.explainer, one.explanations, scores, lists, one.notes)
             for (file, scores, one), lists in zip(found, semantic, strict=True)
         ),
         refused=tuple(refused),
     )
+
+
+def _examples(source: SourceInput) -> dict[int, list[Example]] | None:
+    try:
+        return {i: found[:N_EXAMPLES] for i, found in iterate_examples(source.folder)}
+    except MissingError:
+        return None
 
 
 def _checked(

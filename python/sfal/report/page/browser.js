@@ -12,20 +12,21 @@ const column = (name) => (embedding) => embedding.columns[name];
 const TABLE = [
   ["feature", "Feature", 84, () => null, (i) => String(i), "number"],
   ["label", "Label", null, (one) => one.labels, (i, one) => labelNode(one.labels[i]), "text"],
-  ["sfal", "Score", 92, column("sfal"), (i, one) => fixed(one.columns.sfal[i]), "number"],
-  ["interval", "95 % interval", 148, column("low"),
+  ["sfal", "Score", 108, column("sfal"), (i, one, statuses) => (one.status[i] === 0
+    ? fixed(one.columns.sfal[i])
+    : el("span", { class: "quiet" }, statuses[one.status[i]].replaceAll("_", " "))), "number"],
+  ["interval", "95 % interval", 132, column("low"),
     (i, one) => (Number.isFinite(one.columns.low[i])
       ? `${fixed(one.columns.low[i], 2)} to ${fixed(one.columns.high[i], 2)}` : "–"), "number wide"],
-  ["label_rank", "Label rank", 112, column("label_rank"),
+  ["label_rank", "Rank", 84, column("label_rank"),
     (i, one) => (one.columns.label_rank[i] ? whole(one.columns.label_rank[i]) : "–"), "number wide"],
-  ["p_label", "p of label", 104, column("p_label"),
+  ["p_label", "p", 76, column("p_label"),
     (i, one) => probability(one.columns.p_label[i]), "number wide"],
-  ["ceiling", "Reliability", 108, column("ceiling"),
+  ["ceiling", "Reliability", 100, column("ceiling"),
     (i, one) => fixed(one.columns.ceiling[i], 2), "number wide"],
-  ["windows", "Fires in", 96, (one) => one.source.windows,
+  ["windows", "Fires in", 84, (one) => one.source.windows,
     (i, one) => share(one.source.windows[i] / one.source.n_windows), "number wide"],
-  ["status", "Status", 110, (one) => one.status, null, "wide"],
-  ["verdict", "Verdict", 92, null, null, "wide"],
+  ["verdict", "Verdict", 84, null, null, "wide"],
 ];
 
 export class Browser {
@@ -163,11 +164,8 @@ export class Browser {
     const i = this.view[at];
     const source = this.embedding.source.name;
     const cells = this.columns.map(([name, , , , cell, kind]) => {
-      if (name === "status") {
-        return el("td", { class: kind }, this.report.statuses[this.embedding.status[i]].replaceAll("_", " "));
-      }
       if (name === "verdict") return el("td", { class: kind }, verdictOf(source, i)?.verdict ?? "");
-      return el("td", { class: kind }, cell(i, this.embedding));
+      return el("td", { class: kind }, cell(i, this.embedding, this.report.statuses));
     });
     return el("tr", { "data-feature": i, "data-source": source, "aria-rowindex": at + 2,
       "aria-selected": at === this.selected }, cells);

@@ -31,6 +31,7 @@ async function readEmbedding(facts, source) {
 
 async function readSource(facts) {
   const source = { ...facts, windows: await readBlock(facts.windows) };
+  source.examples = facts.examples && (await readBlock(facts.examples));
   source.functional = await readAll(facts.functional);
   source.embeddings = await Promise.all(facts.embeddings.map((one) => readEmbedding(one, source)));
   const names = facts.embeddings.map((one) => one.embedder);
@@ -83,6 +84,8 @@ export function featureOf(report, embedding, index) {
   view.functional = neighbours(source.functional, embedding.functionalPlace, index, report.shown);
   view.semantic = neighbours(embedding.semantic, embedding.semantic.place, index, report.shown);
   view.better_labels = betterLabels(embedding, index);
+  view.examples = (source.examples?.[index] ?? []).map(([before, token, after]) =>
+    ({ before, token, after }));
   return view;
 }
 

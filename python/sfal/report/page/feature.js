@@ -75,7 +75,8 @@ export class FeaturePanel {
       this.better(view),
       el("div", { class: "lists" }, Object.keys(LISTS).map((kind) => this.list(view, kind))),
       el("p", { class: "quiet" }, "A dot marks a match: a neighbour that is among the first " +
-        `${this.report.match} of the other list. # is its place there.`)));
+        `${this.report.match} of the other list. # is its place there.`),
+      this.examples(view)));
   }
 
   redraw() {
@@ -132,6 +133,14 @@ export class FeaturePanel {
         },
       }, "fits")));
     return el("section", { class: "better" }, el("h3", null, "Labels that would fit better"),
+      el("ol", null, items));
+  }
+
+  examples(view) {
+    if (!view.examples.length) return null;
+    const items = view.examples.map((one) => el("li", null,
+      el("bdi", { dir: "auto" }, one.before, el("mark", null, one.token), one.after)));
+    return el("section", { class: "examples" }, el("h3", null, "Where it fires most"),
       el("ol", null, items));
   }
 
