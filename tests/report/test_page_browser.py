@@ -1,8 +1,10 @@
 """The page in a real browser: it is fast, asks for nothing, and shows labels as text."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from report.browser import chromium, open_page, requests
@@ -333,6 +335,25 @@ def test_two_embedders_are_compared_by_their_gains(tmp_path, chrome):
     page_view = script(chrome, "return window.sfal.feature(window.sfal.sources[0], 7, 'other')")
     assert page_view["label"] == "other 7"
     assert page_view["sfal"] == other[7]
+
+
+def test_a_source_in_which_nothing_is_scored_is_shown(tmp_path, chrome):
+    source = synthetic_source(30, trusted=False)
+    (one,) = source.embeddings
+    table = one.scores.table
+    for name, column in (
+        ("sfal", pa.nulls(30, pa.float64())),
+        ("ndcg", pa.nulls(30, pa.float64())),
+        ("status", pa.array(["dead"] * 30)),
+    ):
+        table = table.set_column(table.column_names.index(name), name, column)
+    one = replace(one, scores=replace(one.scores, table=table))
+    path = tmp_path / "report.html"
+    path.write_text(render_page(build_payload([replace(source, embeddings=(one,))], 1023, 10**7)))
+    open_page(chrome, path, "#/made/0-made-res/3")
+    assert "none: the feature is dead" in chrome.find_element("id", "feature").text
+    assert chrome.find_elements("css selector", "#worklist li") == []
+    assert chrome.get_log("browser") == []
 
 
 def test_the_page_passes_its_own_checks(chrome, page, wide_page):

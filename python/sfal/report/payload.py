@@ -29,6 +29,8 @@ _EXAMPLES = (N_EXAMPLES, 3, 1)
 
 _EXACT = ("sfal", "ndcg", "p_label")
 """Columns kept as float64."""
+_ALWAYS = ("sfal", "ndcg")
+"""Columns that are kept even if nothing is scored."""
 _ROUNDED = ("p_chance", "low", "high", "ceiling", "sfal_corrected", "chance_label")
 """Columns kept as float32."""
 _BETTER = 5
@@ -217,6 +219,8 @@ def _embedding(one: EmbeddingData, n_features: int, blocks: Blocks) -> dict[str,
     columns: dict[str, dict[str, Any]] = {}
     for name in (*_EXACT, *_ROUNDED):
         values = numbers(one.scores, name)
+        if values is None and name in _ALWAYS:
+            values = np.full(n_features, np.nan)
         if values is not None:
             columns[name] = blocks.array(values if name in _EXACT else values.astype(np.float32))
     rank = numbers(one.scores, "label_rank")

@@ -49,7 +49,7 @@ function lawPlot(embedding) {
   const curves = [
     law ? svg("path", { class: "curve chance", d: path(law) }) : null,
     svg("path", { class: "curve", d: path(points) }),
-    svg("text", { class: "name mine", x: across(scorePart(median)) + 10, y: up(0.5) - 4 },
+    known.length === 0 ? null : svg("text", { class: "name mine", x: across(scorePart(median)) + 10, y: up(0.5) - 4 },
       `features, median ${fixed(median)}`),
     law ? svg("text", { class: "name", x: across(0) + 6, y: up(0.5) - 4 }, "chance") : null,
   ];

@@ -63,7 +63,7 @@ export class Worklist {
     const { columns, nScored } = this.embedding;
     const facts = [`feature ${i}`, `score ${fixed(columns.sfal[i])}`];
     if (columns.label_rank) {
-      facts.push(`label ranks ${whole(columns.label_rank[i])} of ${whole(nScored)}`);
+      facts.push(`label rank ${whole(columns.label_rank[i])} of ${whole(nScored)}`);
     }
     if (columns.ceiling && Number.isFinite(columns.ceiling[i])) {
       facts.push(`reliability ${fixed(columns.ceiling[i], 2)}`);
