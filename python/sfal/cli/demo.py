@@ -69,9 +69,9 @@ def demo(common: Common, keep: Path | None, report: Path | None) -> None:
     columns = shutil.get_terminal_size((96, 24)).columns
     width = min(max(columns, _WIDTHS[0]), _WIDTHS[1])
     click.echo("\n".join(screen(layers, figures(), width)))
-    if report is not None:
-        click.echo(f"\nThe page of all labels and neighbours is {report}; open it in a browser.")
     click.echo(f"\n{time.monotonic() - started:.0f} s. {_next_steps(layers[-1], keep)}")
+    if report is not None:
+        click.echo(f"Page of all labels and neighbours, for a browser: {report}")
 
 
 def _next_steps(last: "LayerOutcome", keep: Path | None) -> str:
