@@ -33,11 +33,18 @@ def kept(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo") / "kept"
     home = tmp_path_factory.mktemp("home")
     started = time.monotonic()
-    result = run("demo", "--keep", folder, HF_HOME=str(home), COLUMNS="80")
+    page = folder.parent / "page.html"
+    result = run("demo", "--keep", folder, "--report", page, HF_HOME=str(home), COLUMNS="80")
     assert result.returncode == 0, result.stderr
     return SimpleNamespace(
         folder=folder, out=result.stdout, seconds=time.monotonic() - started, home=home
     )
+
+
+def test_the_page_is_written_where_it_is_wanted(kept):
+    page = kept.folder.parent / "page.html"
+    assert str(page) in kept.out
+    assert 10**5 < page.stat().st_size < 10**7
 
 
 def rows(out):

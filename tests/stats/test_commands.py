@@ -11,7 +11,7 @@ from scoring.builders import EMBEDDER, write_our_source, write_our_vectors, writ
 from scoring.published_cases import read_csv
 from sfal.cli.main import sfal
 from sfal.scoring.driver import score_selection
-from sfal.scoring.replicate_tables import HalfScores, write_replicates
+from sfal.scoring.reliability.replicate_tables import HalfScores, write_replicates
 from sfal.scoring.selection import Selection
 from sfal.store.scores import read_scores
 

@@ -29,7 +29,13 @@ _WIDTHS = (76, 120)
     metavar="DIR",
     help="Keep everything in DIR, an ordinary data folder; default: nothing is kept.",
 )
-def demo(common: Common, keep: Path | None) -> None:
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.html",
+    help="Write the page of `sfal report` for the demo, too.",
+)
+def demo(common: Common, keep: Path | None, report: Path | None) -> None:
     """Run all stages on a tiny language model included in the package.
 
     Needs neither network nor GPU, and takes under a minute. Ends with the
@@ -55,10 +61,17 @@ def demo(common: Common, keep: Path | None) -> None:
             if keep is not None:
                 raise
             raise KeyboardInterrupt("Nothing was kept; `sfal demo` starts over.") from None
+        if report is not None:
+            from sfal.report.write import write_report
+            from sfal.scoring.selection import Selection
+
+            write_report(folder, Selection(), report)
     columns = shutil.get_terminal_size((96, 24)).columns
     width = min(max(columns, _WIDTHS[0]), _WIDTHS[1])
     click.echo("\n".join(screen(layers, figures(), width)))
     click.echo(f"\n{time.monotonic() - started:.0f} s. {_next_steps(layers[-1], keep)}")
+    if report is not None:
+        click.echo(f"Page of all labels and neighbours, for a browser: {report}")
 
 
 def _next_steps(last: "LayerOutcome", keep: Path | None) -> str:
@@ -75,6 +88,7 @@ def _next_steps(last: "LayerOutcome", keep: Path | None) -> str:
         f"  sfal status {folder}\n"
         f"  sfal feature {last.source} {feature} --data-dir {folder}\n"
         f"  sfal score --data-dir {folder} --plot scores.png\n"
+        f"  sfal report --data-dir {folder} -o report.html\n"
         f"or in Python\n"
         f"  pandas.read_parquet({str(keep / last.source / SCORES)!r})\n{own}"
     )

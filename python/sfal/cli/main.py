@@ -39,6 +39,7 @@ _COMMANDS = {
         "sfal.cli.controls:controls",
         "Plant errors in the labels, and see whether scores find them.",
     ),
+    "report": ("sfal.cli.report:report", "Write a page to browse scores, labels and neighbours."),
     "sources": ("sfal.cli.sources:sources", "List the known SAEs."),
     "status": ("sfal.cli.status:status", "Show what is on disk and what is missing."),
     "verify": ("sfal.cli.verify:verify", "Check the files on disk against their hashes."),

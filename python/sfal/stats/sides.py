@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sfal.errors import InvalidInputError, MissingError, Note, SfalError
 from sfal.scoring.inputs import open_counts, read_embeddings
-from sfal.scoring.replicate_tables import read_replicates
+from sfal.scoring.reliability.replicate_tables import read_replicates
 from sfal.scoring.selection import Selection, SourceInput, select_sources
 from sfal.stats.clusters import label_clusters
 from sfal.stats.rankings import comparable_features, sfal_among

@@ -1,0 +1,80 @@
+"""One HTML file without links: markup, style and script of the package, and the data."""
+
+import base64
+import hashlib
+import re
+from importlib.resources import files
+
+from sfal.report.payload import Payload
+
+MODULES = (
+    "dom",
+    "blocks",
+    "data",
+    "search",
+    "verdicts",
+    "chart",
+    "plots",
+    "compare",
+    "headline",
+    "worklist",
+    "browser",
+    "feature",
+    "selftest",
+    "main",
+)
+"""Modules of the script, each after those that it imports."""
+
+_IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
+_EXPORT = re.compile(r"^export ", re.MULTILINE)
+
+
+def render_page(payload: Payload) -> str:
+    """Join a page.
+
+    Its policy allows the style and the script of the package by their hashes and nothing
+    else: no request, and no script that a label might smuggle in.
+
+    Parameters
+    ----------
+    payload : Payload
+
+    Returns
+    -------
+    html : str
+        The same for the same payload.
+    """
+    style, script = _read("style.css"), joined_script()
+    policy = (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    blocks = [_block("index", payload.index)]
+    blocks += [_block(str(i), text) for i, text in enumerate(payload.blocks)]
+    parts = {
+        "POLICY": policy,
+        "STYLE": style,
+        "KEY": payload.key,
+        "DATA": "\n".join(blocks),
+        "SCRIPT": script,
+    }
+    # One pass, so that no part can hold the mark of another.
+    return re.sub(r"\{\{([A-Z]+)\}\}", lambda found: parts[found[1]], _read("page.html"))
+
+
+def joined_script() -> str:
+    """Return all modules as one: an inline module cannot import another one."""
+    texts = (_read(f"{name}.js") for name in MODULES)
+    return "".join(_EXPORT.sub("", _IMPORT.sub("", text)) for text in texts)
+
+
+def _read(name: str) -> str:
+    return (files("sfal.report") / "page" / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _block(name: str, text: str) -> str:
+    return f'<script type="application/octet-stream" id="block-{name}">{text}</script>'

@@ -1,0 +1,94 @@
+// The sources of the page, decoded.
+import { readBlock, readIndex } from "./blocks.js";
+
+const NOT_KEPT = 255;
+
+async function readAll(specs) {
+  const entries = Object.entries(specs).map(async ([name, spec]) => [name, await readBlock(spec)]);
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+async function readEmbedding(facts, source) {
+  const { labels, status, functional_place: functionalPlace } = await readAll({
+    labels: facts.labels,
+    status: facts.status,
+    functional_place: facts.functional_place,
+  });
+  const embedding = {
+    ...facts,
+    labels,
+    status,
+    functionalPlace,
+    source,
+    semantic: await readAll(facts.semantic),
+    columns: await readAll(facts.columns),
+    better: facts.better && (await readAll(facts.better)),
+    lower: null,
+  };
+  embedding.nScored = status.reduce((n, code) => n + (code === 0), 0);
+  return embedding;
+}
+
+async function readSource(facts) {
+  const source = { ...facts, windows: await readBlock(facts.windows) };
+  source.examples = facts.examples && (await readBlock(facts.examples));
+  source.functional = await readAll(facts.functional);
+  source.embeddings = await Promise.all(facts.embeddings.map((one) => readEmbedding(one, source)));
+  const names = facts.embeddings.map((one) => one.embedder);
+  for (const one of source.embeddings) {
+    const several = names.filter((name) => name === one.embedder).length > 1;
+    one.name = several ? `${one.embedder} (${one.stem})` : one.embedder;
+  }
+  return source;
+}
+
+export async function loadReport() {
+  const index = await readIndex();
+  index.sources = await Promise.all(index.sources.map(readSource));
+  return index;
+}
+
+// Return undefined where the page leaves the list out for its size.
+function neighbours(lists, places, index, shown) {
+  const n = lists.n[index];
+  if (n === NOT_KEPT) return undefined;
+  return Array.from({ length: n }, (_, i) => {
+    const at = index * shown + i;
+    return { feature: lists.feature[at], value: lists.value[at], place: places[at] || null };
+  });
+}
+
+export function betterLabels(embedding, index) {
+  const { better, labels } = embedding;
+  if (!better) return [];
+  const width = better.feature.length / labels.length;
+  return Array.from({ length: better.n[index] }, (_, i) => {
+    const feature = better.feature[index * width + i];
+    return { feature, sfal: better.sfal[index * width + i], label: labels[feature] };
+  });
+}
+
+export function featureOf(report, embedding, index) {
+  const { source } = embedding;
+  if (!(Number.isInteger(index) && index >= 0 && index < source.n_features)) return null;
+  const view = {
+    source: source.name,
+    feature: index,
+    embedding: embedding.name,
+    label: embedding.labels[index],
+    status: report.statuses[embedding.status[index]],
+    windows: source.windows[index],
+    chance: embedding.chance,
+  };
+  for (const [name, values] of Object.entries(embedding.columns)) view[name] = values[index];
+  view.functional = neighbours(source.functional, embedding.functionalPlace, index, report.shown);
+  view.semantic = neighbours(embedding.semantic, embedding.semantic.place, index, report.shown);
+  view.better_labels = betterLabels(embedding, index);
+  view.examples = (source.examples?.[index] ?? []).map(([before, token, after]) =>
+    ({ before, token, after }));
+  return view;
+}
+
+export function findSource(report, name) {
+  return report.sources.find((source) => source.name === name) ?? null;
+}

@@ -1,0 +1,89 @@
+// A row for each source and set of embeddings.
+import { histogram } from "./chart.js";
+import { byId, el, fixed, quantile, share } from "./dom.js";
+
+function summaryOf(source, embedding) {
+  const { sfal, sfal_corrected: corrected, p_label: pLabel, ceiling } = embedding.columns;
+  const n = embedding.nScored;
+  let live = 0;
+  let explained = 0;
+  for (let i = 0; i < source.n_features; i += 1) {
+    if (source.windows[i] === 0 || source.windows[i] === source.n_windows) continue;
+    live += 1;
+    explained += embedding.status[i] === 0;
+  }
+  return {
+    source: source.name,
+    layer: source.layer,
+    embedder: embedding.name,
+    explainer: embedding.explainer,
+    sfal: quantile(sfal, 0.5),
+    corrected: corrected && quantile(corrected, 0.5),
+    best: pLabel && pLabel.reduce((sum, p) => sum + (p <= 0.01), 0) / n,
+    ceiling: ceiling && quantile(ceiling, 0.5),
+    coverage: explained / live,
+    values: sfal,
+    of: [source, embedding],
+  };
+}
+
+const COLUMNS = [
+  ["source", "Source", (row) => row.source],
+  ["layer", "Layer", (row) => row.layer ?? "–", "number wide"],
+  ["embedder", "Embedder", (row) => row.embedder, "wide"],
+  ["explainer", "Explainer", (row) => row.explainer, "wide"],
+  ["sfal", "Median score", (row) => el("strong", null, fixed(row.sfal)), "number"],
+  ["corrected", "Corrected", (row) => fixed(row.corrected), "number",
+    "Median of what the scores would be with endless text"],
+  ["best", "Label in best 1 %", (row) => share(row.best), "number",
+    "Share of the features whose own label is among the best 1 % of all labels for it"],
+  ["ceiling", "Reliability", (row) => fixed(row.ceiling, 2), "number",
+    "Median of how well co-occurrences agree with themselves on other text"],
+  ["coverage", "Coverage", (row) => share(row.coverage), "number",
+    "Share of the features that fire, but not always, that have a label"],
+  ["values", "Scores", (row) => histogram(row.values)],
+];
+
+export function drawHeadline(report, choose) {
+  const rows = report.sources.flatMap((source) =>
+    source.embeddings.map((embedding) => summaryOf(source, embedding)));
+  const columns = COLUMNS.filter(([name]) => rows.some((row) => row[name] !== undefined));
+  let sorted = null;
+  let rising = true;
+
+  function draw() {
+    const shown = [...rows];
+    if (sorted) {
+      const order = (a, b) => (a[sorted] > b[sorted] ? 1 : a[sorted] < b[sorted] ? -1 : 0);
+      shown.sort((a, b) => (rising ? order(a, b) : order(b, a)));
+    }
+    const head = columns.map(([name, title, , kind, help]) => {
+      if (name === "values") return el("th", { scope: "col" }, title);
+      const direction = sorted === name ? (rising ? "ascending" : "descending") : null;
+      const sort = () => {
+        rising = sorted === name ? !rising : !kind?.includes("number");
+        sorted = name;
+        draw();
+      };
+      return el("th", { scope: "col", class: kind, "aria-sort": direction, title: help },
+        el("button", { type: "button", onclick: sort }, title));
+    });
+    const body = shown.map((row) => el("tr", null, columns.map(([name, , cell, kind]) => {
+      if (name !== "source") return el("td", { class: kind }, cell(row));
+      const button = el("button", { type: "button", class: "link", onclick: () => choose(...row.of) },
+        row.source);
+      const below = el("span", { class: "narrow quiet" }, row.embedder);
+      return el("th", { scope: "row" }, button, below);
+    })));
+    byId("headline").replaceChildren(
+      el("thead", null, el("tr", null, head)), el("tbody", null, body));
+  }
+  draw();
+
+  const notes = report.sources.flatMap((source) => source.embeddings.flatMap((one) => one.notes));
+  if (report.n_kept !== null) {
+    notes.push("Neighbours are listed only for the best, the worst and the most frequent features, " +
+      "because of the file\u2019s size.");
+  }
+  byId("notes").textContent = [...new Set(notes)].join(" \u00b7 ");
+}

@@ -1,0 +1,266 @@
+"""The data of a page: an index, and blocks of typed arrays and texts."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfal.report.blocks import Blocks, packed, smallest
+from sfal.report.law import survival_of_chance
+from sfal.report.lists import Lists
+from sfal.report.source_data import N_EXAMPLES, EmbeddingData, SourceData, numbers, texts
+from sfal.scoring.status import STATUSES
+
+FORMAT = 1
+MATCH = 50
+"""Places of the other list that count as a match."""
+NOT_KEPT = 255
+"""Length of a list that the page leaves out for its size."""
+
+_SHOWN = (50, 20, 10, 5, 3)
+"""Neighbours of each list, from which the size of the file chooses."""
+
+_EXAMPLES = (N_EXAMPLES, 3, 1)
+"""Examples of each feature, from which the room that is left chooses."""
+
+_EXACT = ("sfal", "ndcg", "p_label")
+"""Columns kept as float64."""
+_ALWAYS = ("sfal", "ndcg")
+"""Columns that are kept even if nothing is scored."""
+_ROUNDED = ("p_chance", "low", "high", "ceiling", "sfal_corrected", "chance_label")
+"""Columns kept as float32."""
+_BETTER = 5
+"""Better labels of a feature, at most."""
+
+
+@dataclass(frozen=True)
+class Payload:
+    """What a page embeds."""
+
+    index: str
+    """Block of the index, a JSON object."""
+    blocks: tuple[str, ...]
+    """Blocks to which the index refers by number."""
+    shown: int
+    """Neighbours of each list."""
+    n_kept: int | None
+    """Features of each source whose lists are kept; None for all."""
+
+    @property
+    def size(self) -> int:
+        """Characters of all blocks."""
+        return len(self.index) + sum(map(len, self.blocks))
+
+    @property
+    def key(self) -> str:
+        """Hash of the content, under which a browser keeps verdicts."""
+        digest = hashlib.sha256(self.index.encode())
+        for block in self.blocks:
+            digest.update(hashlib.sha256(block.encode()).digest())
+        return digest.hexdigest()[:16]
+
+
+def build_payload(sources: Sequence[SourceData], top_n: int, max_bytes: int) -> Payload:
+    """Encode sources, with the longest lists that the size allows.
+
+    Parameters
+    ----------
+    sources : sequence of SourceData
+    top_n : int
+        Places that were looked up.
+    max_bytes : int
+        Most characters of all blocks. If even the shortest lists exceed it, only the lists of
+        features that matter are kept: the worst, the best and the most frequent ones. Scores
+        and labels are never left out, so that the result can still be larger.
+
+    Returns
+    -------
+    payload : Payload
+        The same for the same sources.
+    """
+    fixed = Blocks()
+    described = [_source(source, fixed) for source in sources]
+    for shown in _SHOWN:
+        payload = _with_lists(sources, described, fixed, top_n, shown, None)
+        if payload.size <= max_bytes:
+            return _with_examples(sources, described, fixed, top_n, payload, max_bytes)
+    n_kept = max(len(source.windows) for source in sources) // 2
+    while n_kept > 1:
+        payload = _with_lists(sources, described, fixed, top_n, _SHOWN[-1], n_kept)
+        if payload.size <= max_bytes:
+            break
+        n_kept //= 2
+    return payload
+
+
+def _with_examples(
+    sources: Sequence[SourceData],
+    described: Sequence[Mapping[str, Any]],
+    fixed: Blocks,
+    top_n: int,
+    payload: Payload,
+    max_bytes: int,
+) -> Payload:
+    """Return a payload with as many examples as there is room for."""
+    if all(source.examples is None for source in sources):
+        return payload
+    for n in _EXAMPLES:
+        blocks = fixed.copy()
+        more = [
+            {**facts, "examples": blocks.json(_examples(source, n))}
+            for source, facts in zip(sources, described, strict=True)
+        ]
+        larger = _with_lists(sources, more, blocks, top_n, payload.shown, None)
+        if larger.size <= max_bytes:
+            return larger
+    return payload
+
+
+def _examples(source: SourceData, n: int) -> list[list[tuple[str, str, str]]]:
+    """Return what stands before, the token, and what follows it, for each feature."""
+    known = source.examples or {}
+    return [
+        [(one.before, one.token, one.after) for one in known.get(i, ())[:n]]
+        for i in range(len(source.windows))
+    ]
+
+
+def _with_lists(
+    sources: Sequence[SourceData],
+    described: Sequence[Mapping[str, Any]],
+    fixed: Blocks,
+    top_n: int,
+    shown: int,
+    n_kept: int | None,
+) -> Payload:
+    blocks = fixed.copy()
+    entries: list[dict[str, Any]] = []
+    for source, facts in zip(sources, described, strict=True):
+        kept = _kept(source, n_kept)
+        embeddings = []
+        for one, known in zip(source.embeddings, facts["embeddings"], strict=True):
+            mine = kept[:, None]
+            places = np.where(mine, one.lists.functional_place[:, :shown], 0)
+            embeddings.append(
+                {
+                    **known,
+                    "functional_place": blocks.array(smallest(places)),
+                    "semantic": {
+                        **_lists(one.lists.lists, blocks, kept, shown),
+                        "place": blocks.array(
+                            smallest(np.where(mine, one.lists.place[:, :shown], 0))
+                        ),
+                    },
+                }
+            )
+        functional = _lists(source.functional, blocks, kept, shown)
+        entries.append({**facts, "functional": functional, "embeddings": embeddings})
+    index = {
+        "format": FORMAT,
+        "top_n": top_n,
+        "match": MATCH,
+        "shown": shown,
+        "n_kept": n_kept,
+        "statuses": STATUSES,
+        "sources": entries,
+    }
+    text = json.dumps(index, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
+    return Payload(packed(text.encode()), blocks.texts, shown, n_kept)
+
+
+def _kept(source: SourceData, n_kept: int | None) -> NDArray[np.bool_]:
+    """Return whose lists are kept: all, or the worst, best and most frequent features."""
+    n = len(source.windows)
+    if n_kept is None or n_kept >= n:
+        return np.ones(n, np.bool_)
+    kept = np.zeros(n, np.bool_)
+    share = max(1, n_kept // (3 * len(source.embeddings)))
+    kept[np.argsort(-source.windows.astype(np.int64), kind="stable")[:share]] = True
+    for one in source.embeddings:
+        sfal = numbers(one.scores, "sfal")
+        if sfal is not None:
+            order = np.argsort(sfal, kind="stable")[: int((~np.isnan(sfal)).sum())]
+            kept[order[:share]] = True
+            kept[order[len(order) - min(share, len(order)) :]] = True
+    return kept
+
+
+def _lists(
+    lists: Lists, blocks: Blocks, kept: NDArray[np.bool_], shown: int
+) -> dict[str, dict[str, Any]]:
+    mine = kept[:, None]
+    n = np.where(kept, np.minimum(lists.n, shown), NOT_KEPT).astype(np.uint8)
+    return {
+        "n": blocks.array(n),
+        "feature": blocks.array(smallest(np.where(mine, lists.feature[:, :shown], 0))),
+        "value": blocks.array(np.where(mine, lists.value[:, :shown], np.float32(0))),
+    }
+
+
+def _source(source: SourceData, blocks: Blocks) -> dict[str, Any]:
+    return {
+        "name": source.source.name,
+        "model": source.source.model,
+        "layer": source.source.layer,
+        "n_features": len(source.windows),
+        "n_windows": source.n_windows,
+        "neuronpedia": source.neuronpedia,
+        "windows": blocks.array(smallest(source.windows)),
+        "examples": None,
+        "embeddings": [_embedding(one, len(source.windows), blocks) for one in source.embeddings],
+    }
+
+
+def _embedding(one: EmbeddingData, n_features: int, blocks: Blocks) -> dict[str, Any]:
+    columns: dict[str, dict[str, Any]] = {}
+    for name in (*_EXACT, *_ROUNDED):
+        values = numbers(one.scores, name)
+        if values is None and name in _ALWAYS:
+            values = np.full(n_features, np.nan)
+        if values is not None:
+            columns[name] = blocks.array(values if name in _EXACT else values.astype(np.float32))
+    rank = numbers(one.scores, "label_rank")
+    if rank is not None:
+        columns["label_rank"] = blocks.array(smallest(np.nan_to_num(rank).astype(np.uint32)))
+    status = [STATUSES.index(each) for each in texts(one.scores, "status")]
+    stored = numbers(one.scores, "chance")
+    chance = None if stored is None else _number(stored[0])
+    return {
+        "embedder": one.file.embedder,
+        "stem": one.file.stem,
+        "explainer": one.explainer,
+        "chance": chance,
+        "law": survival_of_chance(n_features, status.count(0), chance),
+        "notes": [note.message for note in one.notes],
+        "labels": blocks.json([one.labels.get(i, "") for i in range(n_features)]),
+        "status": blocks.array(np.array(status, np.uint8)),
+        "columns": columns,
+        "better": _better(one, n_features, blocks),
+    }
+
+
+def _number(value: np.float64) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _better(one: EmbeddingData, n_features: int, blocks: Blocks) -> dict[str, Any] | None:
+    """Return labels that fit better, if scoring looked for them."""
+    if "better_labels" not in one.scores.table.column_names:
+        return None
+    n = np.zeros(n_features, np.uint8)
+    feature = np.zeros((n_features, _BETTER), np.uint32)
+    value = np.zeros((n_features, _BETTER), np.float32)
+    for i, found in enumerate(texts(one.scores, "better_labels")):
+        for j, better in enumerate((found or [])[:_BETTER]):
+            n[i] = j + 1
+            feature[i, j] = better["feature"]
+            value[i, j] = np.nan if better["sfal"] is None else better["sfal"]
+    return {
+        "n": blocks.array(n),
+        "feature": blocks.array(smallest(feature)),
+        "sfal": blocks.array(value),
+    }

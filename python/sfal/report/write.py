@@ -1,0 +1,81 @@
+"""Write the page of some sources."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sfal.errors import CombinedError, Note, SfalError
+from sfal.io.atomic import atomic_path
+from sfal.report.html import render_page
+from sfal.report.payload import Payload, build_payload
+from sfal.report.source_data import SourceData, read_source_data
+from sfal.scoring.selection import Selection, select_sources
+from sfal.scoring.settings import ScoreSettings
+from sfal.terminal.progress import progress
+
+_PAGE_BYTES = 80_000
+"""Room for markup, style and script."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a page shows, and what it does not."""
+
+    n_sources: int
+    """Sources shown."""
+    payload: Payload
+    """Its data."""
+    n_bytes: int
+    """Length of the file."""
+    refused: Sequence[SfalError]
+    """What was requested and is not shown."""
+    notes: Sequence[Note]
+    """What the user may want to know."""
+
+
+def write_report(
+    data_dir: Path, selection: Selection, path: Path, *, max_mb: float = 10
+) -> Written:
+    """Write one HTML file with the scores, labels and neighbours of some sources.
+
+    Parameters
+    ----------
+    data_dir : Path
+        Root of the data tree, ours or the published one.
+    selection : Selection
+        Sources, all scored before.
+    path : Path
+        File to write, atomically.
+    max_mb : float
+        Most megabytes (10⁶ bytes) of the file.
+
+    Raises
+    ------
+    SfalError
+        If no source can be shown (:class:`CombinedError` if there are several reasons), or
+        the file cannot be written.
+    """
+    selected = select_sources(data_dir, selection)
+    refused: list[SfalError] = list(selected.refused)
+    notes = [Note(f"left out: {error.message}", error.hint) for error in selected.skipped]
+    top_n = ScoreSettings().top_n
+    sources: list[SourceData] = []
+    with progress(len(selected.sources), "reading", "source") as bar:
+        for source in selected.sources:
+            bar.note(source=source.name)
+            try:
+                one = read_source_data(source, top_n)
+            except SfalError as e:
+                refused += e.errors if isinstance(e, CombinedError) else [e]
+            else:
+                sources.append(one)
+                refused += one.refused
+                notes += [note for each in one.embeddings for note in each.notes]
+            bar.update(1)
+    if not sources:
+        raise refused[0] if len(refused) == 1 else CombinedError(refused)
+    payload = build_payload(sources, top_n, int(max_mb * 1e6) - _PAGE_BYTES)
+    html = render_page(payload).encode()
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(html)
+    return Written(len(sources), payload, len(html), refused, notes)
