@@ -292,3 +292,24 @@ def test_damage_in_a_later_file_names_that_file(shards):
     (shards / "part-0.jsonl").write_text('{"text": "a"}\n{"text": \n')
     with pytest.raises(CorruptError, match=r"part-0\.jsonl, line 2: invalid JSON"):
         documents(shards)
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+def test_lists_that_were_written_as_text_are_lists(tmp_path, ending):
+    path = tmp_path / f"c.{ending}"
+    spelled = json.dumps([{"role": "user", "content": "Hi"}])
+    if ending == "jsonl":
+        path.write_text(json.dumps({"messages": spelled}))
+    elif ending == "csv":
+        path.write_text('messages\n"' + spelled.replace('"', '""') + '"\n')
+    else:
+        pq.write_table(pa.table({"messages": [spelled]}), path)
+    assert documents(path) == [Conversation(({"role": "user", "content": "Hi"},))]
+    (tmp_path / "ids.csv").write_text('input_ids\n"[3, 4]"\n')
+    assert documents(tmp_path / "ids.csv") == [TokenIds((3, 4))]
+
+
+def test_lists_in_the_spelling_of_python_are_refused(tmp_path):
+    (tmp_path / "c.csv").write_text("messages\n[{'role': 'user'}]\n")
+    with pytest.raises(InvalidInputError, match="list written as text, but not as JSON"):
+        documents(tmp_path / "c.csv")

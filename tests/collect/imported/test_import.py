@@ -165,6 +165,13 @@ def test_columns_of_other_names_are_named(tmp_path):
     assert any("layer" in str(note) for note in result.notes)
 
 
+@pytest.mark.parametrize("name", ["value", "acts", "feature_acts", "activation_value", "Strength"])
+def test_activations_of_other_names_are_not_passed_over(tmp_path, name):
+    table = pa.table({"document": [0, 0], "position": [0, 7], "feature": [3, 4], name: [1.0, 0.0]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    assert stored(imported(tmp_path, tmp_path / "t.parquet").folder) == {(0, 0): [3]}
+
+
 @pytest.mark.parametrize("special", [None, (), (0, 9)])
 def test_special_tokens_do_not_count_if_the_tokens_are_there(tmp_path, special):
     rng = np.random.default_rng(5)

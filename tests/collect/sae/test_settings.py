@@ -62,6 +62,16 @@ def test_a_factor_beside_a_checkpoint_is_applied(tmp_path):
     assert (sae.fires(x) != load(folder, input_scale="none").fires(x)).any()
 
 
+@pytest.mark.parametrize("version", ["6.54.12", "2.1.0"])
+def test_normalised_activations_by_their_old_spelling_are_noted(tmp_path, version):
+    metadata = {"sae_lens_version": version}
+    folder = tiny.saelens(
+        tmp_path, "standard", 16, F, normalize_activations=True, metadata=metadata
+    )
+    (note,) = load(folder).notes
+    assert "do not say by which factor" in str(note)
+
+
 @pytest.mark.parametrize("factor", ['"x"', "-1", "NaN", "true", "[]"])
 def test_a_factor_that_is_no_factor_is_refused(tmp_path, factor):
     folder = tiny.saelens(

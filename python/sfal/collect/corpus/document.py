@@ -9,6 +9,8 @@ import numpy as np
 
 from sfal.errors import InvalidInputError
 
+USUAL = ("messages", "conversations", "conversation", "input_ids")
+"""Names that columns of conversations and of token ids usually have."""
 _ROLES = {
     "human": "user",
     "gpt": "assistant",
@@ -90,6 +92,11 @@ class Column:
         """
         if value is None:
             return ""
+        if isinstance(value, str) and self.name in USUAL and value.lstrip().startswith("["):
+            try:  # a list that was written as text, since a CSV file, say, has no lists
+                value = json.loads(value)
+            except ValueError:
+                raise self._refusal(where, "is a list written as text, but not as JSON") from None
         if isinstance(value, str) and not self.only_ids:
             return clean(value)
         if isinstance(value, Mapping) and not self.only_ids:

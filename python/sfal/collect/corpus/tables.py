@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from sfal.collect.corpus.document import USUAL
 from sfal.collect.corpus.files import open_packed
 from sfal.collect.corpus.lines import LONGEST, lines
 from sfal.errors import CorruptError, InvalidInputError
@@ -212,5 +213,4 @@ def choose_column(names: Sequence[str], text_column: str, tokens_column: str | N
         return tokens_column if tokens_column in names else None
     if text_column in names:
         return text_column
-    usual = ("messages", "conversations", "conversation", "input_ids")
-    return next((n for n in usual if n in names), None) if text_column == "text" else None
+    return next((n for n in USUAL if n in names), None) if text_column == "text" else None

@@ -1,5 +1,6 @@
 """Rows of a file of firings, as a reader hands them on, and what is refused in them."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,6 +36,10 @@ _SYNONYMS = {
     "activation": ("activation", "activations", "act"),
 }
 """Names under which a column is looked for, the first that exists."""
+_ALSO_ACTIVATION = re.compile(
+    r"(max|feature|latent|sae)?_?act(ivation)?s?(_?value)?|value|strength"
+)
+"""Further names of activations. Without its activations every row of a table fires, zeros too."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +152,8 @@ def choose_columns(
             found[role] = named[role]
             continue
         same = [by_lower[name] for name in _SYNONYMS[role] if name in by_lower]
+        if role == "activation" and not same:
+            same = [name for key, name in by_lower.items() if _ALSO_ACTIVATION.fullmatch(key)]
         if len(same) > 1 and role != "position":
             raise InvalidInputError(
                 f"{path} has {' and '.join(same)}, and either could be its {role}",

@@ -47,6 +47,8 @@ def saelens_folder(path: Path, fingerprint: dict[str, str], *, decoder: bool) ->
     """
     config_path, weights = path / "cfg.json", path / "sae_weights.safetensors"
     config = read_settings(config_path)
+    if config.get("normalize_activations") is True:  # as SAELens before version 4 spelled it
+        config["normalize_activations"] = "expected_average_only_in"
     metadata = config.get("metadata")
     version = metadata.get("sae_lens_version") if isinstance(metadata, dict) else None
     architecture = config.get("architecture")
