@@ -166,7 +166,9 @@ def test_facts_that_contradict_the_settings_are_refused(tmp_path):
         document_length=5,
     )  # fmt: skip
     refused(tmp_path, path, InvalidInputError, "does not hold the tokens", special_ids=(0,))
-    refused(tmp_path, path, InvalidInputError, "long enough for a window of 50 tokens", window_size=50)
+    refused(
+        tmp_path, path, InvalidInputError, "long enough for a window of 50 tokens", window_size=50
+    )
 
 
 def test_a_file_in_which_nothing_fires_is_refused(tmp_path):
