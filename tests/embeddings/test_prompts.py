@@ -72,7 +72,9 @@ def test_a_prompt_precedes_each_text_and_is_recorded(folder):
     assert "prompt" not in load(folder, text="").facts
 
 
-def test_a_familys_default_applies_to_a_folder_of_that_name_and_can_be_set_aside(folder, tmp_path):
+def test_the_default_of_a_family_applies_to_a_folder_of_that_name_and_can_be_set_aside(
+    folder, tmp_path
+):
     import shutil
 
     copy = shutil.copytree(folder, tmp_path / "e5-small-v2")

@@ -50,3 +50,23 @@ def requests(chrome):
     messages = [json.loads(entry["message"])["message"] for entry in chrome.get_log("performance")]
     sent = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
     return [one["request"]["url"] for one in sent]
+
+
+NAME = "gemma-2-2b/0-gemmascope-res-16k"
+"""The source on the pages."""
+
+
+def script(chrome, text, *arguments):
+    return chrome.execute_script(text, *arguments)
+
+
+def press(chrome, keys):
+    script(chrome, "document.activeElement.blur()")
+    chrome.find_element("tag name", "body").send_keys(keys)
+
+
+def rows(chrome):
+    return [
+        int(row.get_attribute("data-feature"))
+        for row in chrome.find_elements("css selector", "tr[data-feature][data-source]")
+    ]

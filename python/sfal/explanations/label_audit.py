@@ -48,7 +48,7 @@ _ANYWHERE = re.compile(
     r"is asking|has (?:asked|given|provided)|gave|provided|wants me)\b.*\b(?:explanation|explain|"
     r"label|neuron|feature|latent|token|word|summary|description)"
     r"|\bexplanation (?:could not be|cannot be|can't be) parsed\b"
-    r"|\bexplanation of (?:the )?neuron \d* ?behaviou?r\b"
+    r"|\bexplanation of (?:the )?neuron \d* ?behav\w+\b"
     r"|\(\d+ ?[-–] ?\d+ words\)"
     r"|\b(?:concise|brief|short) (?:explanation|description|label|summary) (?:\(|of \d|in \d|that "
     r"captures)"
