@@ -28,6 +28,7 @@ __all__ = [
     "overlap",
     "phi",
     "rank_biased_overlap",
+    "replicates",
     "semantic_neighbours",
     "semantic_ranking",
     "top_neighbours",
