@@ -1,6 +1,7 @@
 """A growing run whose last part is replaced each time; test_load.py runs this as a process."""
 
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,7 @@ def main(folder):
         run.append(i * BUFFER, (i + 1) * BUFFER, found, counts, "")
         sys.stdout.write(f"{i}\n")
         sys.stdout.flush()
+        time.sleep(0.03)  # the reader gets to see many of its states
     run.finish()
 
 

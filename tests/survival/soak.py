@@ -7,6 +7,7 @@ manifest are the real ones; only texts and activations are synthetic.
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ class Texts:
     """An endless corpus, in which each document is its own ordinal."""
 
     name = "synthetic"
+    notes = ()
 
     def __init__(self):
         self.fingerprint = {"sha256": "none"}
@@ -42,6 +44,9 @@ class Model:
 
     name = "synthetic"
     device = torch.device("cpu")
+    tokenizer = SimpleNamespace(
+        special_ids=frozenset(), chat=None, first_token=lambda prepend_bos: None
+    )
 
     def __init__(self):
         self.fingerprint = {"sha256": "none"}

@@ -114,7 +114,7 @@ def test_a_repository_counts_as_the_same_files_on_the_disk(home, sfal, tmp_path,
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["someone/sparsify"], "holds 3 SAEs: layers.1, layers.2, layers.2.mlp; name one by"),
+        (["someone/sparsify"], "holds 3 SAEs: layers.1, layers.2, layers.2.mlp; name one with"),
         (["someone/SAE-Res-Qwen3-1.7B-Base-W32K-L0_4"], "2 SAEs: layer1.sae.pt, layer2.sae.pt;"),
         (["someone/tiny-model"], "someone/tiny-model holds no cfg.json"),
         (["someone/sparsify", "--sae-id", "layers.9"], "layers.9/cfg.json of someone/sparsify"),
