@@ -24,15 +24,15 @@ impl<T: Copy + Default> FeatureMap<T> {
     }
 
     /// Set the values from the last to the first, so that the first of a feature remains.
+    #[inline(always)]
     pub(crate) fn set(&mut self, values: impl DoubleEndedIterator<Item = (u32, T)>) {
-        for (feature, value) in values.rev() {
-            match self {
-                Self::Table(table) => table[feature as usize] = value,
-                Self::Map(map) => drop(map.insert(feature, value)),
-            }
+        match self {
+            Self::Table(table) => values.rev().for_each(|(f, value)| table[f as usize] = value),
+            Self::Map(map) => map.extend(values.rev()),
         }
     }
 
+    #[inline(always)]
     pub(crate) fn get(&self, feature: u32) -> T {
         let value = match self {
             Self::Table(table) => table.get(feature as usize),
@@ -42,6 +42,7 @@ impl<T: Copy + Default> FeatureMap<T> {
     }
 
     /// Forget the values of `features`, which are all that were set.
+    #[inline(always)]
     pub(crate) fn clear(&mut self, features: impl Iterator<Item = u32>) {
         match self {
             Self::Table(table) => features.for_each(|f| table[f as usize] = T::default()),
