@@ -23,6 +23,7 @@ The data tree that the command line uses:
   and their embeddings (stage 2)
 - :func:`score`: score sources on disk (stage 3)
 - :func:`run` with :class:`RunSettings`: run all stages for some sources
+- :func:`push`, :func:`pull`: share what was counted through the Hugging Face hub
 - :func:`verify`: check the files of a tree
 
 The kernels: :class:`Occurrences`, :class:`Histogram`, :func:`phi`,
@@ -61,6 +62,8 @@ if TYPE_CHECKING:
     from sfal.explanations.settings import DownloadSettings
     from sfal.pipeline.run import run
     from sfal.pipeline.settings import RunSettings
+    from sfal.sharing.pull import pull
+    from sfal.sharing.push import push
     from sfal.stats.compare import compare
     from sfal.stats.controls import controls
     from sfal.stats.validate import validate
@@ -94,6 +97,8 @@ __all__ = [
     "merge_runs",
     "ndcg",
     "phi",
+    "pull",
+    "push",
     "read_occurrences",
     "run",
     "score",
@@ -124,6 +129,8 @@ _MODULES = {
     "import_embeddings": "sfal.embeddings.import_vectors",
     "import_firings": "sfal.collect.imported.driver",
     "merge_runs": "sfal.collect.merge",
+    "pull": "sfal.sharing.pull",
+    "push": "sfal.sharing.push",
     "read_occurrences": "sfal.store.occurrences",
     "run": "sfal.pipeline.run",
     "score": "sfal.api.score",

@@ -28,6 +28,8 @@ ACTIONS = {
     "do_embed": "sfal.embed_explanations()",
     "do_explain": "sfal.explain_features()",
     "do_merge": "sfal.merge_runs()",
+    "do_pull": "sfal.pull()",
+    "do_push": "sfal.push()",
     "do_redo": "sfal.collect() with redo_damaged=True",
     "do_score": "sfal.score()",
     "do_sources": "sfal.sources.registry()",
@@ -138,6 +140,10 @@ class LockedError(ArtifactError):
 
 class DownloadError(SfalError, OSError):
     """Something could not be fetched from a hub, a bucket or a mirror."""
+
+
+class UploadError(SfalError, OSError):
+    """Something could not be sent to a hub."""
 
 
 class UnknownSaeError(SfalError, LookupError):

@@ -27,6 +27,8 @@ _COMMANDS = {
     "score": ("sfal.cli.score:score", "Compare each feature's two neighbourhoods (stage 3)."),
     "run": ("sfal.cli.run:run", "Run all stages for some sources."),
     "merge": ("sfal.cli.merge:merge", "Join separately counted runs of one source."),
+    "push": ("sfal.cli.share:push", "Send what was counted to the Hugging Face hub."),
+    "pull": ("sfal.cli.share:pull", "Fetch what others counted from the Hugging Face hub."),
     "feature": ("sfal.cli.feature:feature", "Show one feature with both its neighbourhoods."),
     "audit": ("sfal.cli.audit:audit", "List the labels that are probably wrong."),
     "sensitivity": (

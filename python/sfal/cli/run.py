@@ -1,5 +1,6 @@
 """``sfal run``: all stages for sources named by their Neuronpedia id."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from sfal.errors import InvalidInputError, SfalError
 if TYPE_CHECKING:
     from sfal.pipeline.run import StageResult
     from sfal.pipeline.settings import RunSettings
+    from sfal.sources import Source
 
 
 @command("run")
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
     "--embedding-model", "models", type=MANY, default=None, help="As in `sfal embeddings`."
 )
 @click.option("--explainer", type=MANY, default=None, help="As in `sfal embeddings`.")
+@click.option(
+    "--counted",
+    is_flag=True,
+    help="Take the counts on disk, such as those of `sfal pull`, whatever they were made with; "
+    "explanations on disk are kept.",
+)
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -49,8 +57,13 @@ def run(common: Common, names: tuple[str, ...], output: Path, **options: Any) ->
         raise InvalidInputError("--shard and --source go with `sfal cooc`, then `sfal merge`")
     dry_run = options.pop("dry_run")
     settings = _settings(common, options, output)
-    sources, unknown = resolve_sources(names)
-    show_source_notes(sources)
+    sources: Sequence[str | Source] = names
+    unknown: list[SfalError] = []
+    if not settings.counted:
+        sources, unknown = resolve_sources(names)
+        show_source_notes(sources)
+    elif dry_run:
+        raise InvalidInputError("--dry-run tells what counting takes; leave out --counted")
     use_threads(common)
     if dry_run:
         _, refused = estimate(sources, settings, common.data_dir, on_line=_say)
@@ -77,7 +90,9 @@ def _settings(common: Common, options: dict[str, Any], output: Path) -> "RunSett
     from sfal.pipeline.settings import RunSettings
 
     choice = {name: options.pop(name) for name in ("models", "explainer")}
+    counted = options.pop("counted")
     return RunSettings(
+        counted=counted,
         collect=collect_settings(common, options),
         download=download_settings(choice, keep_own=True),
         embed=embed_settings(common, choice),

@@ -4,25 +4,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sfal.errors import DownloadError, SfalError
+from sfal.errors import DownloadError, SfalError, UploadError
 from sfal.io.hub_timeouts import TooSlowError, bound_waiting
 
 
 @contextmanager
-def hub_errors(what: str, hint: str = "") -> Iterator[None]:
+def hub_errors(what: str, hint: str = "", *, sending: bool = False) -> Iterator[None]:
     """Turn whatever a hub client raises inside the block into one clear error.
 
     Parameters
     ----------
     what : str
-        What is being fetched, such as ``model google/gemma-2-2b``.
+        What is being fetched or sent, such as ``model google/gemma-2-2b``.
     hint : str
         What the user may do instead.
+    sending : bool
+        Whether it is being sent.
 
     Raises
     ------
     DownloadError
         For a gated, missing or unreachable repository.
+    UploadError
+        The same, if something is being sent.
     """
     bound_waiting()
     try:
@@ -34,9 +38,10 @@ def hub_errors(what: str, hint: str = "") -> Iterator[None]:
         if reason is None:
             raise
         message, advice = reason
-        raise DownloadError(
-            f"cannot fetch {what}: {message}", hint="; ".join(filter(None, (advice, hint)))
-        ) from e
+        hint = "; ".join(filter(None, (advice, hint)))
+        if sending:
+            raise UploadError(f"cannot send {what}: {message}", hint=hint) from e
+        raise DownloadError(f"cannot fetch {what}: {message}", hint=hint) from e
 
 
 def list_files(repo_id: str, revision: str | None = None) -> list[str]:
@@ -169,7 +174,12 @@ def _of_one(error: BaseException) -> _Reason | None:
     if isinstance(error, errors.HfHubHTTPError):
         status = getattr(error.response, "status_code", None)
         if status in (401, 403):
-            return f"access was refused (HTTP {status})", "set HF_TOKEN to a token that may read it"
+            reading = error.request.method in ("GET", "HEAD")
+            allows = "read it" if reading else "write to it"
+            return (
+                f"access was refused (HTTP {status})",
+                f"set HF_TOKEN to a token that may {allows}",
+            )
         return f"the hub answered HTTP {status}", "try again later"
     if isinstance(error, errors.HFValidationError):
         return "this is neither a folder here nor a valid name on the hub", ""

@@ -14,6 +14,8 @@ from sfal.errors import DownloadError
 
 READ_SECONDS = 10.0
 """Time within which the server must send something."""
+COMMIT_SECONDS = 120.0
+"""Time within which it must answer a commit or the upload of a file."""
 RATE_SECONDS = 30.0
 """Time over which the rate of a body is measured; seconds spent waiting for it."""
 LEAST_RATE = 1024
@@ -31,7 +33,7 @@ _lock = threading.Lock()
 
 
 def bound_waiting() -> None:
-    """Make every request of the hub's library in this process end within two minutes.
+    """Make every request of the hub's library in this process end within minutes.
 
     A client factory that sets time-outs of its own stays as it is.
     """
@@ -61,6 +63,9 @@ def _bound_reading(request: Any) -> None:
         phase: READ_SECONDS if limits.get(phase) is None else limits[phase]
         for phase in ("connect", "read", "write", "pool")
     }
+    if request.method == "PUT" or "/commit/" in request.url.path:
+        read = request.extensions["timeout"]["read"]
+        request.extensions["timeout"]["read"] = max(read, COMMIT_SECONDS)
 
 
 def _bound_pause(response: Any) -> None:

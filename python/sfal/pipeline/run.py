@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sfal.collect.driver import CollectResult, collect
 from sfal.embeddings.driver import EmbedResult, embed_explanations
-from sfal.errors import SfalError
+from sfal.errors import MissingError, SfalError
 from sfal.explanations.driver import DownloadResult, download_explanations
 from sfal.pipeline.settings import RunSettings
 from sfal.scoring.driver import Outcome, score_selection
@@ -85,18 +85,28 @@ def run(
     settings.embed.embedders()  # refuse unusable ones now rather than after hours of counting
     tell = on_result or _ignore
     result = RunResult()
-    found, result.failures = resolve_sources(sources)
+    if settings.counted:
+        names, result.failures = counted_sources(sources, settings.collect.run, data_dir)
+    else:
+        found, result.failures = resolve_sources(sources)
     for error in result.failures:
         tell(error)
-    result.counted = _count(found, settings, data_dir, result.failures, tell)
-    counted = [one.source for one in result.counted if one.error is None]
-    if not counted:
+    if not settings.counted:
+        result.counted = _count(found, settings, data_dir, result.failures, tell)
+        names = [one.source.name for one in result.counted if one.error is None]
+    if not names:
         return result
-    result.explained = download_explanations(counted, settings.download, data_dir, on_result=tell)
-    explained = [one.source for one in result.explained if one.error is None]
+    # Explanations that came with the counts are those that the counts are to be scored with.
+    there = [n for n in names if settings.counted and _has_explanations(n, settings, data_dir)]
+    missing = [name for name in names if name not in there]
+    if missing:
+        result.explained = download_explanations(
+            missing, settings.download, data_dir, on_result=tell
+        )
+    explained = there + [one.source for one in result.explained if one.error is None]
     if explained:
         result.embedded = embed_explanations(explained, settings.embed, data_dir, on_result=tell)
-    result.scores = _score([s.name for s in counted], settings, data_dir, result.failures, tell)
+    result.scores = _score(names, settings, data_dir, result.failures, tell)
     return result
 
 
@@ -121,6 +131,36 @@ def resolve_sources(
         else:
             found.setdefault(resolved.name, resolved)
     return list(found.values()), errors
+
+
+def counted_sources(
+    sources: str | Source | Iterable[str | Source], run: str | None, data_dir: Path
+) -> tuple[list[str], list[SfalError]]:
+    """Return the names of the sources that have been counted, and the errors for the others.
+
+    Parameters
+    ----------
+    sources : str, Source, or iterable of these
+        Names and sources; each name counts once.
+    run : str or None
+        Name of a further run; None: the first one.
+    data_dir : Path
+        Root of the data tree.
+    """
+    given = [sources] if isinstance(sources, str | Source) else sources
+    names, errors = [], []
+    for name in dict.fromkeys(one if isinstance(one, str) else one.name for one in given):
+        try:
+            counts = SourceFolder.open(data_dir, name).run(run)
+            if not counts.has_counts:
+                raise MissingError(
+                    f"{name} has not been counted in {data_dir}",
+                    hint="leave out $counted to count it, or fetch it with $do_pull",
+                )
+            names.append(name)
+        except SfalError as e:
+            errors.append(e)
+    return names, errors
 
 
 def by_model(sources: Iterable[Source]) -> dict[str, list[Source]]:
@@ -150,6 +190,11 @@ def _count(
         for result in counted:
             tell(result)
     return results
+
+
+def _has_explanations(name: str, settings: RunSettings, data_dir: Path) -> bool:
+    chooses = settings.download.explanations_file or settings.download.explainers
+    return not chooses and SourceFolder.open(data_dir, name).has_explanations
 
 
 def _score(

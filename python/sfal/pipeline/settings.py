@@ -22,6 +22,8 @@ class RunSettings:
     """Stage 2, second half."""
     score: ScoreSettings = field(default_factory=ScoreSettings)
     """Stage 3."""
+    counted: bool = False
+    """Take what has been counted as it is, whatever the settings of stage 1 say."""
     output: Path | None = None
     """Wide CSV of all scores; None: none is written."""
 

@@ -116,22 +116,19 @@ def read_part(folder: Path, part: Part) -> Windows:
     path = check_part(folder, part)
     try:
         with pq.ParquetFile(path) as file:
+            if not file.schema_arrow.equals(_schema()):
+                raise CorruptError(
+                    f"{path} is not a part of a run: its columns are "
+                    f"{_columns(file.schema_arrow)}, not {_columns(_schema())}",
+                    hint=REDO,
+                )
+            # Before reading: a small file may claim more rows than fit into memory.
+            _check_rows(path, file.metadata.num_rows, part)
             table = file.read()
-        if not table.schema.equals(_schema()):
-            raise CorruptError(
-                f"{path} is not a part of a run: its columns are {_columns(table.schema)}, "
-                f"not {_columns(_schema())}",
-                hint=REDO,
-            )
     except (pa.ArrowException, OSError, UnicodeDecodeError) as e:
         raise CorruptError(f"{path} cannot be read as Parquet: {e}", hint=REDO) from e
     if any(column.null_count for column in table.columns):
         raise CorruptError(f"{path} has missing values", hint=REDO)
-    if table.num_rows != part.counts.windows:
-        raise CorruptError(
-            f"{path} holds {table.num_rows} windows, its manifest says {part.counts.windows}",
-            hint=REDO,
-        )
     features = pa.concat_arrays(table["features"].chunks) if table.num_rows else None
     windows = Windows(
         to_numpy(table["doc"]),
@@ -196,6 +193,13 @@ def _indptr(features: Any) -> NDArray[np.int64]:
     offsets: NDArray[np.int64] = to_numpy(features.offsets).astype(np.int64)
     offsets -= offsets[0]
     return offsets
+
+
+def _check_rows(path: Path, n_rows: int, part: Part) -> None:
+    if n_rows != part.counts.windows:
+        raise CorruptError(
+            f"{path} holds {n_rows} windows, its manifest says {part.counts.windows}", hint=REDO
+        )
 
 
 def _check_documents(path: Path, part: Part, windows: Windows) -> None:

@@ -61,7 +61,7 @@ def verify_run(folder: Path) -> Checked:
         return Checked(folder, 1, False, (e,))
     problems: list[SfalError] = []
     checks: list[Callable[[], object]] = [
-        *(partial(_check_part, folder, part, manifest) for part in manifest.parts),
+        *(partial(check_part_content, folder, part, manifest) for part in manifest.parts),
         *(partial(_check_histogram, path, manifest) for path in _histograms(folder, manifest)),
         *(partial(read_explanations, path.parent) for path in folder.glob(EXPLANATIONS)),
         *(partial(read_vectors, path) for path in find_vectors(folder).values()),
@@ -76,7 +76,16 @@ def verify_run(folder: Path) -> Checked:
     return Checked(folder, 1 + len(checks), manifest.complete, tuple(problems))
 
 
-def _check_part(folder: Path, part: Part, manifest: Manifest) -> None:
+def check_part_content(folder: Path, part: Part, manifest: Manifest) -> None:
+    """Check one part of a run: its hash, its layout, its documents and its features.
+
+    Raises
+    ------
+    MissingError
+        If the file does not exist.
+    CorruptError
+        If anything in it is not as the manifest says.
+    """
     try:
         windows = read_part(folder, part)
     except ArtifactError as e:

@@ -1,0 +1,1 @@
+"""What was counted, shared through data set repositories of the hub."""
