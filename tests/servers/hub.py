@@ -23,6 +23,8 @@ class Hub(faults.World):
         Method and path of every request so far.
     refused : dict of str to int
         Repository -> HTTP status (401 or 403) with which it is refused as gated.
+    private : set of str
+        Repositories that are private; what is in them is given to anybody all the same.
     """
 
     def __init__(self):
@@ -30,6 +32,7 @@ class Hub(faults.World):
         self.repositories = {}
         self.requests = []
         self.refused = {}
+        self.private = set()
 
     def add(self, name, folder, kind="models"):
         """Serve a folder as a repository and return the folder."""
@@ -39,6 +42,10 @@ class Hub(faults.World):
     def files(self, kind, name):
         folder = self.repositories[kind, name]
         return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+    def listed(self, kind, name):
+        """Return what a list of files names."""
+        return self.files(kind, name)
 
     def commit(self, kind, name):
         """Return forty hexadecimal digits that depend on every file."""
@@ -61,10 +68,12 @@ class Hub(faults.World):
 
 def serve(hub=None):
     """Run a :class:`Hub` on a free local port while the block runs."""
-    return faults.serving(hub or Hub(), _Handler)
+    return faults.serving(hub or Hub(), Handler)
 
 
-class _Handler(faults.Handler):
+class Handler(faults.Handler):
+    """Answers what a client reads."""
+
     key = ""
 
     def respond(self):
@@ -97,7 +106,7 @@ class _Handler(faults.Handler):
         if (kind, name) not in self.world.repositories:
             self._error(404, "RepoNotFound")
             return
-        files = self.world.files(kind, name)
+        files = self.world.listed(kind, name)
         if not rest or rest[0] == "revision":
             if len(rest) > 1 and not self._revision(kind, name, rest[1]):
                 return
@@ -106,7 +115,7 @@ class _Handler(faults.Handler):
                 "id": name,
                 "sha": self.world.commit(kind, name),
                 "siblings": [self._sibling(kind, name, path) for path in files],
-                "private": False,
+                "private": name in self.world.private,
                 "gated": "manual" if name in self.world.refused else False,
                 "tags": [],
                 "downloads": 0,

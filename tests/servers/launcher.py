@@ -93,16 +93,17 @@ class Launcher:
 
 
 @contextmanager
-def launcher(folder, imports="", **environment):
+def launcher(folder, imports="", *, models=True, **environment):
     """Start a :class:`Launcher` that keeps the output of commands below `folder`.
 
-    `imports` are further modules to import beforehand, separated by commas.
+    `imports` are further modules to import beforehand, separated by commas; `models`
+    says whether commands load models, so that torch and transformers are imported too.
     """
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "SFAL_"))}
     temporary = Path(folder) / "temporary"
     temporary.mkdir(parents=True)
     process = subprocess.Popen(
-        [sys.executable, __file__, imports],
+        [sys.executable, __file__, imports, "models" if models else ""],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -166,13 +167,15 @@ def _serve():
 
 
 if __name__ == "__main__":
-    exec(f"import {_IMPORTS}, {sys.argv[1] or 'sys'}")
-    from transformers import AutoModel, AutoTokenizer, Gemma2Model, LlamaModel  # noqa: F401
+    exec(f"import {sys.argv[1] or 'sys'}")
+    if sys.argv[2]:
+        exec(f"import {_IMPORTS}")
+        from transformers import AutoModel, AutoTokenizer, Gemma2Model, LlamaModel  # noqa: F401
 
-    from sfal.sources.registry import registry
+        from sfal.sources.registry import registry
 
-    if "HF_ENDPOINT" in os.environ:
-        registry()
+        if "HF_ENDPOINT" in os.environ:
+            registry()
     _reply("ready")
     _serve()
     # Unloading what was imported would take two seconds.

@@ -174,7 +174,7 @@ def _of_one(error: BaseException) -> _Reason | None:
     if isinstance(error, errors.HfHubHTTPError):
         status = getattr(error.response, "status_code", None)
         if status in (401, 403):
-            reading = error.request.method in ("GET", "HEAD")
+            reading = error.response.request.method in ("GET", "HEAD")
             allows = "read it" if reading else "write to it"
             return (
                 f"access was refused (HTTP {status})",

@@ -170,10 +170,6 @@ def _find(repository: Repository, name: str, kinds: frozenset[Kind]) -> _RemoteS
             path = f"{name}/{item.path}"
             where = f"{repository.repo_id}/{path}"
             runs[item.run] = manifests.parse(repository.read(path, manifests.MOST_BYTES), where)
-            if runs[item.run].source.name != name:
-                raise CorruptError(
-                    f"{where} describes source {runs[item.run].source.name!r}, not {name!r}"
-                )
             check_shareable(runs[item.run], where.removesuffix(f"/{MANIFEST}"))
     if not runs:
         raise _no_such_source(repository, name)
