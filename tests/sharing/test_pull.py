@@ -70,6 +70,7 @@ def test_what_was_pulled_can_be_pushed_elsewhere(pushed, tmp_path):
     assert "0 files sent" in again.stdout, again.stderr
 
 
+@pytest.mark.slow
 def test_a_pulled_source_is_scored_with_a_new_embedder_in_one_command(pushed, tmp_path):
     assert pushed.pull(tmp_path / "here").returncode == 0
     model = tiny_embedders.embedder(tmp_path)

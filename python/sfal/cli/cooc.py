@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sfal.cli.cooc_import import import_
+from sfal.cli.cooc_slurm import Slurm, slurm_options
 from sfal.cli.hints import data_dir_words, told_text
 from sfal.cli.options import (
     Common,
@@ -83,6 +84,7 @@ def cooc() -> None:
     type=click.IntRange(min=1),
     help="Use the SAE with the nearest L0; default: the one that Neuronpedia explains.",
 )
+@slurm_options
 @counting_options()
 def gemma(
     common: Common,
@@ -119,6 +121,7 @@ def gemma(
     show_default=True,
     help="Width of the SAEs: 32,768 or 131,072 features.",
 )
+@slurm_options
 @counting_options()
 def llama(
     common: Common,
@@ -169,6 +172,7 @@ def llama(
     metavar="PATH",
     help="Module whose output the SAE reads (PATH.input: whose input), in place of a site.",
 )
+@slurm_options
 @counting_options()
 def sae(
     common: Common,
@@ -242,6 +246,7 @@ def count(
     """Count for the sources, and print the result for each."""
     name = options.pop("source_name")
     dry_run = options.pop("dry_run")
+    slurm = Slurm(options.pop("slurm"), options.pop("slurm_tasks"))
     if name is not None:
         if len(sources) > 1:
             raise InvalidInputError(
@@ -250,6 +255,10 @@ def count(
         sources = [replace(sources[0], name=name)]
     show_source_notes(sources)
     settings = collect_settings(common, options)
+    if slurm.file is not None:
+        slurm.write([source.name for source in sources], settings, common, dry_run=dry_run)
+        fail_for(refused)
+        return
     use_threads(common)
     if dry_run:
         from sfal.collect.dry_run.estimate import estimate

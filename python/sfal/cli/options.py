@@ -22,6 +22,9 @@ from sfal.errors import Note, SfalError
 from sfal.io.devices import device_name
 from sfal.store.layout import DEFAULT_DATA_DIR
 
+WORDS = "sfal.cli.words"
+"""Where a click context keeps the words after the command's name, as they were typed."""
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -44,6 +47,7 @@ class SfalCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Rewrite the words in click's form, then parse them."""
+        ctx.meta[WORDS] = tuple(args)
         return super().parse_args(ctx, self._normalise(args))
 
     def _normalise(self, args: Sequence[str]) -> list[str]:
