@@ -19,6 +19,7 @@ from sfal.scoring.reliability.replicates import document_groups
 from sfal.sources import SaeRef, Source
 from sfal.store.manifest import Manifest
 from sfal.store.occurrences import read_occurrences, read_occurrences_and_documents
+from sfal.store.verify import verify_tree
 
 NAME = "lm/0-sae-res"
 N_DOCS = 400
@@ -99,13 +100,34 @@ def test_merging_again_changes_nothing(counted, tmp_path):
 
 @pytest.mark.parametrize(
     ("numbers", "said"),
-    [((1, 3), "documents 128 to 255 are in none"), ((2, 3), "documents 0 to 127 are in none"),
-     ((1, 2), "documents 256 to 399 are in none")],
+    [((1, 3), "documents 128 to 255"), ((2, 3), "documents 0 to 127"),
+     ((1, 2), "documents 256 to 399")],
 )  # fmt: skip
 def test_documents_that_no_run_holds_are_named(counted, tmp_path, numbers, said):
-    with pytest.raises(InvalidInputError, match=said):
+    with pytest.raises(InvalidInputError, match=rf"{said} \(shard ./3\) are in none of the runs"):
         merge_runs(NAME, shards(counted, *numbers), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_lost_shard_is_named(counted, tmp_path):
+    with pytest.raises(InvalidInputError, match=r"\(shard 2/3\) are in none of the runs"):
+        merge_runs(NAME, shards(counted, 3, 1), tmp_path)
+    with pytest.raises(InvalidInputError, match=r"\(shard 1/3, 3/3\) are in none of the runs"):
+        merge_runs(NAME, shards(counted, 2), tmp_path)
+
+
+def test_a_merged_run_refers_to_nothing_outside_its_folder(counted, tmp_path):
+    for i in (1, 2, 3):
+        shutil.copytree(counted / f"shard{i}", tmp_path / "shards" / str(i))
+    merged = merge_runs(NAME, find_runs([tmp_path / "shards"])[NAME], tmp_path / "here")
+    shutil.rmtree(tmp_path / "shards")
+    moved = tmp_path / "moved"
+    (tmp_path / "here").rename(moved)
+    assert str(tmp_path) not in (moved / NAME / "manifest.json").read_text()
+    assert not [path for path in moved.rglob("*") if path.is_symlink()]
+    (checked,) = verify_tree(moved)
+    assert (checked.problems, checked.complete) == ((), True)
+    assert read_occurrences(moved / NAME).n_windows == merged.manifest.n_windows
 
 
 def test_documents_that_two_runs_hold_are_refused(counted, tmp_path):

@@ -14,6 +14,9 @@ from sfal.store.layout import MANIFEST, RUNS, PartName, source_dir
 from sfal.store.manifest import Manifest, Part, has_manifest, occurrences_dir
 from sfal.store.parts import check_part
 
+_LISTED = 8
+"""Lost shards that a message names."""
+
 
 @dataclass(frozen=True)
 class Merged:
@@ -127,6 +130,7 @@ def _check_same(ordered: Sequence[tuple[Manifest, Path]]) -> None:
 
 def _check_documents(ordered: Sequence[tuple[Manifest, Path]]) -> None:
     """Refuse runs that overlap, leave documents out, or are not complete."""
+    lost = _lost_shards(ordered)
     position, before = 0, ""
     for manifest, run in ordered:
         if not manifest.complete:
@@ -142,16 +146,27 @@ def _check_documents(ordered: Sequence[tuple[Manifest, Path]]) -> None:
             )
         if manifest.start > position:
             raise InvalidInputError(
-                f"documents {position} to {manifest.start - 1} are in none of the runs",
+                f"documents {position} to {manifest.start - 1}{lost} are in none of the runs",
                 hint="name the run that holds them too",
             )
         position, before = max(position, manifest.end), str(run)
     shard = ordered[-1][0].settings.get("shard")
     if shard and position < shard["n_docs"] and ordered[-1][0].corpus_ended_at is None:
         raise InvalidInputError(
-            f"documents {position} to {shard['n_docs'] - 1} are in none of the runs",
+            f"documents {position} to {shard['n_docs'] - 1}{lost} are in none of the runs",
             hint="name the run that holds them too",
         )
+
+
+def _lost_shards(ordered: Sequence[tuple[Manifest, Path]]) -> str:
+    """Return the shards that are in none of the runs, in words; empty if there are no shards."""
+    shards = [shard for manifest, _ in ordered if (shard := manifest.settings.get("shard"))]
+    if not shards:
+        return ""
+    of = shards[0]["of"]
+    lost = sorted(set(range(1, of + 1)) - {shard["index"] for shard in shards})
+    named = ", ".join(f"{index}/{of}" for index in lost[:_LISTED])
+    return f" (shard {named}{', …' if len(lost) > _LISTED else ''})" if lost else ""
 
 
 def _merged(ordered: Sequence[tuple[Manifest, Path]]) -> Manifest:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from sfal.sharing.contents import run_path
@@ -13,29 +14,8 @@ from sfal.store.manifest import Manifest
 CARD = "README.md"
 MOST_BYTES = 4 << 20
 
-_HEAD = """---
-pretty_name: Occurrences of SAE features
-tags:
-- sfal
-- sparse-autoencoder
-- interpretability
-viewer: false
----
-
-# Occurrences of SAE features
-
-Which features of sparse autoencoders fire in which windows of text, counted with
-[SFAL](https://pypi.org/project/sfal), and what was made of it. The folders are those of SFAL's data
-tree: `manifest.json` says what was run and holds the SHA-256 of every part, `occurrences/` are
-Parquet files with one row per window (document, window, features).
-
-To score these features with another embedding model, without a GPU and without counting again:
-
-```
-sfal pull SOURCE --repo {repo}
-sfal run SOURCE --counted --embedding-model MODEL
-```
-"""
+_HEAD = Path(__file__).with_name("card.md")
+"""The beginning of a new card."""
 
 
 def updated(card: str | None, repo: str, source: LocalSource) -> str:
@@ -53,7 +33,7 @@ def updated(card: str | None, repo: str, source: LocalSource) -> str:
     begin, end = f"<!-- sfal: {source.name} -->", f"<!-- end of {source.name} -->"
     section = "\n".join([begin, "", *_section(source), end])
     if card is None or not card.strip():
-        card = _HEAD.format(repo=repo)
+        card = _HEAD.read_text(encoding="utf-8").replace("OWNER/NAME", repo)
     first, last = card.find(begin), card.find(end)
     if 0 <= first < last:
         return card[:first] + section + card[last + len(end) :]
