@@ -111,7 +111,7 @@ class _Handler(hub.Handler):
             self._json({"errors": [], "warnings": []})
             return
         if self.headers.get("Authorization") != f"Bearer {self.world.token}":
-            self._error(401, "Unauthorized")
+            self._error(401, "WrongToken")
             return
         value = None if path.endswith("/commit/main") else json.loads(body)
         if path == "/api/repos/create":

@@ -167,7 +167,7 @@ def test_a_source_that_was_not_counted_is_refused(world, tmp_path):
 
 
 @pytest.mark.parametrize("repo", ["occurrences", "a/b/c", "lab/..", "../x", "a--b/c"])
-def test_a_name_that_is_not_a_repositorys_is_refused(world, repo):
+def test_what_cannot_name_a_repository_is_refused(world, repo):
     refused(world.push(world.original, repo=repo), "not the name of a repository", "--repo")
 
 
