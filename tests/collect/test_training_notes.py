@@ -11,7 +11,7 @@ import tiny
 from collect import oracle
 from sfal.collect.driver import collect
 from sfal.collect.settings import CollectSettings
-from sfal.errors import SettingsMismatchError
+from sfal.errors import SettingsMismatchError, UnknownSaeError
 from sfal.sources import resolve_local
 from sfal.store.manifest import Manifest
 from sfal.store.parts import iterate_parts
@@ -159,3 +159,33 @@ def test_a_note_is_repeated_to_the_user_but_kept_once(tmp_path, corpus):
     run(path, model, corpus, tmp_path / "data", n_docs=20)
     result = run(path, model, corpus, tmp_path / "data", n_docs=40)
     assert len(notes(result)) == 1
+
+
+def test_a_layer_that_contradicts_the_hook_is_noted(tmp_path, corpus):
+    path = sae(tmp_path / "sae", hook_layer=3)
+    (note,) = notes(run(path, tiny.llama(tmp_path / "lm"), corpus, tmp_path / "data"))
+    assert "names layer 3 (hook_layer) beside the hook blocks.1.hook_resid_post" in note
+    assert "layer 1 is read" in note
+
+
+@pytest.mark.parametrize("hook", ["transformer.h.1", "gpt_neox.layers.1"])
+def test_a_layer_as_another_kind_of_model_spells_it_is_noted(tmp_path, corpus, hook):
+    path = sae(tmp_path / "sae", hook_name=hook)
+    (note,) = notes(run(path, tiny.llama(tmp_path / "lm"), corpus, tmp_path / "data"))
+    assert f"names {hook}, as models of another kind call it; layer 1 of" in note
+
+
+@pytest.mark.parametrize(
+    "hook", ["model.layers.1", "layers.1.output", "model.language_model.layers.1"]
+)
+def test_a_layer_as_its_own_model_spells_it_is_not_noted(tmp_path, corpus, hook):
+    path = sae(tmp_path / "sae", hook_name=hook)
+    assert notes(run(path, tiny.llama(tmp_path / "lm"), corpus, tmp_path / "data")) == []
+
+
+def test_a_module_of_another_kind_of_model_is_refused_with_both_ways_out(tmp_path, corpus):
+    path = sae(tmp_path / "sae", hook_name="transformer.h.1.mlp")
+    with pytest.raises(UnknownSaeError, match=r"has no module 'transformer\.h\.1\.mlp'") as caught:
+        run(path, tiny.llama(tmp_path / "lm"), corpus, tmp_path / "data")
+    assert "hook_module" in str(caught.value)
+    assert "model" in (caught.value.hint or "")

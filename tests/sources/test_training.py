@@ -126,3 +126,49 @@ def test_a_field_of_the_wrong_type_is_named(config):
     name = next(iter(config))
     with pytest.raises(ArtifactError, match=rf"cfg.json: {name}"):
         parse(**config)
+
+
+def test_a_runs_configuration_holds_the_saes_inside():
+    told = parse(
+        hook_name="blocks.1.hook_resid_post",
+        model_name="gpt2",
+        lr=1e-4,
+        logger={"wandb_project": "x"},
+        sae={"d_in": 3, "k": 4, "metadata": {"context_size": 64}},
+    )
+    assert told == Training(model="gpt2", hook="blocks.1.hook_resid_post", context_size=64)
+
+
+def test_fields_of_training_and_publication_give_no_note():
+    """Each of them is written by SAELens 2 to 6 or by a trainer whose SAEs are converted to it."""
+    fields = (
+        "noise noise_factor dataset_name begin_batch_token begin_sequence_token hf_repo_id "
+        "split shuffle sparsity_coefficient use_fisher variant warm_up_steps trainer_class "
+        "group_fractions hookpoints micro_acc_steps loss_fn hook_layers"
+    )
+    assert parse(**dict.fromkeys(fields.split(), 1)) == Training()
+
+
+def test_a_single_hook_among_several_names_is_the_hook():
+    assert parse(hook_names=["blocks.2.hook_mlp_out"]).hook == "blocks.2.hook_mlp_out"
+    assert parse(hook_names=["blocks.2.hook_mlp_out", "blocks.3.hook_mlp_out"]).hook is None
+
+
+@pytest.mark.parametrize("hook", ["hook_resid_post", "blocks.{layer}.hook_resid_post"])
+def test_a_hook_without_its_layer_is_completed(hook):
+    assert parse(hook_name=hook, hook_layer=5) == Training(hook="blocks.5.hook_resid_post")
+    assert parse(hook_point=hook, hook_point_layer=5) == Training(hook="blocks.5.hook_resid_post")
+
+
+def test_another_layer_than_the_hooks_is_told():
+    agree = parse(hook_name="blocks.3.hook_resid_post", hook_layer=3)
+    assert agree.other_layer is None
+    assert parse(hook_name="blocks.3.hook_resid_post", hook_layer=5).other_layer == 5
+    assert parse(hook_name="model.layers.3", hook_layer=5).other_layer == 5
+    assert parse(hook_name="hook_embed", hook_layer=0).other_layer is None
+
+
+def test_offsets_of_the_oldest_versions_are_positions():
+    assert parse(start_pos_offset=2, end_pos_offset=0).positions == (2, None)
+    assert parse(start_pos_offset=0, end_pos_offset=3).positions == (None, -3)
+    assert parse(start_pos_offset=0, end_pos_offset=0).positions is None

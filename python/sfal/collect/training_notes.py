@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from sfal.collect.model.hook_points import HookPoint
 from sfal.collect.settings import ModelConfig
 from sfal.errors import Note
+from sfal.sources.hooks import looks_like_module, place_of_module
 from sfal.sources.models import is_other_model
 from sfal.sources.source import Source
 from sfal.store.manifest import Manifest
@@ -88,6 +89,23 @@ def training_notes(source: Source, config: ModelConfig, model: "LanguageModel") 
                 "name a $site in place of $hook_module",
             )
         )
+    if training.other_layer is not None:
+        notes.append(
+            Note(
+                f"the SAE's configuration names layer {training.other_layer} (hook_layer) beside "
+                f"the hook {training.hook}; layer {source.layer} is read",
+                "name another layer with $layer",
+            )
+        )
+    path = _other_spelling(source, model)
+    if path is not None:
+        notes.append(
+            Note(
+                f"the SAE's configuration names {path}, as models of another kind call it; layer "
+                f"{source.layer} of {source.model} is read",
+                "if that is not the SAE's model, name its own with $model",
+            )
+        )
     if training.positions is not None:
         words = ":".join("" if end is None else str(end) for end in training.positions)
         notes.append(
@@ -114,6 +132,17 @@ def training_notes(source: Source, config: ModelConfig, model: "LanguageModel") 
             )
         )
     return notes
+
+
+def _other_spelling(source: Source, model: "LanguageModel") -> str | None:
+    """Return the path of the layer that an SAE names, if the model has no such module."""
+    path = source.training.module or source.training.hook
+    if path is None or source.site not in ("res", "res_pre"):
+        return None
+    place = place_of_module(path) if looks_like_module(path) else None
+    if place is None or (place.site, place.layer) != (source.site, source.layer):
+        return None
+    return None if model.has_module(path) else path
 
 
 def context_note(source: Source, manifest: Manifest, folder: Path) -> Note | None:

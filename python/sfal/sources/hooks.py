@@ -20,8 +20,13 @@ BLOCK_HOOKS: dict[str, Site] = {
 }
 """Sites by TransformerLens' name of the hook inside a layer, after ``blocks.N.``."""
 
-_ALIASES = {"hook_z": "attn.hook_z", "hook_mlp_post": "mlp.hook_post"}
-"""Short names that some published SAEs use."""
+_ALIASES = {
+    "hook_z": "attn.hook_z",
+    "hook_mlp_post": "mlp.hook_post",
+    "hook_in": "hook_resid_pre",
+    "hook_out": "hook_resid_post",
+}
+"""Short names that some published SAEs use, and those of TransformerLens' TransformerBridge."""
 
 _LAYER_LISTS = "layers|h|blocks"
 
@@ -66,7 +71,7 @@ def place_of_hook(hook: str | None, module: str | None = None) -> Place | None:
         return found
     if module:
         return place_of_module(module)
-    if found is None and hook and _looks_like_module(hook):
+    if found is None and hook and looks_like_module(hook):
         return place_of_module(hook)
     return found
 
@@ -93,7 +98,7 @@ def _lens_place(hook: str) -> Place | None:
     return None if site is None else Place(site, int(match[1]))
 
 
-def _looks_like_module(hook: str) -> bool:
+def looks_like_module(hook: str) -> bool:
     """Return whether a hook is a module path of transformers, not a hook of TransformerLens."""
     inside = re.search(rf"(?:^|\.)(?:{_LAYER_LISTS})\.\d+(?:\.|$)", hook)
     return inside is not None and "hook_" not in hook

@@ -1,14 +1,13 @@
 """What an SAE's configuration says about the activations that it was trained on."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sfal.errors import ArtifactError, InvalidInputError
 from sfal.sources.config_fields import KNOWN_ARGUMENTS, KNOWN_FIELDS
-
-_RENAMED = {"hook_point": "hook_name", "hook_point_head_index": "hook_head_index"}
-"""Fields of SAELens before version 4, by their later names."""
+from sfal.sources.saelens_config import flattened
 
 _STEPS = {"pythia": "step{}", "stanford": "checkpoint-{}"}
 """Names of the checkpoints' branches on the hub, by a word in the model's name."""
@@ -29,6 +28,8 @@ class Training:
     """``hook_name``: TransformerLens' name of the hook, or a module path."""
     module: str | None = None
     """``hf_hook_name``: the module path of the same place."""
+    other_layer: int | None = None
+    """``hook_layer``, if it is not the layer in the hook's name."""
     prepend_bos: bool | None = None
     """Whether BOS came first."""
     context_size: int | None = None
@@ -85,10 +86,11 @@ class Training:
             revision=_revision(of_model, model or ""),
             hook=get.text("hook_name"),
             module=get.text("hf_hook_name"),
+            other_layer=_other_layer(get),
             prepend_bos=get.flag("prepend_bos"),
             context_size=get.count("context_size"),
             head=get.count("hook_head_index"),
-            positions=get.positions("seqpos_slice"),
+            positions=get.positions("seqpos_slice") or _offsets(get),
             excluded_ids=_ids(excluded),
             dtype=None if dtype is None else str(dtype).removeprefix("torch."),
             centred=bool(of_model.flag("center_writing_weights")),
@@ -118,14 +120,6 @@ class Training:
                 f"{where} was trained on heads whose bases were changed "
                 "(refactor_factored_attn_matrices), which SFAL cannot repeat"
             )
-
-
-def flattened(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration with its metadata beside its other fields, under their later names."""
-    metadata = config.get("metadata")
-    both = {**config, **(metadata if isinstance(metadata, Mapping) else {})}
-    both.pop("metadata", None)
-    return {_RENAMED.get(str(key), str(key)): value for key, value in both.items()}
 
 
 @dataclass(frozen=True)
@@ -167,6 +161,21 @@ class _Getter:
         if not good:
             raise ArtifactError(f"{self.where}: {name} is {str(value)[:60]!r}, not {expected}")
         return value
+
+
+def _other_layer(get: _Getter) -> int | None:
+    """Return the layer beside the hook's name, if the name states another."""
+    if isinstance(get.fields.get("hook_layer"), list | tuple):
+        return None  # a sweep's layers
+    layer = get.count("hook_layer")
+    named = re.search(r"(?:^|\.)(?:blocks|layers|h)\.(\d+)(?:\.|$)", get.text("hook_name") or "")
+    return None if named is None or layer in (None, int(named[1])) else layer
+
+
+def _offsets(get: _Getter) -> tuple[int | None, ...] | None:
+    """Return the positions that SAELens 3 left out at the start and the end of its contexts."""
+    start, end = get.count("start_pos_offset"), get.count("end_pos_offset")
+    return (start or None, -end if end else None) if start or end else None
 
 
 def _revision(arguments: _Getter, model: str) -> str | None:

@@ -236,6 +236,17 @@ def find_module(point: HookPoint, decoder: "nn.Module", config: Any) -> tuple["n
     return layer.get_submodule(path), end == "input"
 
 
+def has_module(path: str, decoder: "nn.Module", config: Any) -> bool:
+    """Return whether a model has a module of that path, as its own type of model spells it."""
+    if path.startswith("gpt_neox.") and config.model_type != "gpt_neox":
+        return False
+    try:
+        _named_module(_split_end(path)[0], decoder, path)
+    except UnknownSaeError:
+        return False
+    return True
+
+
 def _split_end(path: str) -> tuple[str, str]:
     """Split ``a.b.input`` into ``a.b`` and ``input``; a path without such an end means output."""
     head, _, end = path.rpartition(".")
@@ -253,7 +264,9 @@ def _named_module(path: str, decoder: "nn.Module", spelled: str) -> "nn.Module":
                 continue
             raise UnknownSaeError(
                 f"the model has no module {spelled!r}; its modules are named like "
-                f"{', '.join(_examples(decoder))}"
+                f"{', '.join(_examples(decoder))}",
+                hint="name the module with $hook_module(PATH), or, if the SAE is for another "
+                "model, that one with $model",
             ) from e
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sfal.collect.corpus.document import Document, TokenIds
-from sfal.collect.model.hook_points import HookPoint, find_module, is_causal
+from sfal.collect.model.hook_points import HookPoint, find_module, has_module, is_causal
 from sfal.collect.model.oom import device_memory
 from sfal.collect.model.preparation import Step, preparation
 from sfal.collect.model.tokenizer import Tokenizer
@@ -55,6 +55,7 @@ class LanguageModel:
         self.tokenizer = tokenizer
         self.points = tuple(dict.fromkeys(points))
         self._decoder = decoder
+        self._config = config
         self._modules = {point: find_module(point, decoder, config) for point in self.points}
         self._steps = {point: preparation(point, decoder, config) for point in self.points}
         self._causal: bool = is_causal(config)
@@ -68,6 +69,10 @@ class LanguageModel:
             "attention": getattr(config, "_attn_implementation", None),
         }
         self.widths = {point: acts.shape[-1] for point, acts in self.activations([[0]]).items()}
+
+    def has_module(self, path: str) -> bool:
+        """Return whether the model has a module of that path."""
+        return has_module(path, self._decoder, self._config)
 
     def special_ids_in(self, document: Document) -> frozenset[int]:
         """Return the ids whose positions in a document do not count as tokens."""

@@ -32,9 +32,26 @@ def load_from_release(release: str, sae_id: str, dtype: str) -> SaeWeights:
     return _load(where, load)
 
 
-def load_from_folder(path: Path) -> SaeWeights:
-    """Load an SAE from SAELens' own folder, of any version of its layout."""
-    return _load(str(path), lambda SAE: SAE.load_from_disk(path, device="cpu"))  # noqa: N803
+def load_from_folder(path: Path, config: dict[str, Any]) -> SaeWeights:
+    """Load an SAE from SAELens' own folder, of any version of its layout.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    config : dict
+        Its settings, which count before those in its ``cfg.json``.
+    """
+
+    def load(SAE: Any) -> Any:  # noqa: N803
+        from sae_lens.loading.pretrained_sae_loaders import sae_lens_disk_loader
+
+        def read(path: Path, device: str, cfg_overrides: dict[str, Any] | None) -> Any:
+            return sae_lens_disk_loader(path, device, {**config, **(cfg_overrides or {})})
+
+        return SAE.load_from_disk(path, device="cpu", converter=read)
+
+    return _load(str(path), load)
 
 
 def _load(where: str, load: Callable[[Any], Any]) -> SaeWeights:
@@ -120,6 +137,8 @@ def _failures(where: str) -> Iterator[None]:
         raise
     except OSError as e:
         raise ArtifactError(f"SAE {where} cannot be read: {e}") from e
+    except KeyError as e:
+        raise ArtifactError(f"SAELens cannot load {where}: its settings lack {e}") from e
     except Exception as e:
         # A malformed file can make SAELens raise anything.
         raise ArtifactError(

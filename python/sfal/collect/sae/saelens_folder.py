@@ -8,15 +8,20 @@ from typing import Any
 from sfal.collect.sae.files import (
     SafetensorsFile,
     number,
-    read_safetensors,
     read_settings,
     refuse_crosscoder,
 )
+from sfal.collect.sae.layouts.arrays import check_size
 from sfal.collect.sae.saelens import load_from_folder, normalisation_notes
 from sfal.collect.sae.weights import KEYS, SaeWeights, check_shapes, facts, relevant, wanted_keys
 from sfal.errors import ArtifactError
+from sfal.sources.saelens_config import unnested
 
 _SINCE_6 = re.compile(r"(\d{2,}|[6-9])\.")
+_BATCH_TOPK = ("batchtopk", "matryoshka_batchtopk")
+"""Architectures of SAELens' training, which it saves as JumpReLU in the end."""
+_OTHERS = ("matching_pursuit", "temporal")
+"""Architectures that only SAELens itself encodes."""
 _NORMALISATIONS = (
     "none",
     "constant_norm_rescale",
@@ -46,7 +51,7 @@ def saelens_folder(path: Path, fingerprint: dict[str, str], *, decoder: bool) ->
         If a file is missing or damaged, or a setting is not one that SFAL can apply.
     """
     config_path, weights = path / "cfg.json", path / "sae_weights.safetensors"
-    config = read_settings(config_path)
+    config = unnested(read_settings(config_path))
     if config.get("normalize_activations") is True:  # as SAELens before version 4 spelled it
         config["normalize_activations"] = "expected_average_only_in"
     metadata = config.get("metadata")
@@ -54,14 +59,18 @@ def saelens_folder(path: Path, fingerprint: dict[str, str], *, decoder: bool) ->
     architecture = config.get("architecture")
     known = isinstance(architecture, str) and architecture in KEYS
     plain = known and isinstance(version, str) and _SINCE_6.match(version)
-    shapes = SafetensorsFile(weights).shapes
+    file = SafetensorsFile(weights)
+    shapes = file.shapes
     refuse_crosscoder(weights, "W_enc", shapes.get("W_enc", ()))
     _check_settings(config_path, config)
+    _check_sizes(weights, config, shapes)
+    if architecture in _BATCH_TOPK:
+        return _scaled(path, _batch_topk(path, config, file, fingerprint, decoder))
     if not plain or not {"scaling_factor", "log_threshold"}.isdisjoint(shapes):
-        loaded = load_from_folder(path)
+        loaded = load_from_folder(path, config)
         loaded.fingerprint = fingerprint
         return _scaled(path, loaded)
-    arrays = read_safetensors(weights, wanted_keys(config, decoder))
+    arrays = file.read(wanted_keys(config, decoder))
     check_shapes(weights, arrays)
     return _scaled(
         path,
@@ -77,8 +86,70 @@ def saelens_folder(path: Path, fingerprint: dict[str, str], *, decoder: bool) ->
     )
 
 
+def _batch_topk(
+    path: Path,
+    config: dict[str, Any],
+    file: SafetensorsFile,
+    fingerprint: dict[str, str],
+    decoder: bool,
+) -> SaeWeights:
+    """Read a BatchTopK SAE in the configuration of its training.
+
+    When training ends, SAELens saves it as JumpReLU, with its threshold for each
+    feature and the decoder's norms folded into the encoder. A checkpoint has one
+    threshold for all, against pre-activations times the norms.
+    """
+    is_checkpoint = "topk_threshold" in file.shapes
+    if not is_checkpoint and "threshold" not in file.shapes:
+        raise ArtifactError(
+            f"{file.path} is a BatchTopK SAE without a threshold: what fires on a token depends "
+            "on the other tokens of a batch",
+            hint="save it with SAELens (save_inference_model), which writes its threshold",
+        )
+    as_saved = {
+        **config,
+        "architecture": "jumprelu",
+        "rescale_acts_by_decoder_norm": is_checkpoint
+        and config.get("rescale_acts_by_decoder_norm", True),
+    }
+    names = wanted_keys(as_saved, decoder)
+    if is_checkpoint:
+        names[names.index("threshold")] = "topk_threshold"
+    arrays = file.read(names)
+    if is_checkpoint:
+        common = arrays.pop("topk_threshold")
+        if common.numel() != 1:
+            raise ArtifactError(f"{file.path}: topk_threshold is not a single number")
+        arrays["threshold"] = common.reshape(1).expand(arrays["b_enc"].shape[0]).contiguous()
+    check_shapes(file.path, arrays)
+    return SaeWeights(
+        str(path),
+        "jumprelu",
+        arrays,
+        fingerprint,
+        {key: value for key, value in relevant(as_saved).items() if key != "k"},
+        facts={**facts(config.get("metadata")), "class": config["architecture"]},
+        notes=normalisation_notes(str(path), config),
+    )
+
+
+def _check_sizes(weights: Path, config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> None:
+    """Refuse weights whose shape is not the one that the settings state."""
+    shape = shapes.get("W_enc", ())
+    if len(shape) == 2:
+        for name, size in zip(("d_in", "d_sae"), shape, strict=True):
+            check_size(weights.with_name("cfg.json"), config, name, size)
+
+
 def _check_settings(path: Path, config: dict[str, Any]) -> None:
     """Refuse settings that would be ignored although they change what fires."""
+    architecture = config.get("architecture", "standard")
+    if architecture not in (*KEYS, *_OTHERS, *_BATCH_TOPK):
+        raise ArtifactError(
+            f"{path}: architecture is {str(architecture)[:60]!r}, which neither SFAL nor SAELens "
+            f"knows; they know {', '.join((*KEYS, *_OTHERS, *_BATCH_TOPK))}",
+            hint="count what it fires by its own code with $do_count_encoded",
+        )
     normalisation = config.get("normalize_activations")
     if not isinstance(normalisation, bool | None) and normalisation not in _NORMALISATIONS:
         raise ArtifactError(
