@@ -61,8 +61,8 @@ def test_scores_are_recognised_and_refused(tmp_path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"not json", "invalid JSON"),
-        (b"\xff\xfe", "invalid JSON"),
+        (b'"cut short', "invalid JSON"),
+        (b"\xff\xfe", "invalid UTF-8"),
         (b"[" * 99_999, "invalid JSON"),
         (b"3", "explanation is not text"),
         (b'""', "empty explanation"),
@@ -101,3 +101,17 @@ def test_the_origin_of_a_folder_changes_with_its_content(tmp_path):
     (folder / "explanations" / "layers.1_latent0.txt").write_text('"else"')
     assert file_origin(folder)["sha256"] != first["sha256"]
     assert first["file"] == "run"
+
+
+@pytest.mark.parametrize("name", ["layers.1_latent{}", "feature_{}", "latent{}", "{}"])
+def test_texts_that_are_not_json_are_read_as_they_are(tmp_path, name):
+    for i in range(12):
+        (tmp_path / f"{name.format(i)}.txt").write_text(f"words of {i}, naïve\n", "utf-8-sig")
+    assert read(tmp_path, layer=1)[0] == {i: f"words of {i}, naïve" for i in range(12)}
+
+
+def test_other_texts_in_a_folder_are_no_explanations(tmp_path):
+    (tmp_path / "README.txt").write_text("about")
+    (tmp_path / "layer_12.txt").write_text("about")
+    with pytest.raises(InvalidInputError, match="holds no file with explanations"):
+        read(tmp_path)

@@ -80,7 +80,7 @@ def test_lines_that_are_not_records_are_counted(tmp_path):
 
 @pytest.mark.parametrize("name", ["x.csv", "x.jsonl", "x.parquet"])
 def test_the_error_for_missing_columns_names_those_in_the_file(tmp_path, name):
-    with pytest.raises(InvalidInputError, match="no column feature or index; it has n, text"):
+    with pytest.raises(InvalidInputError, match="no column feature or latent; it has n, text"):
         read(write(tmp_path / name, ("n", "text")))
 
 

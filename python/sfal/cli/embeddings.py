@@ -34,12 +34,24 @@ _choice_options = joined_options(
         "Default: oai_token-act-pair, then any other.",
     ),
 )
-_file_options = click.option(
-    "--explanations",
-    "file",
-    type=click.Path(path_type=Path),
-    help="Read them from this CSV, TSV, JSON, JSONL or Parquet file (columns feature, explanation), "
-    "or from delphi's folder.",
+_file_options = joined_options(
+    click.option(
+        "--explanations",
+        "file",
+        type=click.Path(path_type=Path),
+        help="Read them from this CSV, TSV, JSON, JSONL or Parquet file (columns feature, "
+        "explanation), or from delphi's folder.",
+    ),
+    click.option(
+        "--feature-column",
+        metavar="NAME",
+        help="Column of that file with the features, if its name does not tell.",
+    ),
+    click.option(
+        "--label-column",
+        metavar="NAME",
+        help="Column of that file with the explanations, if its name does not tell.",
+    ),
 )
 leaks_option = click.option(
     "--leaks",
@@ -198,6 +210,8 @@ def download_settings(options: dict[str, Any], *, keep_own: bool) -> "DownloadSe
         explainers=options["explainer"] or None,
         types=options.get("types") or None,
         explanations_file=options.get("file"),
+        feature_column=options.get("feature_column"),
+        label_column=options.get("label_column"),
         keep_own=keep_own,
     )
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sfal.errors import ArtifactError, CorruptError, InvalidInputError, MissingError
 from sfal.explanations.records import feature_number
-from sfal.explanations.user_files.columns import column_of
+from sfal.explanations.user_files.columns import columns_of
 from sfal.io.first_line import first_line
 from sfal.io.npy import read_npy_header
 
@@ -100,9 +100,8 @@ def _chosen(path: Path, arrays: Mapping[str, NDArray[Any]]) -> FileVectors:
         for name, a in arrays.items()
         if a.ndim == 1 and len(a) == len(vectors) and a.dtype.kind in "iuf"
     }
-    named = {
-        n: a for n, a in columns.items() if column_of(n) == "feature" or n.lower() in _FEATURES
-    }
+    chosen = columns_of(columns).get("feature")
+    named = {n: a for n, a in columns.items() if n == chosen or n.lower() in _FEATURES}
     if columns and len(named) != 1:
         raise InvalidInputError(
             f"{path}: it is not clear which of {', '.join(columns)} holds the features",
@@ -191,7 +190,7 @@ def _parquet(path: Path) -> FileVectors:
 
     with pq.ParquetFile(path) as file:
         schema = file.schema_arrow
-        feature = next((n for n in schema.names if column_of(n) == "feature"), None)
+        feature = columns_of(schema.names).get("feature")
         names = _vector_columns(path, schema, feature)
         n = file.metadata.num_rows
         features: list[object] = []

@@ -5,14 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sfal.errors import InvalidInputError, Note, SfalError
+from sfal.explanations.chosen_summary import ChosenSummary
 from sfal.explanations.each_source import Sources, interrupted_at, requested_sources
 from sfal.explanations.firing_rates import check_firing_rates
 from sfal.explanations.from_examples import LabelSummary, explain_source
 from sfal.explanations.settings import DownloadSettings
 from sfal.explanations.source_explanations import (
-    ChosenSummary,
     choose_explanations,
     holds_own_explanations,
+    keep_notes,
 )
 from sfal.io.web.http_errors import UnreachableError
 from sfal.sources.neuronpedia import explanation_notes
@@ -170,7 +171,10 @@ def _download(source: SourceFolder, settings: DownloadSettings) -> DownloadResul
         if may_keep and holds_own_explanations(source):
             return DownloadResult(source.name, kept_own=True)
         chosen = choose_explanations(source, settings)
-        notes = _notes(source, settings) if settings.explanations_file is None else ()
+        notes = chosen.notes
+        if settings.explanations_file is None:
+            notes = _notes(source, settings)
+            keep_notes(source, notes)
         return DownloadResult(source.name, chosen, notes=notes)
     except SfalError as e:
         return DownloadResult(source.name, error=e)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sfal.errors import InvalidInputError
 from sfal.explanations.chooser import Preferences
 from sfal.io.gzip_lines import ExpansionLimits
 from sfal.io.web.http import Patience
@@ -20,12 +21,24 @@ class DownloadSettings:
     any other."""
     explanations_file: Path | None = None
     """Local file to read them from instead of Neuronpedia; for one source only."""
+    feature_column: str | None = None
+    """Column of that file with the features. None: found by its name, such as ``feature``."""
+    label_column: str | None = None
+    """Column of that file with the explanations. None: found by its name, such as ``label``."""
     keep_own: bool = False
     """Keep explanations on disk that come from a file or from examples, and download none."""
     patience: Patience = field(default_factory=Patience)
     """Time limits of the network."""
     limits: ExpansionLimits = field(default_factory=ExpansionLimits)
     """Largest size to which a batch may expand."""
+
+    def __post_init__(self) -> None:
+        for name in ("feature_column", "label_column"):
+            if getattr(self, name) is not None and self.explanations_file is None:
+                raise InvalidInputError(
+                    f"a column is named ({name}), but no file with explanations",
+                    hint="name the file with $explanations_file",
+                )
 
     @property
     def preferences(self) -> Preferences:

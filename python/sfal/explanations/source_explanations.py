@@ -2,14 +2,14 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sfal.errors import ArtifactError, InvalidInputError
+from sfal.errors import ArtifactError, InvalidInputError, Note
 from sfal.explanations.chooser import Chooser, Preferences
-from sfal.explanations.label_audit import LabelAudit, audit_explanations
+from sfal.explanations.chosen_summary import ChosenSummary, summary_of
 from sfal.explanations.neuronpedia import Export, cached_export, download_export
 from sfal.explanations.records import (
     BEYOND_WIDTH,
@@ -19,8 +19,8 @@ from sfal.explanations.records import (
     RecordReader,
 )
 from sfal.explanations.settings import DownloadSettings
+from sfal.explanations.user_files.columns import LabelColumns
 from sfal.explanations.user_files.reader import LabelPlace, file_origin, read_explanations_file
-from sfal.io.arrow import to_numpy
 from sfal.io.atomic import remove_temporaries
 from sfal.io.lock import folder_lock
 from sfal.store.explanations import (
@@ -40,35 +40,6 @@ _FORMAT = 1
 _TOO_MANY_KINDS = "too many kinds of explanation"
 _MAX_BEYOND = 0.01
 """Share of records beyond the SAE's width above which all of them belong to another SAE."""
-
-
-@dataclass(frozen=True)
-class ChosenSummary:
-    """What was chosen for a source."""
-
-    source: str
-    """Name of the source."""
-    n_chosen: int
-    """Number of features with an explanation."""
-    n_features: int
-    """Number of features of the SAE; if unknown, the highest explained index plus 1."""
-    kinds: tuple[tuple[str, str, int], ...]
-    """(type, explainer, number of features), the most frequent first."""
-    n_duplicates: int
-    """Records left out because they repeat another."""
-    left_out: Mapping[str, int]
-    """Unusable records, by reason."""
-    n_fetched: int
-    """Batches fetched by this call."""
-    unchanged: bool
-    """Whether the file on disk already had this content."""
-    audit: LabelAudit = field(default_factory=LabelAudit)
-    """What is wrong with the chosen explanations as texts."""
-
-    @property
-    def n_missing(self) -> int:
-        """Number of features without an explanation."""
-        return self.n_features - self.n_chosen
 
 
 def choose_explanations(
@@ -102,13 +73,26 @@ def choose_explanations(
         path = settings.explanations_file
         if path is None:
             return _from_export(source, settings)
+        columns = LabelColumns(settings.feature_column, settings.label_column)
+        notes: list[Note] = []
         return _choose(
             source,
             settings.preferences,
             str(path),
-            file_origin(path),
-            lambda left_out: read_explanations_file(path, left_out, _place(source)),
+            {**file_origin(path), **columns.named},
+            lambda left_out: read_explanations_file(path, left_out, _place(source), columns, notes),
+            notes=notes,
         )
+
+
+def keep_notes(source: SourceFolder, notes: Sequence[Note]) -> None:
+    """Write what was said about a source's explanations into their metadata."""
+    with folder_lock(source.path / EXPORT, source.root):
+        table = source.explanations()
+        metadata = explanations_metadata(table)
+        texts = list(map(str, notes))
+        if metadata.get("notes", []) != texts:
+            write_explanations(source.path, table, {**metadata, "notes": texts})
 
 
 def explanations_of(source: SourceFolder, preferences: Preferences | None = None) -> "pa.Table":
@@ -219,6 +203,7 @@ def _choose(
     origin: Mapping[str, str],
     records: Callable[[Counter[str]], Iterable[Record]],
     n_fetched: int = 0,
+    notes: Sequence[Note] = (),
 ) -> ChosenSummary:
     made_of = {
         "format": _FORMAT,
@@ -231,7 +216,7 @@ def _choose(
     if stored is not None:
         metadata = explanations_metadata(stored)
         if all(metadata.get(key) == value for key, value in made_of.items()):
-            return _summary(source, stored, metadata, n_fetched, unchanged=True)
+            return summary_of(source, stored, metadata, n_fetched, unchanged=True)
     left_out: Counter[str] = Counter()
     chooser = Chooser(preferences)
     for record in records(left_out):
@@ -244,9 +229,12 @@ def _choose(
         "n_records": chooser.n_records,
         "n_duplicates": chooser.n_duplicates,
         "left_out": dict(sorted(left_out.items())),
+        "notes": list(map(str, notes)),
     }
     write_explanations(source.path, table, metadata)
-    return _summary(source, table, metadata, n_fetched, unchanged=False)
+    return replace(
+        summary_of(source, table, metadata, n_fetched, unchanged=False), notes=tuple(notes)
+    )
 
 
 def _check_left_out(
@@ -285,25 +273,3 @@ def _stored_preferences(metadata: Mapping[str, Any]) -> Preferences | None:
         return None
     names = {k: None if v is None else tuple(v) for k, v in stored.items()}
     return Preferences(names.get("explainers"), names.get("types"))
-
-
-def _summary(
-    source: SourceFolder,
-    table: "pa.Table",
-    metadata: Mapping[str, Any],
-    n_fetched: int,
-    *,
-    unchanged: bool,
-) -> ChosenSummary:
-    highest = int(to_numpy(table.column("feature"))[-1]) + 1
-    return ChosenSummary(
-        source=source.name,
-        n_chosen=len(table),
-        n_features=source.n_features or highest,
-        kinds=tuple((t, e, n) for (t, e), n in kinds(table).most_common()),
-        n_duplicates=int(metadata.get("n_duplicates", 0)),
-        left_out=dict(metadata.get("left_out", {})),
-        n_fetched=n_fetched,
-        unchanged=unchanged,
-        audit=audit_explanations(table),
-    )

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sfal.embeddings.import_vectors import ImportSummary
     from sfal.embeddings.source_embeddings import EmbeddedSummary
+    from sfal.explanations.chosen_summary import ChosenSummary
     from sfal.explanations.label_audit import LabelAudit
-    from sfal.explanations.source_explanations import ChosenSummary
 
 
 def chosen_text(summary: "ChosenSummary") -> str:

@@ -1,45 +1,69 @@
-"""The columns of label files, under the names that people give them, and which rows apply."""
+"""The columns of label files, under the names that people give them."""
 
-import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sfal.errors import InvalidInputError
+from sfal.errors import InvalidInputError, Note
 
 Row = Mapping[str, Any]
 """One row of a label file, by column."""
 
-_NAMES = {
+FRAME_INDEX = "__index_level_0__"
+"""Name that pandas gives to a frame's unnamed index in Parquet."""
+
+_NAMES: dict[str, tuple[str, ...]] = {
     "feature": (
-        "feature",
-        "feature_id",
-        "feature_index",
-        "feature_idx",
-        "latent",
-        "latent_id",
-        "latent_index",
-        "latent_idx",
-        "neuron",
+        *(
+            f"{noun}{ending}"
+            for noun in ("feature", "latent", "neuron", "sae_feature", "sae_latent", "feat", "unit")
+            for ending in ("", "_id", "_index", "_idx", "_number", "_num", "_no")
+        ),
+        "sae_index",
+        "dimension",
+        "dim",
         "index",
+        "idx",
+        "id",
+        FRAME_INDEX,
+        "Unnamed: 0",
     ),
-    "explanation": ("explanation", "description", "label", "interpretation"),
+    "explanation": (
+        "explanation",
+        "description",
+        "label",
+        "interpretation",
+        *(
+            f"{first}_{noun}"
+            for noun in ("explanation", "description", "label", "interpretation", "summary", "text")
+            for first in ("feature", "latent", "auto_interp", "autointerp", "short", "explanation")
+        ),
+        "summary",
+        "text",
+        "autointerp",
+        "interp",
+        "hypothesis",
+        "concept",
+        "meaning",
+        "title",
+        "caption",
+        "annotation",
+        "name",
+    ),
     "explainer": ("explainer", "explanationModelName", "explainer_model"),
     "type": ("type", "typeName"),
     "layer": ("layer", "hookpoint"),
 }
-"""Names of each column in our files, in Neuronpedia's and in those of others; the first that a
-row has counts. ``index`` comes last, since pandas adds a column of that name."""
+"""Names of each column in our files, in Neuronpedia's and in those of others.
+
+The first that a row has counts. ``index``, ``id`` and the index of a pandas frame come last, since
+they may number the rows.
+"""
 
 NESTED = "explanations"
 """Field of Neuronpedia's API records that holds a list of explanations."""
-
-OTHER_LAYER = "of another layer"
-OTHER_SOURCE_ID = "of another source of this model"
-
-_LAYER = re.compile(r"(?<![A-Za-z0-9])(?:[Ll](?:ayers?)?[._ -]?)?([0-9]{1,4})(?![0-9])")
-_SOURCE_ID = re.compile(r"[0-9]+-[A-Za-z].*")
 
 
 def column_of(name: object) -> str | None:
@@ -47,38 +71,106 @@ def column_of(name: object) -> str | None:
     return _COLUMNS.get(_plain(name)) if isinstance(name, str) else None
 
 
+def columns_of(names: Iterable[object]) -> dict[str, str]:
+    """Return which of a table's columns holds what: the first of the names that are known."""
+    return dict(_keys(tuple(names)))
+
+
+def key_of(row: Row, column: str) -> str | None:
+    """Return the name under which a row has a column, or None."""
+    return _keys(tuple(row)).get(column)
+
+
+def is_vague(name: str) -> bool:
+    """Return whether a feature column of that name may number the rows instead."""
+    return _plain(name) in _VAGUE
+
+
 def value(row: Row, column: str) -> Any:
     """Return a column's value under the first of its names that the row has, or None."""
-    key = _keys(tuple(row)).get(column)
+    key = key_of(row, column)
     return None if key is None else row[key]
 
 
 def has(row: Row, column: str) -> bool:
     """Return whether a row has a column under any of its names."""
-    return column in _keys(tuple(row))
+    return key_of(row, column) is not None
 
 
-def wanted(name: str) -> bool:
-    """Return whether a file's column is read at all."""
-    return column_of(name) is not None or name == NESTED
+@dataclass(frozen=True)
+class LabelColumns:
+    """The columns that the user names; those that are None are found by their usual names."""
 
+    feature: str | None = None
+    """Column with the features."""
+    label: str | None = None
+    """Column with the explanations."""
 
-def check_columns(row: Row, path: object) -> None:
-    """Refuse a file without a feature or an explanation column.
+    @property
+    def named(self) -> dict[str, str]:
+        """The named columns, by what they hold."""
+        both = {"feature": self.feature, "explanation": self.label}
+        return {column: name for column, name in both.items() if name is not None}
 
-    Raises
-    ------
-    InvalidInputError
-        If one is missing; the message lists the columns of the file.
-    """
-    for column in ("feature", "explanation"):
-        if not has(row, column) and not (column == "explanation" and NESTED in row):
-            first, *_, last = _NAMES[column]
-            shown = f"{first} or {last if column == 'feature' else _NAMES[column][1]}"
+    def wanted(self, name: str) -> bool:
+        """Return whether a file's column is read at all."""
+        return column_of(name) is not None or name == NESTED or name in self.named.values()
+
+    def are_in(self, names: Sequence[str]) -> bool:
+        """Return whether a table has a feature column and an explanation column."""
+        found = {**columns_of(names), **self.named}
+        return all(found.get(column) in names for column in ("feature", "explanation"))
+
+    def applied(self, row: Row) -> Row:
+        """Return a row with the named columns under the usual names, and without their rivals."""
+        if not self.named:
+            return row
+        rest = {name: field for name, field in row.items() if column_of(name) not in self.named}
+        return {**rest, **{column: row.get(name) for column, name in self.named.items()}}
+
+    def check(self, row: Row, path: object) -> None:
+        """Refuse a file without a feature or an explanation column.
+
+        Raises
+        ------
+        InvalidInputError
+            If one is missing; the message lists the columns of the file.
+        """
+        for column, setting in (("feature", "feature_column"), ("explanation", "label_column")):
+            name = self.named.get(column)
+            nested = column == "explanation" and NESTED in row
+            if name in row or (name is None and (has(row, column) or nested)):
+                continue
+            first, second, *_ = [n for n in _NAMES[column] if "_" not in n]
+            there = ", ".join(str(name)[:40] or "one without a name" for name in list(row)[:12])
             raise InvalidInputError(
-                f"{path} has no column {shown}; "
-                f"it has {', '.join(str(name)[:40] for name in list(row)[:12])}"
+                f"{path} has no column {name or f'{first} or {second}'}; it has {there}",
+                hint=f"name the column with the {column}s with ${setting}",
             )
+
+    def notes(self, row: Row, path: object) -> Iterator[Note]:
+        """Yield a note on each column of which a file has several, and on an index that is read."""
+        for column, setting in (("feature", "feature_column"), ("explanation", "label_column")):
+            chosen = key_of(row, column)
+            if column in self.named or chosen is None:
+                continue
+            rivals = [
+                str(name)
+                for name in row
+                if name != chosen and column_of(name) == column and not is_vague(str(name))
+            ]
+            if rivals and not is_vague(chosen):
+                yield Note(
+                    f"{path}: {column}s are taken from the column {chosen}, not from "
+                    f"{', '.join(rivals[:6])}",
+                    f"name another column with ${setting}",
+                )
+            if column_of(chosen) == "feature" and _plain(chosen) in _FRAMES:
+                yield Note(
+                    f"{path}: features are taken from the table's index, since no column is named "
+                    "like them",
+                    f"name another column with ${setting}",
+                )
 
 
 def unnested(row: Row) -> Iterator[Row]:
@@ -96,74 +188,14 @@ def unnested(row: Row) -> Iterator[Row]:
         yield {**outer, **(item if isinstance(item, dict) else {"explanation": item})}
 
 
-def layer_number(field: object) -> int | None:
-    """Return the layer that a field names, or None if it names none.
-
-    Examples
-    --------
-    >>> [layer_number(x) for x in (3, "3", 3.0, "layers.3.mlp", "3-gemmascope-res-16k", "x")]
-    [3, 3, 3, 3, 3, None]
-    """
-    if isinstance(field, bool):
-        return None
-    if isinstance(field, float):
-        return int(field) if math.isfinite(field) and field == int(field) else None
-    if isinstance(field, int):
-        return field
-    match = _LAYER.search(field) if isinstance(field, str) else None
-    return None if match is None else int(match[1])
-
-
-class LayerFilter:
-    """Which rows of a file with a layer column are those of a source.
-
-    Parameters
-    ----------
-    layer : int or None
-        Layer of the source, if known.
-    source_id : str or None
-        Name of the source within its model, such as ``3-gemmascope-res-16k``,
-        if it is on Neuronpedia.
-    """
-
-    def __init__(self, layer: int | None, source_id: str | None = None) -> None:
-        self._layer = layer
-        self._source_id = source_id
-        self._seen: set[str] = set()
-
-    def reason(self, row: Row) -> str | None:
-        """Return why a row does not apply, or None if it does.
-
-        Raises
-        ------
-        InvalidInputError
-            If the rows are of several layers and that of the source is unknown.
-        """
-        field = value(row, "layer")
-        if field is None or field == "" or (isinstance(field, float) and math.isnan(field)):
-            return None
-        if field == self._source_id:
-            return None
-        if isinstance(field, str) and self._source_id and _SOURCE_ID.fullmatch(field.strip()):
-            return OTHER_SOURCE_ID
-        number = layer_number(field)
-        if self._layer is None:
-            self._seen.add(str(field))
-            if len(self._seen) > 1:
-                raise InvalidInputError(
-                    f"the labels are of several layers ({', '.join(sorted(self._seen))}), and the "
-                    "layer of the source is unknown",
-                    hint="count the source first, or give a file with the labels of one layer",
-                )
-            return None
-        if number is None:
-            return "layer is not a number"
-        return None if number == self._layer else OTHER_LAYER
-
-
 def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
+
+_VAGUE = frozenset(map(_plain, ("index", "idx", "id", FRAME_INDEX, "Unnamed: 0")))
+"""Names of feature columns that may number the rows instead."""
+
+_FRAMES = frozenset(map(_plain, (FRAME_INDEX, "Unnamed: 0")))
 
 _COLUMNS = {_plain(name): column for column, names in _NAMES.items() for name in names}
 

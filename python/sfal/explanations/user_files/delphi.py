@@ -1,7 +1,8 @@
 """A folder of explanations: delphi's, a text file per latent, or one of label files.
 
 EleutherAI's delphi writes ``explanations/{hookpoint}_latent{n}.txt``, each of
-them one JSON string, beside ``scores/`` and ``run_config.json``.
+them one JSON string, beside ``scores/`` and ``run_config.json``. Other tools
+write the text as it is, and files called ``feature_{n}.txt`` or ``{n}.txt``.
 """
 
 import json
@@ -11,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sfal.errors import InvalidInputError
-from sfal.explanations.user_files.columns import Row, layer_number
+from sfal.explanations.user_files.columns import Row
+from sfal.explanations.user_files.layers import layer_number
 
-_FILE = re.compile(r"(.*)_(?:latent|feature)_?([0-9]{1,9})\.txt")
+_FILE = re.compile(r"(?:(?:(.*)[_.-])?(?:latent|feature)[_-]?)?([0-9]{1,9})\.txt")
 _MAX_BYTES = 1 << 20
 _SITES = {"res": "", "mlp": "mlp", "att": "attn", "attn_out": "attn"}
 """What hookpoints at a site end in, after the number of the layer."""
@@ -67,7 +69,7 @@ def delphi_rows(
     by_hookpoint: dict[str, list[tuple[int, Path]]] = {}
     for path in folder.glob("*.txt"):
         if match := _FILE.fullmatch(path.name):
-            by_hookpoint.setdefault(match[1], []).append((int(match[2]), path))
+            by_hookpoint.setdefault(match[1] or "", []).append((int(match[2]), path))
     for number, path in sorted(by_hookpoint[_hookpoint(folder, list(by_hookpoint), layer, site)]):
         text = _text(path, left_out)
         if text is not None:
@@ -98,13 +100,20 @@ def _is_at(hookpoint: str, word: str) -> bool:
 
 
 def _text(path: Path, left_out: Counter[str]) -> str | None:
-    """Return the text in a file, or None, counted, if it holds no JSON string."""
+    """Return the text in a file, as a JSON string or as it is; None, counted, if it is damaged."""
     if path.stat().st_size > _MAX_BYTES:
         left_out["file too long"] += 1
         return None
     try:
-        content = json.loads(path.read_bytes().decode("utf-8-sig"))
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        left_out["invalid UTF-8"] += 1
+        return None
+    try:
+        content = json.loads(text)
     except (ValueError, RecursionError):
+        if not text.lstrip().startswith(('"', "[", "{")):
+            return text
         left_out["invalid JSON"] += 1
         return None
     if isinstance(content, list):

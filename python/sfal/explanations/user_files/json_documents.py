@@ -1,11 +1,20 @@
 """Rows of labels in a JSON document, in the shapes in which people keep them."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from sfal.explanations.user_files.columns import NESTED, Row, column_of, has, value
+from sfal.explanations.user_files.columns import (
+    FRAME_INDEX,
+    NESTED,
+    Row,
+    column_of,
+    has,
+    is_vague,
+    key_of,
+    value,
+)
+from sfal.explanations.user_files.layers import is_feature
 
 _WRAPPERS = (
     "explanations",
@@ -19,8 +28,6 @@ _WRAPPERS = (
 )
 """Fields under which an API or an evaluation keeps its records."""
 
-_NUMBER = re.compile(r"[0-9]{1,9}(?:\.0*)?")
-_LATENT = re.compile(r"(.+?)[_./-](?:latent|feature)_?([0-9]{1,9})")
 _MAX_DEPTH = 4
 
 
@@ -62,24 +69,35 @@ def _item(position: int, item: object, left_out: Counter[str]) -> Iterator[Row]:
 
 
 def _object(document: dict[str, Any], left_out: Counter[str], depth: int) -> Iterator[Row]:
-    if has(document, "feature"):
+    names, cells = document.get("columns"), document.get("data")
+    if isinstance(names, list) and isinstance(cells, list):
+        yield from _split_rows(names, cells, document.get("index"), left_out)
+        return
+    wrapper = next((w for w in _WRAPPERS if isinstance(document.get(w), list | dict)), None)
+    own = key_of(document, "feature")
+    # A report about features may have an id of its own.
+    if own is not None and (not is_vague(own) or wrapper in (None, NESTED)):
         columns = _columns(document)
         yield from [document] if columns is None else columns
         return
-    names, cells = document.get("columns"), document.get("data")
-    if isinstance(names, list) and isinstance(cells, list):  # pandas' orient="split"
-        for row in cells:
-            if isinstance(row, list) and len(row) == len(names):
-                yield dict(zip(map(str, names), row, strict=True))
-            else:
-                left_out["not a JSON object"] += 1
-        return
-    inner = next((document[w] for w in _WRAPPERS if isinstance(document.get(w), list | dict)), None)
-    if inner is not None and depth < _MAX_DEPTH and not any(map(_is_number, document)):
-        yield from json_rows(inner, left_out, depth + 1)
+    if wrapper is not None and depth < _MAX_DEPTH and not any(map(is_feature, document)):
+        yield from json_rows(document[wrapper], left_out, depth + 1)
         return
     for key, entry in document.items():
         yield from _entry(key, entry)
+
+
+def _split_rows(
+    names: list[Any], cells: list[Any], index: object, left_out: Counter[str]
+) -> Iterator[Row]:
+    """Yield the rows of a frame that pandas wrote with ``orient="split"``."""
+    numbers = index if isinstance(index, list) and len(index) == len(cells) else [None] * len(cells)
+    for number, row in zip(numbers, cells, strict=True):
+        if isinstance(row, list) and len(row) == len(names):
+            named = dict(zip(map(str, names), row, strict=True))
+            yield named if number is None else {**named, FRAME_INDEX: number}
+        else:
+            left_out["not a JSON object"] += 1
 
 
 def _columns(document: dict[str, Any]) -> list[Row] | None:
@@ -102,17 +120,18 @@ def _columns(document: dict[str, Any]) -> list[Row] | None:
 def _entry(key: str, entry: object) -> Iterator[Row]:
     """Yield the rows of one entry of an object whose keys are features or layers."""
     place: dict[str, object] = {"feature": key}
-    if match := _LATENT.fullmatch(key):
-        place = {"layer": match[1], "feature": match[2]}
     if isinstance(entry, dict) and not has(entry, "explanation") and NESTED not in entry:
-        if entry and all(map(_is_number, entry)):
+        if entry and all(map(is_feature, entry)):
             for feature, inner in entry.items():
                 for row in _entry(feature, inner):
                     yield {"layer": key, **row}
         else:
             yield {**place, "explanation": None}
     elif isinstance(entry, dict):
-        yield {**entry} if has(entry, "feature") else {**entry, **place}
+        own = key_of(entry, "feature")
+        # The key says more than an id, which may be that of the record.
+        by_key = own is None or (is_vague(own) and is_feature(key))
+        yield {**entry, **place} if by_key else {**entry}
     elif isinstance(entry, list) and entry:
         for item in entry:
             yield from _entry(key, item if isinstance(item, dict) else _text(item))
@@ -123,7 +142,3 @@ def _entry(key: str, entry: object) -> Iterator[Row]:
 def _text(item: object) -> object:
     """Return an item of a list of explanations; a list inside it is not one."""
     return None if isinstance(item, list) else item
-
-
-def _is_number(key: object) -> bool:
-    return isinstance(key, str) and _NUMBER.fullmatch(key) is not None

@@ -9,15 +9,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sfal.errors import ArtifactError, CorruptError, InvalidInputError, MissingError
+from sfal.errors import ArtifactError, CorruptError, InvalidInputError, MissingError, Note
 from sfal.explanations.records import Record, explanation_text, feature_number, kind_name
-from sfal.explanations.user_files.columns import LayerFilter, Row, check_columns, unnested, value
+from sfal.explanations.user_files.columns import LabelColumns, Row, unnested, value
 from sfal.explanations.user_files.delphi import (
     delphi_explainer,
     delphi_rows,
     explanations_folder,
     is_delphi,
 )
+from sfal.explanations.user_files.layers import LayerFilter, with_plain_feature
 from sfal.explanations.user_files.tables import ENDINGS, rows_of_file
 from sfal.io.atomic import sha256_file
 from sfal.io.first_line import first_line
@@ -41,12 +42,18 @@ class LabelPlace:
 
 
 def read_explanations_file(
-    path: Path, left_out: Counter[str], place: LabelPlace | None = None
+    path: Path,
+    left_out: Counter[str],
+    place: LabelPlace | None = None,
+    columns: LabelColumns | None = None,
+    notes: list[Note] | None = None,
 ) -> Iterator[Record]:
     """Yield the explanations in a local file or folder.
 
-    A row needs a feature (``feature``, ``feature_id``, ``latent``, ``index`` …)
-    and an ``explanation``, ``description`` or ``label``. Its type defaults to
+    A row needs a feature (``feature``, ``feature_id``, ``latent``, ``index``, ``id``
+    …; as a number, or spelled like ``latent_12`` or ``5/12``) and an ``explanation``,
+    ``description``, ``label``, ``text`` …; of several such columns the first in the
+    table of :mod:`sfal.explanations.user_files.columns` counts. Its type defaults to
     ``custom`` and its explainer to the file's name. A ``layer`` column selects
     the rows of the source's layer.
 
@@ -59,6 +66,10 @@ def read_explanations_file(
         Receives the number of unusable rows by reason.
     place : LabelPlace, optional
         What is known of the source.
+    columns : LabelColumns, optional
+        The columns that the user names.
+    notes : list of Note, optional
+        Receives what the user should know about the file.
 
     Raises
     ------
@@ -73,13 +84,17 @@ def read_explanations_file(
         If it cannot be read for another reason.
     """
     place = place or LabelPlace()
+    columns = columns or LabelColumns()
+    notes = [] if notes is None else notes
     layers = LayerFilter(place.layer, place.source_id)
     header: Row | None = None
     n_usable = 0
     with _reading(path):
-        for explainer, row in _rows(path, left_out, place):
-            header = row if header is None else header
-            for one in unnested(row):
+        for explainer, row in _rows(path, left_out, place, columns, notes):
+            if header is None:
+                header = row
+                notes += columns.notes(row, path)
+            for one in map(with_plain_feature, unnested(columns.applied(row))):
                 reason = layers.reason(one)
                 if reason is not None:
                     left_out[reason] += 1
@@ -99,7 +114,7 @@ def read_explanations_file(
                 n_usable += 1
                 yield record
     if header is not None and not n_usable:
-        check_columns(header, path)
+        columns.check(header, path)
 
 
 def file_origin(path: Path) -> dict[str, str]:
@@ -114,11 +129,17 @@ def file_origin(path: Path) -> dict[str, str]:
     return {"file": path.resolve().name, "sha256": digest.hexdigest()}
 
 
-def _rows(path: Path, left_out: Counter[str], place: LabelPlace) -> Iterator[tuple[str, Row]]:
+def _rows(
+    path: Path,
+    left_out: Counter[str],
+    place: LabelPlace,
+    columns: LabelColumns,
+    notes: list[Note],
+) -> Iterator[tuple[str, Row]]:
     """Yield rows, each with the name of the explainer that it need not state."""
     if not path.is_dir():
         ending = _ending(path)
-        for row in rows_of_file(path, ending, left_out):
+        for row in rows_of_file(path, ending, left_out, columns, notes):
             yield path.name[: -len(ending)], row
         return
     folder = explanations_folder(path)
@@ -135,7 +156,7 @@ def _rows(path: Path, left_out: Counter[str], place: LabelPlace) -> Iterator[tup
         )
     for file in files:
         with _reading(file):
-            for row in rows_of_file(file, _ending(file), left_out):
+            for row in rows_of_file(file, _ending(file), left_out, columns, notes):
                 yield path.resolve().name, row
 
 

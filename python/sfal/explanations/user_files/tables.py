@@ -1,28 +1,35 @@
 """Rows of label files: CSV, TSV, JSON, JSON lines and Parquet, gzipped or not."""
 
-import csv
-import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO, cast
+from typing import Any
 
-from sfal.errors import InvalidInputError
-from sfal.explanations.user_files.columns import Row, column_of, has, wanted
+from sfal.errors import InvalidInputError, Note
+from sfal.explanations.user_files.columns import (
+    FRAME_INDEX,
+    NESTED,
+    LabelColumns,
+    Row,
+    columns_of,
+    has,
+)
+from sfal.explanations.user_files.delimited import delimited_rows
 from sfal.explanations.user_files.json_documents import json_rows
-from sfal.io.gzip_lines import ExpansionLimits, expand, lines
+from sfal.explanations.user_files.layers import is_feature
+from sfal.explanations.user_files.opened import LIMITS, open_bytes
+from sfal.io.gzip_lines import lines
 
 _ROWS = 256
-_LIMITS = ExpansionLimits(max_ratio=500)
-"""A user's file may be more repetitive than an export."""
 _MAX_JSON_BYTES = 1 << 30
 _BOM = b"\xef\xbb\xbf"
-_DELIMITERS = ",;\t|"
 
 
-def rows_of_file(path: Path, ending: str, left_out: Counter[str]) -> Iterator[Row]:
+def rows_of_file(
+    path: Path, ending: str, left_out: Counter[str], columns: LabelColumns, notes: list[Note]
+) -> Iterator[Row]:
     """Yield the rows of a label file.
 
     Parameters
@@ -33,6 +40,10 @@ def rows_of_file(path: Path, ending: str, left_out: Counter[str]) -> Iterator[Ro
         One of `ENDINGS`.
     left_out : Counter
         Receives the number of lines or items that are not rows, by reason.
+    columns : LabelColumns
+        The columns that the user names.
+    notes : list of Note
+        Receives what the user should know about the file.
 
     Raises
     ------
@@ -41,63 +52,20 @@ def rows_of_file(path: Path, ending: str, left_out: Counter[str]) -> Iterator[Ro
     ValueError, csv.Error, DamagedGzipError, OSError, ArrowException
         If the content cannot be parsed.
     """
-    return _READERS[ending.removesuffix(".gz")](path, left_out)
+    return _READERS[ending.removesuffix(".gz")](path, left_out, columns, notes)
 
 
-class _Expanded(io.RawIOBase):
-    """The expanded content of a gzip file, within limits, as a file."""
-
-    def __init__(self, path: Path) -> None:
-        self._blocks = expand(path, _LIMITS)
-        self._rest = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        if not self._rest:
-            self._rest = next(self._blocks, b"")
-        n = min(len(buffer), len(self._rest))
-        buffer[:n] = self._rest[:n]
-        self._rest = self._rest[n:]
-        return n
+def _table_rows(
+    path: Path, left_out: Counter[str], columns: LabelColumns, notes: list[Note]
+) -> Iterator[Row]:
+    return delimited_rows(path, columns, notes)
 
 
-def _open(path: Path) -> BinaryIO:
-    if path.name.lower().endswith(".gz"):
-        return cast(BinaryIO, io.BufferedReader(_Expanded(path)))
-    return path.open("rb")
-
-
-def _text(file: BinaryIO) -> TextIO:
-    """Decode a file; spreadsheets write UTF-8 with a mark, or UTF-16."""
-    start = cast(io.BufferedReader, file).peek(2)[:2]
-    encoding = "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    return io.TextIOWrapper(file, encoding=encoding, newline="")
-
-
-def _table_rows(path: Path, left_out: Counter[str]) -> Iterator[Row]:
-    with _open(path) as file, _text(file) as text:
-        header = text.readline()
-        delimiter = _delimiter(header, path)
-        names = next(csv.reader([header], delimiter=delimiter), [])
-        if names and header.count('"') % 2:
-            raise csv.Error("the quotes of its header do not close")
-        yield from csv.DictReader(text, [name.strip() for name in names], delimiter=delimiter)
-
-
-def _delimiter(header: str, path: Path) -> str:
-    """Return the delimiter with which a header names both columns, else the usual one."""
-    for delimiter in _DELIMITERS:
-        found = {column_of(name) for name in next(csv.reader([header], delimiter=delimiter), [])}
-        if {"feature", "explanation"} <= found:
-            return delimiter
-    return "\t" if ".tsv" in path.suffixes[-2:] else ","
-
-
-def _line_rows(path: Path, left_out: Counter[str]) -> Iterator[Row]:
+def _line_rows(
+    path: Path, left_out: Counter[str], columns: LabelColumns, notes: list[Note]
+) -> Iterator[Row]:
     is_compressed = path.name.lower().endswith(".gz")
-    with nullcontext(lines(path, _LIMITS)) if is_compressed else path.open("rb") as found:
+    with nullcontext(lines(path, LIMITS)) if is_compressed else path.open("rb") as found:
         for number, line in enumerate(found):
             if line is None:
                 left_out["line too long"] += 1
@@ -122,11 +90,13 @@ def _line_rows(path: Path, left_out: Counter[str]) -> Iterator[Row]:
 
 
 def _is_map(row: dict[str, Any]) -> bool:
-    return bool(row) and all(key.isdecimal() for key in row)
+    return bool(row) and all(map(is_feature, row))
 
 
-def _json_rows(path: Path, left_out: Counter[str]) -> Iterator[Row]:
-    with _open(path) as file:
+def _json_rows(
+    path: Path, left_out: Counter[str], columns: LabelColumns, notes: list[Note]
+) -> Iterator[Row]:
+    with open_bytes(path) as file:
         content = file.read(_MAX_JSON_BYTES + 1)
     if len(content) > _MAX_JSON_BYTES:
         raise InvalidInputError(
@@ -143,24 +113,53 @@ def _json_rows(path: Path, left_out: Counter[str]) -> Iterator[Row]:
         # Several tools write JSON lines into a file that ends in .json.
         if e.msg != "Extra data":
             raise
-        yield from _line_rows(path, left_out)
+        yield from _line_rows(path, left_out, columns, notes)
         return
     yield from json_rows(document, left_out)
 
 
-def _parquet_rows(path: Path, left_out: Counter[str]) -> Iterator[Row]:
+def _parquet_rows(
+    path: Path, left_out: Counter[str], columns: LabelColumns, notes: list[Note]
+) -> Iterator[Row]:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
-        present = [name for name in file.schema_arrow.names if wanted(name)]
-        if not present:
-            yield dict.fromkeys(file.schema_arrow.names)
+        names = file.schema_arrow.names
+        present = [name for name in names if columns.wanted(name)]
+        has_feature = "feature" in {**columns_of(present), **columns.named}
+        index = None if has_feature else _frame_index(file.schema_arrow.pandas_metadata)
+        if isinstance(index, str) and index in names and index not in present:
+            present.append(index)
+        known = present if index is None else [*present, FRAME_INDEX]
+        if not columns.are_in(known) and NESTED not in present:
+            yield dict.fromkeys(names)  # what the message about them lists
+            return
+        numbers = iter(index) if isinstance(index, range) else None
         # Few rows at a time: a small file can repeat a long text very often.
         for batch in file.iter_batches(_ROWS, columns=present):
-            yield from batch.to_pylist()
+            for row in batch.to_pylist():
+                if isinstance(index, str):
+                    yield {FRAME_INDEX: row.get(index), **row}
+                elif numbers is not None:
+                    yield {FRAME_INDEX: next(numbers, None), **row}
+                else:
+                    yield row
 
 
-_READERS: dict[str, Callable[[Path, Counter[str]], Iterator[Row]]] = {
+def _frame_index(metadata: Any) -> str | range | None:
+    """Return the column or the numbers that pandas says are a frame's index."""
+    stored = metadata.get("index_columns") if isinstance(metadata, dict) else None
+    if not isinstance(stored, list) or len(stored) != 1:
+        return None
+    if isinstance(stored[0], dict):
+        start, stop, step = (stored[0].get(name) for name in ("start", "stop", "step"))
+        if isinstance(start, int) and isinstance(stop, int) and isinstance(step, int) and step:
+            return range(start, stop, step)
+        return None
+    return stored[0] if isinstance(stored[0], str) else None
+
+
+_READERS: dict[str, Callable[..., Iterator[Row]]] = {
     ".csv": _table_rows,
     ".tsv": _table_rows,
     ".jsonl": _line_rows,
