@@ -106,8 +106,9 @@ def fetch_sae(repo_id: str, path: str, revision: str | None = None) -> Path:
 
 
 def _wanted(files: list[str], path: str, suffixes: tuple[str, ...]) -> list[str]:
-    """Return the files of an SAE, and the settings of the run above it, which sparsify writes."""
-    above = {str(parent / "config.json") for parent in Path(path).parents}
+    """Return the files of an SAE, and the settings above it, which are those of all its layers."""
+    names = ("config.json", "config.yaml")
+    above = {str(parent / name) for parent in Path(path).parents for name in names}
     return [
         file
         for file in files

@@ -18,16 +18,29 @@ _LISTED = 12
 _INDEX = "model.safetensors.index.json"
 
 
+CIRCUIT_FILE = re.compile(r"(?:layer|W_enc)_(\d+)\.safetensors")
+"""Transcoders of circuit-tracer: one per layer, or the encoder of a cross-layer one's layer."""
+
 _WITH_TORCH_FILES = ("dictionary_learning", "batch_topk")
+
+
+_NAMED_FOR_FOLDER = {
+    "batch_topk": ("sae.pt",),
+    "dictionary_learning": ("ae.pt",),
+    "saelens": ("sae_weights.safetensors", "cfg.json"),
+    "sparsify": ("sae.safetensors", "cfg.json"),
+}
+"""Files that are named where their folder is meant."""
 
 
 class Layout(NamedTuple):
     """How an SAE lies on the disk."""
 
     name: str
-    """As in :data:`LAYOUTS`, ``gemma_scope``, ``gemma_scope_2`` or ``torch``."""
+    """As in :data:`LAYOUTS`, ``gemma_scope``, ``gemma_scope_2``, ``circuit_tracer`` or
+    ``torch``."""
     path: Path
-    """Folder, or file for ``torch`` and for single files."""
+    """Folder, or file for ``circuit_tracer``, ``torch`` and single files."""
 
 
 LAYOUTS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -63,15 +76,22 @@ def layout_of(path: Path) -> Layout:
     if not path.exists():
         raise MissingError(f"no SAE at {path}: there is no such file or folder")
     if path.is_file():
-        # ae.pt is named for the folder's settings, which say what kind of SAE it is.
-        told = _of_folder(path.parent) if path.name in ("ae.pt", "sae.pt") else None
-        if told is not None and told.name in ("dictionary_learning", "batch_topk"):
+        # The folder's settings say what kind of SAE a file such as ae.pt is.
+        told = _of_folder(path.parent)
+        if told is not None and path.name in _NAMED_FOR_FOLDER.get(told.name, ()):
             return told
+        if CIRCUIT_FILE.fullmatch(path.name):
+            return Layout("circuit_tracer", path)
         if path.suffix in _FILE_SUFFIXES:
             return Layout(_FILE_SUFFIXES[path.suffix], path)
     else:
         found = _of_folder(path)
         torch_files = _torch_files(path)
+        circuits = sorted((f for f in path.iterdir() if _is_circuit(f)), key=_by_file)
+        if found is None and circuits:
+            if len(circuits) == 1:
+                return Layout("circuit_tracer", circuits[0])
+            raise _several(path, [file.name for file in circuits])
         # Other libraries write a cfg.json beside a torch file.
         foreign = found is not None and found.name == "saelens" and not _has_weights(path)
         if len(torch_files) == 1 and (found is None or foreign):
@@ -80,17 +100,29 @@ def layout_of(path: Path) -> Layout:
             return found
         inside = sorted(_inside(path), key=_by_number)
         if inside or torch_files:
-            names = inside or [file.name for file in torch_files]
-            more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-            raise ArtifactError(
-                f"{path} holds {len(names)} SAEs: {', '.join(names[:_LISTED])}{more}",
-                hint="name one of them",
-            )
+            raise _several(path, inside or [file.name for file in torch_files])
     raise ArtifactError(
         f"{path} is not an SAE: expected an .npz, .safetensors or torch file, or a folder with "
         "cfg.json (SAELens, sparsify), ae.pt (dictionary_learning), params.npz or "
-        "params.safetensors (Gemma Scope), or hyperparams.json (Llama Scope)"
+        "params.safetensors (Gemma Scope), hyperparams.json (Llama Scope), or "
+        "layer_N.safetensors or W_enc_N.safetensors (circuit-tracer)"
     )
+
+
+def _several(path: Path, names: list[str]) -> ArtifactError:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ArtifactError(
+        f"{path} holds {len(names)} SAEs: {', '.join(names[:_LISTED])}{more}",
+        hint="name one of them",
+    )
+
+
+def _is_circuit(file: Path) -> bool:
+    return CIRCUIT_FILE.fullmatch(file.name) is not None and file.is_file()
+
+
+def _by_file(file: Path) -> list[tuple[int, str]]:
+    return _by_number(file.name)
 
 
 def sae_fingerprint(path: Path) -> dict[str, str]:
@@ -127,6 +159,8 @@ def layouts_in(files: Iterable[str]) -> dict[str, str]:
         start = f"{folder}/" if folder else ""
         torch_files = {f"{start}{name}" for name in names if name.endswith(TORCH_SUFFIXES)}
         found |= dict.fromkeys(torch_files, "torch")
+        circuits = {f"{start}{name}" for name in names if CIRCUIT_FILE.fullmatch(name)}
+        found |= dict.fromkeys(circuits, "circuit_tracer")
     return {name: found[name] for name in sorted(found, key=_by_number)}
 
 
@@ -145,7 +179,7 @@ def _has_weights(folder: Path) -> bool:
 
 def _torch_files(folder: Path) -> list[Path]:
     files = [file for file in folder.iterdir() if file.suffix in TORCH_SUFFIXES and file.is_file()]
-    return sorted(files, key=lambda file: _by_number(file.name))
+    return sorted(files, key=_by_file)
 
 
 def _inside(folder: Path) -> Iterator[str]:

@@ -7,7 +7,8 @@ from typing import Any
 
 from sfal.errors import ArtifactError, CorruptError
 from sfal.io.atomic import read_json
-from sfal.sources.layouts import Layout
+from sfal.io.first_line import first_line
+from sfal.sources.layouts import CIRCUIT_FILE, Layout
 
 _GEMMA_3 = {
     "self_attn.o_proj.input": "attn.hook_z",
@@ -22,6 +23,7 @@ _SUBMODULES = {
     "attention_out": "hook_attn_out",
 }
 """Names that the examples of dictionary_learning give to the places of a layer."""
+_MAX_YAML = 1 << 20
 _OWNERS = {"llama": "meta-llama", "deepseek": "deepseek-ai", "qwen": "Qwen", "gemma": "google"}
 
 
@@ -147,6 +149,27 @@ def _open_sae(folder: Path) -> dict[str, Any]:
     }
 
 
+def _circuit_tracer(path: Path) -> dict[str, Any]:
+    """Read ``config.yaml`` beside the file, whose name says the layer."""
+    import yaml
+
+    beside = path.with_name("config.yaml")
+    if not beside.is_file():
+        return {}
+    try:
+        config = yaml.safe_load(beside.read_bytes()[:_MAX_YAML])
+    except (yaml.YAMLError, ValueError, RecursionError) as e:
+        raise CorruptError(f"{beside} cannot be read: {first_line(e)}") from e
+    if not isinstance(config, dict):
+        raise CorruptError(f"{beside} is not a mapping")
+    named = CIRCUIT_FILE.fullmatch(path.name)
+    hook = _text(config, "feature_input_hook")
+    if hook is not None and named is not None:
+        hook = hook.replace("{layer}", named[1])
+        hook = hook if hook.startswith("blocks.") else f"blocks.{named[1]}.{hook}"
+    return {"model_name": _text(config, "model_name"), "hook_name": hook}
+
+
 def _batch_topk(folder: Path) -> dict[str, Any]:
     config = _settings(folder / "config.json")
     return {"model_name": _text(config, "model_name"), "hook_name": _text(config, "hook_point")}
@@ -212,6 +235,7 @@ def _text(settings: dict[str, Any], key: str) -> str | None:
 
 _READERS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "batch_topk": _batch_topk,
+    "circuit_tracer": _circuit_tracer,
     "dictionary_learning": _dictionary_learning,
     "gemma_scope": lambda path: {},
     "gemma_scope_2": _gemma_scope_2,

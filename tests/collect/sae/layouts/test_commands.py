@@ -9,6 +9,7 @@ from collect import oracle
 from servers import hub as hub_server
 from servers.launcher import launcher
 from sfal.store.manifest import Manifest
+from tiny_circuits import circuit_tracer
 
 D_IN, N_FEATURES = 16, 24
 
@@ -33,6 +34,8 @@ def home(tmp_path_factory):
     file, _ = made.qwen_scope(root / "qwen", 2, D_IN, N_FEATURES)
     made.qwen_scope(root / "qwen", 1, D_IN, N_FEATURES)
     made.open_sae(root / "open", D_IN, N_FEATURES, model_name="someone/tiny-model")
+    for layer in (1, 2):
+        circuit_tracer(root / "circuits", layer, D_IN, N_FEATURES, crosses=True)
     tiny.saelens(root / "twin", "topk", D_IN, N_FEATURES, k=4, metadata={"model_name": "m"})
     with hub_server.serve() as hub:
         hub.add("someone/tiny-model", root / "model")
@@ -40,6 +43,7 @@ def home(tmp_path_factory):
         hub.add("someone/learning", root / "learning")
         hub.add("someone/SAE-Res-Qwen3-1.7B-Base-W32K-L0_4", file.parent)
         hub.add("someone/open", root / "open")
+        hub.add("someone/circuits", root / "circuits")
         with launcher(root / "home", **hub.environment(root / "hf-home")) as one:
             yield root, hub, one
 
@@ -141,3 +145,20 @@ def test_a_pickle_of_more_than_tensors_is_refused_in_one_line(home, sfal, tmp_pa
     assert "unexpected" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_a_layer_of_circuit_tracers_counts_alike_on_the_disk_and_on_the_hub(home, sfal, tmp_path):
+    root, _, _ = home
+    done = sfal("--release", "someone/circuits")
+    assert "2 SAEs: W_enc_1.safetensors, W_enc_2.safetensors" in done.stderr
+    done = sfal("--release", "someone/circuits", "--sae-id", "W_enc_2.safetensors")
+    assert done.returncode == 0, done.stderr
+    assert "Note" not in done.stderr
+    (remote,) = (tmp_path / "tiny-model").iterdir()
+    source = Manifest.load(remote).source
+    assert (source.site, source.layer) == ("mlp_input", 2)
+    done = sfal("--sae", root / "circuits" / "W_enc_2.safetensors")
+    assert done.returncode == 0, done.stderr
+    (local,) = set((tmp_path / "tiny-model").iterdir()) - {remote}
+    assert np.array_equal(counts(local), counts(remote))
+    assert counts(local).any()

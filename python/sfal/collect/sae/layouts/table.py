@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from sfal.collect.sae.layouts import (
     batch_topk,
+    circuit_tracer,
     dictionary_learning,
     gemma_scope_2,
     open_moss,
@@ -16,6 +17,7 @@ from sfal.sources.layouts import Layout
 
 READERS: dict[str, Callable[..., SaeWeights]] = {
     "batch_topk": batch_topk.read,
+    "circuit_tracer": circuit_tracer.read,
     "dictionary_learning": dictionary_learning.read,
     "gemma_scope_2": gemma_scope_2.read,
     "open_moss": open_moss.read,
