@@ -4,11 +4,14 @@ import json
 
 import pytest
 
+import tiny_layouts as made
 from servers import s3
-from sfal.errors import CorruptError, DownloadError, UnknownSaeError
+from sfal.errors import CorruptError, DownloadError, InvalidInputError, UnknownSaeError
 from sfal.io.web.http import Patience
-from sfal.sources import resolve, resolve_named
+from sfal.sources import repository, resolve_named
+from sfal.sources.layouts import layout_of
 from sfal.sources.neuronpedia import ExplainedSae, explained_sae, explanation_notes
+from sfal.sources.source import SaeRef, Source
 
 NAME = "some-model/3-some-source"
 KEY = f"v1/{NAME}/source.jsonl"
@@ -98,18 +101,68 @@ def test_a_source_that_the_registry_lacks_is_the_sae_that_the_export_names(bucke
     assert (source.model, source.layer, source.site) == ("google/gemma-2-2b", 3, "res")
 
 
+def asked_for(monkeypatch, *answers):
+    """Let repositories answer in turn, and return what was asked of them."""
+    asked, left = [], list(answers)
+
+    def resolve_repository(repo_id, folder, known=None):
+        asked.append((repo_id, folder, known))
+        answer = left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(repository, "resolve_repository", resolve_repository)
+    return asked
+
+
 def test_a_repository_that_the_registry_lacks_is_asked_for(bucket, monkeypatch):
     bucket.objects[KEY] = record(hfRepoId="someone/saes", hfFolderId="blocks.3.hook_resid_post")
-    asked = []
-
-    def resolve_saelens(release, sae_id):
-        asked.append((release, sae_id))
-        raise UnknownSaeError("no luck")
-
-    monkeypatch.setattr(resolve, "resolve_saelens", resolve_saelens)
+    asked = asked_for(monkeypatch, UnknownSaeError("no luck"))
     with pytest.raises(UnknownSaeError, match="export it cannot be loaded: no luck"):
         resolve_named(NAME)
-    assert asked == [("someone/saes", "blocks.3.hook_resid_post")]
+    assert asked == [("someone/saes", "blocks.3.hook_resid_post", {})]
+
+
+@pytest.mark.parametrize("error", [InvalidInputError, DownloadError, CorruptError])
+def test_after_any_error_the_next_place_is_tried(bucket, monkeypatch, error):
+    bucket.objects[KEY] = record(
+        saelensRelease="some/one", saelensSaeId="x", hfRepoId="someone/saes", hfFolderId="y"
+    )
+    found = Source("n", "m", "res", 1, SaeRef("repository", repo_id="someone/saes", path="y"))
+    asked = asked_for(monkeypatch, error("no luck", hint="try again"), found)
+    assert resolve_named(NAME).sae == found.sae
+    assert [place[:2] for place in asked] == [("some/one", "x"), ("someone/saes", "y")]
+    asked_for(monkeypatch, UnknownSaeError("not there"), error("no luck", hint="try again"))
+    with pytest.raises(error, match="not there; no luck; try again"):
+        resolve_named(NAME)
+
+
+def test_what_a_repository_does_not_say_the_exports_configuration_does(
+    bucket, monkeypatch, tmp_path
+):
+    config = {"hook_point": "blocks.3.hook_mlp_out", "model_name": "gpt2-small", "lr": 1}
+    made.sparsify(tmp_path / "any", 8, 24)
+    layout = layout_of(tmp_path / "any")
+    monkeypatch.setattr(repository, "repository_layout", lambda repo_id, folder: layout)
+    for spelled in (config, json.dumps(config)):
+        bucket.objects[KEY] = record(
+            hfRepoId="someone/saes", hfFolderId="any", saelensConfig=spelled
+        )
+        source = resolve_named(NAME)
+        assert (source.model, source.site, source.layer) == ("openai-community/gpt2", "mlp", 3)
+        assert source.training.unknown == ()
+    # The repository's own words count before those of the export.
+    monkeypatch.setattr(
+        repository, "describe", lambda layout: {"hook_name": "blocks.2.hook_mlp_out"}
+    )
+    assert resolve_named(NAME).layer == 2
+
+
+def test_without_a_place_the_error_says_what_the_sae_reads(bucket):
+    bucket.objects[KEY] = record(saelensConfig={"hook_name": "blocks.3.hook_z", "model_name": "m"})
+    with pytest.raises(UnknownSaeError, match=r"only that the SAE reads blocks\.3\.hook_z of m"):
+        resolve_named(NAME)
 
 
 def test_the_error_says_what_neuronpedia_knows(bucket, monkeypatch):

@@ -1,6 +1,8 @@
 """Sources of SAEs in any repository of the hub."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from sfal.errors import InvalidInputError
 from sfal.sources.hooks import place_of_hook
@@ -8,6 +10,7 @@ from sfal.sources.hub_layouts import only_sae, repository_layout
 from sfal.sources.models import hub_model
 from sfal.sources.on_disk import describe
 from sfal.sources.places import chosen_place
+from sfal.sources.saelens_config import flattened
 from sfal.sources.scopes import model_name
 from sfal.sources.source import SaeRef, Source
 from sfal.sources.training import Training
@@ -20,11 +23,17 @@ def resolve_repository(
     site: str | None = None,
     layer: int | None = None,
     hook_module: str | None = None,
+    known: Mapping[str, Any] | None = None,
 ) -> Source:
-    """Return the source of an SAE in a repository of the hub; see :func:`resolve_saelens`."""
+    """Return the source of an SAE in a repository of the hub; see :func:`resolve_saelens`.
+
+    `known` is SAELens' configuration of the SAE as someone else recorded it; it
+    says what the repository's own files do not.
+    """
     folder = only_sae(repo_id) if sae_id is None else sae_id.strip("/")
     where = f"{repo_id} {folder}".rstrip()
-    training = Training.parse(describe(repository_layout(repo_id, folder)), where)
+    own_words = flattened(describe(repository_layout(repo_id, folder)))
+    training = Training.parse({**flattened(known or {}), **own_words}, where)
     stated = training.model
     chosen = model or (stated and (hub_model(stated) or stated))
     if not chosen:

@@ -8,9 +8,10 @@ from sfal.errors import InvalidInputError, SfalError, UnknownSaeError
 from sfal.sources.entry_places import place_of_entry
 from sfal.sources.hooks import place_of_hook
 from sfal.sources.models import hub_model
-from sfal.sources.neuronpedia import explained_sae
+from sfal.sources.neuronpedia import ExplainedSae, explained_sae
 from sfal.sources.places import chosen_place
 from sfal.sources.registry import RegistryEntry, registry
+from sfal.sources.saelens_config import flattened
 from sfal.sources.scopes import SCOPE_CONTEXT, model_name
 from sfal.sources.source import SaeRef, Source
 from sfal.sources.training import Training
@@ -143,27 +144,57 @@ def resolve_named(neuronpedia_id: str) -> Source:
 
 
 def _of_export(neuronpedia_id: str) -> tuple[Source | None, str]:
-    """Return the source that Neuronpedia's export describes, or None and why there is none."""
+    """Return the source that Neuronpedia's export describes, or None and why there is none.
+
+    Each place that it names is tried. If none works, the errors that say more
+    than that the place is unknown are raised.
+    """
     try:
         explained = explained_sae(neuronpedia_id)
     except SfalError as e:
         return None, f", and Neuronpedia's export does not answer ({e.message})"
     if explained is None:
         return None, ", and Neuronpedia's export has no such source"
-    reasons = []
+    errors: list[SfalError] = []
     for place, sae_id in explained.places():
-        known = next(
-            (e for e in registry() if e.repo_id == place and sae_id in (e.sae_id, e.path)), None
-        )
-        release, name = (known.release, known.sae_id) if known else (place, sae_id)
         try:
-            source = resolve_saelens(release, name or None)
-        except UnknownSaeError as e:
-            reasons.append(e.message)
+            source = _of_place(place, sae_id, explained.config)
+        except SfalError as e:
+            errors.append(e)
             continue
         return replace(source, name=neuronpedia_id, neuronpedia_id=neuronpedia_id), ""
-    said = "; ".join(reasons) or "it names neither a SAELens release nor a repository of the hub"
+    telling = next((e for e in errors if not isinstance(e, UnknownSaeError)), None)
+    said = "; ".join(e.message for e in errors)
+    if telling is not None:
+        raise type(telling)(
+            f"the SAE of {neuronpedia_id} cannot be loaded from where Neuronpedia says it is: {said}",
+            hint=telling.hint,
+        ) from telling
+    said = (
+        said or f"it names neither a SAELens release nor a repository of the hub{_about(explained)}"
+    )
     return None, f", and from Neuronpedia's export it cannot be loaded: {said}"
+
+
+def _of_place(place: str, sae_id: str | None, config: dict[str, Any]) -> Source:
+    """Return the source at one of the places that Neuronpedia's export names."""
+    known = next(
+        (e for e in registry() if e.repo_id == place and sae_id in (e.sae_id, e.path)), None
+    )
+    if known is not None:
+        return resolve_saelens(known.release, known.sae_id)
+    if "/" in place and not any(e.release == place for e in registry()):
+        from sfal.sources.repository import resolve_repository
+
+        return resolve_repository(place, sae_id, known=config)
+    return resolve_saelens(place, sae_id)
+
+
+def _about(explained: ExplainedSae) -> str:
+    """Return what the export says of the SAE itself, to find it by."""
+    flat = flattened(explained.config)
+    hook, model = flat.get("hook_name"), flat.get("model_name")
+    return f", only that the SAE reads {hook} of {model}" if hook and model else ""
 
 
 def _entry(release: str, sae_id: str | None) -> RegistryEntry:
