@@ -12,7 +12,11 @@ from sfal.explanations import driver
 from sfal.explanations.settings import DownloadSettings
 from sfal.io.web.http import Patience
 from sfal.sources import resolve_gemma
-from sfal.store.explanations import read_explanations
+from sfal.store.explanations import (
+    explanations_metadata,
+    explanations_sha256,
+    read_explanations,
+)
 
 OTHER = "gemma-2-2b/5-gemmascope-res-16k"
 UNKNOWN = "gemma-2-2b/nothing"
@@ -107,3 +111,39 @@ def test_a_silent_server_costs_no_more_than_its_time_limit(bucket, tmp_path):
     (result,) = sfal.download_explanations(OTHER, QUICK, tmp_path)
     assert isinstance(result.error, DownloadError)
     assert time.monotonic() - started < 10
+
+
+def test_notes_on_a_file_are_kept_with_the_explanations(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("feature,label,description\n4,four,a four\n")
+    settings = DownloadSettings(explanations_file=path)
+    for _ in range(2):  # made, and found on the disk
+        (result,) = sfal.download_explanations("m/0-s", settings, tmp_path)
+        (note,) = result.notes
+        assert "explanations are taken from the column description, not from label" in str(note)
+        assert explanations_metadata(read_explanations(tmp_path / "m/0-s"))["notes"] == [str(note)]
+    other = DownloadSettings(explanations_file=path, label_column="label")
+    (result,) = sfal.download_explanations("m/0-s", other, tmp_path)
+    assert result.notes == ()
+    table = read_explanations(tmp_path / "m/0-s")
+    assert table.column("explanation").to_pylist() == ["four"]
+    assert explanations_metadata(table)["notes"] == []
+
+
+def test_notes_on_an_export_are_kept_with_the_explanations(bucket, tmp_path, monkeypatch):
+    monkeypatch.setattr(driver, "explanation_notes", lambda name: (Note("of another tensor"),))
+    sfal.download_explanations(OTHER, QUICK, tmp_path)
+    table = read_explanations(tmp_path / OTHER)
+    assert explanations_metadata(table)["notes"] == ["of another tensor"]
+    monkeypatch.setattr(driver, "explanation_notes", lambda name: ())
+    (result,) = sfal.download_explanations(OTHER, QUICK, tmp_path)
+    assert (result.chosen.unchanged, result.notes) == (True, ())
+    again = read_explanations(tmp_path / OTHER)
+    assert explanations_metadata(again)["notes"] == []
+    assert explanations_sha256(again) == explanations_sha256(table)
+
+
+@pytest.mark.parametrize("name", ["feature_column", "label_column"])
+def test_a_column_without_a_file_is_refused(name):
+    with pytest.raises(InvalidInputError, match=f"a column is named .{name}., but no file"):
+        DownloadSettings(**{name: "x"})

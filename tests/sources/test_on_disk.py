@@ -1,6 +1,7 @@
 """Files of SAEs on the disk say which model and place they were trained on."""
 
 import json
+import re
 
 import pytest
 
@@ -8,9 +9,13 @@ import tiny
 import tiny_layouts as made
 import tiny_rules as rules
 from sfal.errors import ArtifactError, InvalidInputError, MissingError
-from sfal.sources.layouts import layout_of
+from sfal.sources.entry_places import place_of_entry
+from sfal.sources.hooks import place_of_hook
+from sfal.sources.layouts import Layout, layout_of
 from sfal.sources.local import resolve_local
+from sfal.sources.models import hub_model
 from sfal.sources.on_disk import describe as describe_layout
+from sfal.sources.registry import registry
 
 D_IN, N_FEATURES = 8, 24
 
@@ -170,3 +175,88 @@ def test_a_trainer_that_is_not_an_object_says_nothing(tmp_path):
     folder, _ = made.dictionary_learning(tmp_path, "AutoEncoder", D_IN, N_FEATURES)
     (folder / "config.json").write_text(json.dumps({"trainer": [1]}))
     assert describe(folder) == {}
+
+
+@pytest.mark.parametrize(
+    ("folder", "model", "hook"),
+    [
+        (
+            "gemma-scope-2b-pt-res/layer_20/width_16k/average_l0_71",
+            "google/gemma-2-2b",
+            "blocks.20.hook_resid_post",
+        ),
+        (
+            "gemma-scope-9b-it-res/layer_9/width_16k/average_l0_88",
+            "google/gemma-2-9b-it",
+            "blocks.9.hook_resid_post",
+        ),
+        (
+            "models--google--gemma-scope-9b-pt-att/snapshots/0/layer_3/width_16k/average_l0_8",
+            "google/gemma-2-9b",
+            "blocks.3.attn.hook_z",
+        ),
+        (
+            "gemma-scope-2b-pt-transcoders/layer_3/width_16k/average_l0_8",
+            "google/gemma-2-2b",
+            "blocks.3.ln2.hook_normalized",
+        ),
+        (
+            "gemma-scope-2b-pt-res/embedding/width_4k/average_l0_6",
+            "google/gemma-2-2b",
+            "hook_embed",
+        ),
+        ("gemma-scope-2b-pt-mlp/other", "google/gemma-2-2b", None),
+    ],
+)
+def test_gemma_scope_says_its_place_where_its_folders_kept_their_names(
+    tmp_path, folder, model, hook
+):
+    path = tiny.gemma_scope(tmp_path, folder, D_IN, N_FEATURES)
+    told = {"model_name": model} | ({} if hook is None else {"hook_name": hook})
+    assert describe(path) == told
+    assert describe(path.parent) == told
+    path = tiny.gemma_scope(tmp_path, "mine", D_IN, N_FEATURES)
+    assert describe(path) == {}
+
+
+def test_every_sae_of_two_scopes_reads_on_the_disk_where_the_registry_says(tmp_path):
+    """9,328 paths of Gemma Scope 2 and Qwen-Scope, as their repositories spell them."""
+    compared = 0
+    for entry in registry():
+        if entry.layout not in ("gemma_3", "qwen_scope"):
+            continue
+        path = tmp_path / entry.repo_id.split("/")[1] / entry.path
+        kind = "torch" if entry.layout == "qwen_scope" else "gemma_scope_2"
+        told = describe_layout(Layout(kind, path))
+        place = place_of_hook(told.get("hook_name"), told.get("hf_hook_name"))
+        assert place == place_of_entry(entry), entry
+        assert told["model_name"] == hub_model(entry.model), entry
+        compared += 1
+    assert compared > 9000
+
+
+@pytest.mark.parametrize("name", ["sae_weights.safetensors", "cfg.json"])
+def test_a_file_of_a_folder_stands_for_the_folder(tmp_path, name):
+    folder = tiny.saelens(tmp_path / "sae", "standard", D_IN, N_FEATURES)
+    assert layout_of(folder / name) == layout_of(folder)
+
+
+def test_another_place_than_the_saes_own_is_noted(tmp_path):
+    folder = tiny.saelens(tmp_path / "sae", "standard", D_IN, N_FEATURES)
+    assert resolve_local(folder).notes == ()
+    assert resolve_local(folder, layer=1, site="res").notes == ()
+    assert resolve_local(folder, hook_module="model.layers.1.output").notes == ()
+    for place, words in (
+        ({"layer": 2}, "site res of layer 2"),
+        ({"site": "mlp"}, "site mlp of layer 1"),
+        ({"hook_module": "model.layers.1.mlp"}, r"model\.layers\.1\.mlp"),
+    ):
+        (note,) = resolve_local(folder, **place).notes
+        assert re.search(rf"trained at site res of layer 1, but is read at {words}", note.message)
+
+
+def test_a_module_outside_the_layer_that_is_named_is_refused(tmp_path):
+    folder = tiny.saelens(tmp_path / "sae", "standard", D_IN, N_FEATURES)
+    with pytest.raises(InvalidInputError, match=r"module model\.layers\.7 is not in layer 3"):
+        resolve_local(folder, layer=3, hook_module="model.layers.7")
+    assert resolve_local(folder, layer=3, hook_module="model.norm").layer == 3

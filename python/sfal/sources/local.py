@@ -8,7 +8,7 @@ from sfal.sources.hooks import place_of_hook
 from sfal.sources.layouts import layout_of
 from sfal.sources.models import hub_model
 from sfal.sources.on_disk import describe
-from sfal.sources.places import chosen_place
+from sfal.sources.places import chosen_place, place_notes
 from sfal.sources.scopes import model_name
 from sfal.sources.source import SaeRef, Source
 from sfal.sources.training import Training
@@ -73,6 +73,7 @@ def resolve_local(
         hook_module=place.module,
         prepend_bos=training.prepend_bos,
         training=training,
+        notes=place_notes(own, place, str(sae)),
     )
 
 

@@ -10,6 +10,13 @@ from sfal.io.atomic import read_json
 from sfal.io.first_line import first_line
 from sfal.sources.layouts import CIRCUIT_FILE, Layout
 
+_GEMMA_2 = {
+    "res": "hook_resid_post",
+    "mlp": "hook_mlp_out",
+    "att": "attn.hook_z",
+    "transcoders": "ln2.hook_normalized",
+}
+"""Places of Gemma Scope, by the end of a repository's name."""
 _GEMMA_3 = {
     "self_attn.o_proj.input": "attn.hook_z",
     "post_feedforward_layernorm.output": "hook_mlp_out",
@@ -92,6 +99,19 @@ def _dictionary_learning(folder: Path) -> dict[str, Any]:
         "model_name": _text(trainer, "lm_name"),
         "hook_name": f"blocks.{layer}.{_SUBMODULES[match[1]]}" if match and agrees else None,
     }
+
+
+def _gemma_scope(path: Path) -> dict[str, Any]:
+    """Read the names of Gemma Scope's repository and folders, if they were kept."""
+    named = re.search(r"gemma-scope-(\d+b)-(pt|it)-(res|mlp|att|transcoders)\b", str(path))
+    layer = re.search(r"(?:^|/)layer_(\d+)/", path.as_posix())
+    if named is None:
+        return {}
+    hook = f"blocks.{layer[1]}.{_GEMMA_2[named[3]]}" if layer else None
+    if named[3] == "res" and "/embedding/" in path.as_posix():
+        hook = "hook_embed"
+    tuned = "-it" if named[2] == "it" else ""
+    return {"model_name": f"google/gemma-2-{named[1]}{tuned}", "hook_name": hook}
 
 
 def _gemma_scope_2(path: Path) -> dict[str, Any]:
@@ -237,7 +257,7 @@ _READERS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "batch_topk": _batch_topk,
     "circuit_tracer": _circuit_tracer,
     "dictionary_learning": _dictionary_learning,
-    "gemma_scope": lambda path: {},
+    "gemma_scope": _gemma_scope,
     "gemma_scope_2": _gemma_scope_2,
     "llama_scope": _llama_scope,
     "open_moss": _open_moss,

@@ -1,8 +1,9 @@
 """The choice of the place that an SAE reads at: its own, or another that the user names."""
 
+import re
 from typing import cast
 
-from sfal.errors import InvalidInputError, UnknownSaeError
+from sfal.errors import InvalidInputError, Note, UnknownSaeError
 from sfal.sources.hooks import BLOCK_HOOKS, Place, place_of_module
 from sfal.sources.source import SITES, Site
 from sfal.sources.training import Training
@@ -43,6 +44,11 @@ def chosen_place(
                 hint="give either $site or $hook_module",
             )
         found = place_of_module(hook_module).layer
+        if layer not in (None, found) and re.search(r"(?:^|\.)\d+(?:\.|$)", hook_module):
+            raise InvalidInputError(
+                f"{where}: module {hook_module} is not in layer {layer}",
+                hint="leave out $layer, or name a module of that layer with $hook_module(PATH)",
+            )
         return Place("custom", found if layer is None else layer, hook_module)
     if site is not None and (site not in SITES or site == "custom"):
         raise InvalidInputError(
@@ -72,3 +78,30 @@ def chosen_place(
         return Place(own.site, own.layer if layer is None else layer, own.module)
     at = layer if layer is not None else own.layer if own is not None else 0
     return Place(cast(Site, site), at)
+
+
+def place_notes(own: Place | None, chosen: Place, where: str) -> tuple[Note, ...]:
+    """Return a note if an SAE is read at another place than its own, as the user wants it.
+
+    Parameters
+    ----------
+    own : Place, optional
+        The SAE's own place; None if it is unknown.
+    chosen : Place
+        The place that is read.
+    where : str
+        The SAE, for messages.
+    """
+    read = chosen if chosen.module is None else place_of_module(chosen.module)
+    if own is None or own in (chosen, read):
+        return ()
+    return (
+        Note(
+            f"{where} was trained at {_words(own)}, but is read at {_words(chosen)}",
+            "leave out $site, $layer and $hook_module to read where it was trained",
+        ),
+    )
+
+
+def _words(place: Place) -> str:
+    return place.module or f"site {place.site} of layer {place.layer}"

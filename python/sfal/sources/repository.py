@@ -9,7 +9,7 @@ from sfal.sources.hooks import place_of_hook
 from sfal.sources.hub_layouts import only_sae, repository_layout
 from sfal.sources.models import hub_model
 from sfal.sources.on_disk import describe
-from sfal.sources.places import chosen_place
+from sfal.sources.places import chosen_place, place_notes
 from sfal.sources.saelens_config import flattened
 from sfal.sources.scopes import model_name
 from sfal.sources.source import SaeRef, Source
@@ -52,4 +52,5 @@ def resolve_repository(
         hook_module=place.module,
         prepend_bos=training.prepend_bos,
         training=training,
+        notes=place_notes(own, place, where),
     )

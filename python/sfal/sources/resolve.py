@@ -9,7 +9,7 @@ from sfal.sources.entry_places import place_of_entry
 from sfal.sources.hooks import place_of_hook
 from sfal.sources.models import hub_model
 from sfal.sources.neuronpedia import ExplainedSae, explained_sae
-from sfal.sources.places import chosen_place
+from sfal.sources.places import chosen_place, place_notes
 from sfal.sources.registry import RegistryEntry, registry
 from sfal.sources.saelens_config import flattened
 from sfal.sources.scopes import SCOPE_CONTEXT, model_name
@@ -104,6 +104,7 @@ def resolve_saelens(
         hook_module=place.module,
         prepend_bos=bos,
         training=training,
+        notes=place_notes(own, place, where),
     )
 
 

@@ -27,6 +27,14 @@ def read(path: Path, *, decoder: bool) -> SaeWeights:
             f"{settings_path}: architecture is {str(architecture)[:80]!r}, but Gemma Scope 2 has "
             "jump_relu"
         )
+    if path.name.startswith("params_layer_") and "crosscoder" in "/".join(
+        path.absolute().parts[-3:]
+    ):
+        raise ArtifactError(
+            f"{path} is a layer of a crosscoder, whose features read several layers at once, and "
+            "SFAL counts SAEs that read one",
+            hint="count what it fires by its own code with $do_count_encoded",
+        )
     file = SafetensorsFile(path / "params.safetensors" if path.is_dir() else path)
     names = {"W_enc": "w_enc", "b_enc": "b_enc", "threshold": "threshold"}
     # A transcoder's decoder writes to another place than its encoder reads.
