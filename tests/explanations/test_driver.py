@@ -145,5 +145,7 @@ def test_notes_on_an_export_are_kept_with_the_explanations(bucket, tmp_path, mon
 
 @pytest.mark.parametrize("name", ["feature_column", "label_column"])
 def test_a_column_without_a_file_is_refused(name):
-    with pytest.raises(InvalidInputError, match=f"a column is named .{name}., but no file"):
+    with pytest.raises(
+        InvalidInputError, match="a column x is named, but no file with explanations"
+    ):
         DownloadSettings(**{name: "x"})

@@ -374,6 +374,6 @@ def test_a_missing_column_names_those_that_are_there_and_the_setting(tmp_path):
     path = write(tmp_path / "x.csv", "number,thing\n1,x\n")
     with pytest.raises(InvalidInputError, match=r"it has number, thing; .*feature_column"):
         read(path)
-    path = write(tmp_path / "x.csv", "feature,thing\n1,x\n")
+    path = write(tmp_path / "x.csv", "feature;thing\n1;x\n")
     with pytest.raises(InvalidInputError, match=r"it has feature, thing; .*label_column"):
         read(path)

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 N = 12
 TEXTS = [f"explanation {i}, naïve" for i in range(N)]
@@ -60,6 +60,7 @@ def saes(root, rng):
     shutil.rmtree(root / "made")
     tiny.saelens(fresh(root / "saelens"), "jumprelu", 4, N)
     sae_settings(fresh(root / "sae-settings"))
+    run_settings(fresh(root / "run-settings"))
     layouts(root)
 
 
@@ -89,9 +90,29 @@ def sae_settings(folder):
     )
 
 
+def run_settings(folder):
+    """The settings of a training run, with the SAE's inside, and of its checkpoint."""
+    import tiny
+
+    tiny.saelens(folder, "batchtopk", 4, N, k=3)
+    path = folder / "sae_weights.safetensors"
+    save_file({**load_file(path), "topk_threshold": np.array(0.5)}, path)
+    inner = json.loads((folder / "cfg.json").read_text())
+    told = {
+        "hook_names": ["blocks.{layer}.hook_mlp_out"],
+        "hook_layer": 2,
+        "start_pos_offset": 1,
+        "logger": {"wandb_project": "x"},
+        "sae": {**inner, "rescale_acts_by_decoder_norm": True, "metadata": {"l0": 3}},
+    }
+    (folder / "cfg.json").write_text(json.dumps(told, indent=1))
+
+
 def layouts(root):
     import tiny_layouts as made
+    from tiny_circuits import circuit_tracer
 
+    circuit_tracer(fresh(root / "circuit-tracer"), 3, 4, N, threshold="threshold")
     made.sparsify(fresh(root / "sparsify"), 4, N)
     made.gemma_scope_2(fresh(root / "gemma-scope-2"), 4, N)
     made.open_sae(fresh(root / "open-sae"), 4, N)
@@ -199,6 +220,12 @@ def foreign(root, rng):
     nested = [{"layer": "3-s", "index": "1", "explanations": [{"description": TEXTS[1]}]}]
     (folder / "nested.json").write_text(json.dumps(nested), encoding="utf-8")
     (folder / "layers.tsv").write_bytes(b"layer\tfeature_id\tlabel\r\n3\t1.0\ta\r\n4\t2\tb\r\n")
+    frame = pd.DataFrame({"label": TEXTS[:3]}, index=[4, 7, 2])
+    frame.to_parquet(folder / "index.parquet")
+    (folder / "bare.csv").write_bytes("sep=;\n4;naïve\n#7;two\nL3_2;three\n".encode("cp1252"))
+    texts = fresh(folder / "texts")
+    for i in range(3):
+        (texts / f"feature_{i}.txt").write_text(TEXTS[i], encoding="utf-8")
     folder = fresh(folder / "delphi")
     for i in range(3):
         (folder / f"layers.3_latent{i}.txt").write_text(json.dumps(TEXTS[i]), encoding="utf-8")

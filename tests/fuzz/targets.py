@@ -225,6 +225,8 @@ TARGETS = {
     "llama-scope": sae,
     "saelens": sae,
     "sae-settings": sae_settings,
+    "run-settings": sae_settings,
+    "circuit-tracer": sae,
     "sparsify": sae,
     "dictionary-learning": sae,
     "gemma-scope-2": sae,

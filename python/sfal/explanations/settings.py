@@ -33,12 +33,12 @@ class DownloadSettings:
     """Largest size to which a batch may expand."""
 
     def __post_init__(self) -> None:
-        for name in ("feature_column", "label_column"):
-            if getattr(self, name) is not None and self.explanations_file is None:
-                raise InvalidInputError(
-                    f"a column is named ({name}), but no file with explanations",
-                    hint="name the file with $explanations_file",
-                )
+        named = self.feature_column if self.label_column is None else self.label_column
+        if named is not None and self.explanations_file is None:
+            raise InvalidInputError(
+                f"a column {named} is named, but no file with explanations",
+                hint="name the file with $explanations_file",
+            )
 
     @property
     def preferences(self) -> Preferences:

@@ -9,6 +9,7 @@ from sfal.errors import ArtifactError, CorruptError
 from sfal.io.atomic import read_json
 from sfal.io.first_line import first_line
 from sfal.sources.layouts import CIRCUIT_FILE, Layout
+from sfal.sources.saelens_config import unnested
 
 _GEMMA_2 = {
     "res": "hook_resid_post",
@@ -61,7 +62,7 @@ def describe(layout: Layout) -> dict[str, Any]:
 def is_saelens(folder: Path) -> bool:
     """Return whether a ``cfg.json`` is SAELens', since other libraries write files of that name."""
     ours = {"architecture", "d_sae", "hook_name", "hook_point", "metadata"}
-    return not ours.isdisjoint(_settings(folder / "cfg.json"))
+    return not ours.isdisjoint(unnested(_settings(folder / "cfg.json")))
 
 
 def is_open_sae(folder: Path) -> bool:

@@ -64,7 +64,9 @@ def delimited_rows(path: Path, columns: LabelColumns, notes: list[Note]) -> Iter
                 )
                 yield from _rows(chain([first], text), ("feature", "explanation"), delimiter)
                 return
-        delimiter = declared[1] if declared else usual
+        # No header that can be used: the delimiter matters for the message about it only.
+        by_columns = sorted(delimiters, key=lambda d: (-len(_cells(first, d)), d != usual))
+        delimiter = by_columns[0]
         yield from _rows(text, _names(first, delimiter), delimiter)
 
 

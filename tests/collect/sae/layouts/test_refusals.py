@@ -137,3 +137,13 @@ def test_an_index_cannot_name_files_elsewhere(tmp_path):
     )
     with pytest.raises(CorruptError, match="is not a file beside it"):
         load(folder)
+
+
+def test_a_layer_of_gemma_scope_2s_crosscoders_is_refused(tmp_path):
+    folder, _ = made.gemma_scope_2(tmp_path / "crosscoder" / "layers_7_13", D_IN, N_FEATURES)
+    path = (folder / "params.safetensors").rename(folder / "params_layer_0.safetensors")
+    with pytest.raises(ArtifactError, match="is a layer of a crosscoder"):
+        load(path)
+    folder, rule = made.gemma_scope_2(tmp_path / "clt" / "width_262k", D_IN, N_FEATURES)
+    path = (folder / "params.safetensors").rename(folder / "params_layer_0.safetensors")
+    assert_fires_by(rule, path)
