@@ -157,6 +157,9 @@ def test_a_column_that_pandas_made_floating_is_read_back(tmp_path):
             "results": [{"id": i, "text": t} for i, t in TEXTS.items()],
         },
         {str(i): {"id": f"x{i}", "description": t} for i, t in TEXTS.items()},
+        {"dim": 2304, "features": {str(i): t for i, t in TEXTS.items()}},
+        {"id": 3, "explanations": {str(i): t for i, t in TEXTS.items()}},
+        {"dim": 9, "explanations": [{"index": i, "label": t} for i, t in TEXTS.items()]},
     ],
     ids=lambda document: json.dumps(document)[:32],
 )

@@ -18,15 +18,16 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "feature": (
         *(
             f"{noun}{ending}"
-            for noun in ("feature", "latent", "neuron", "sae_feature", "sae_latent", "feat", "unit")
+            for noun in ("feature", "latent", "neuron", "sae_feature", "sae_latent", "feat")
             for ending in ("", "_id", "_index", "_idx", "_number", "_num", "_no")
         ),
         "sae_index",
-        "dimension",
-        "dim",
         "index",
         "idx",
         "id",
+        "unit",
+        "dimension",
+        "dim",
         FRAME_INDEX,
         "Unnamed: 0",
     ),
@@ -192,7 +193,9 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-_VAGUE = frozenset(map(_plain, ("index", "idx", "id", FRAME_INDEX, "Unnamed: 0")))
+_VAGUE = frozenset(
+    map(_plain, ("index", "idx", "id", "unit", "dimension", "dim", FRAME_INDEX, "Unnamed: 0"))
+)
 """Names of feature columns that may number the rows instead."""
 
 _FRAMES = frozenset(map(_plain, (FRAME_INDEX, "Unnamed: 0")))

@@ -74,9 +74,7 @@ def _object(document: dict[str, Any], left_out: Counter[str], depth: int) -> Ite
         yield from _split_rows(names, cells, document.get("index"), left_out)
         return
     wrapper = next((w for w in _WRAPPERS if isinstance(document.get(w), list | dict)), None)
-    own = key_of(document, "feature")
-    # A report about features may have an id of its own.
-    if own is not None and (not is_vague(own) or wrapper in (None, NESTED)):
+    if key_of(document, "feature") is not None and not _is_report(document, wrapper):
         columns = _columns(document)
         yield from [document] if columns is None else columns
         return
@@ -85,6 +83,22 @@ def _object(document: dict[str, Any], left_out: Counter[str], depth: int) -> Ite
         return
     for key, entry in document.items():
         yield from _entry(key, entry)
+
+
+def _is_report(document: dict[str, Any], wrapper: str | None) -> bool:
+    """Return whether an object holds records, although it has a field named like a feature.
+
+    A report about features may have an id or a dimension of its own; a feature of
+    Neuronpedia's API holds its explanations, which do not repeat the index.
+    """
+    if wrapper is None:
+        return False
+    inner = document[wrapper]
+    if wrapper != NESTED:
+        return is_vague(str(key_of(document, "feature"))) or not has(document, "explanation")
+    return isinstance(inner, dict) or any(
+        isinstance(item, dict) and is_feature(str(value(item, "feature"))) for item in inner
+    )
 
 
 def _split_rows(
