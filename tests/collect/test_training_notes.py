@@ -166,6 +166,10 @@ def test_a_layer_that_contradicts_the_hook_is_noted(tmp_path, corpus):
     (note,) = notes(run(path, tiny.llama(tmp_path / "lm"), corpus, tmp_path / "data"))
     assert "names layer 3 (hook_layer) beside the hook blocks.1.hook_resid_post" in note
     assert "layer 1 is read" in note
+    source = resolve_local(path, str(tmp_path / "lm"), layer=3)
+    settings = CollectSettings(corpus, n_docs=40, window_size=8, device="cpu")
+    (result,) = collect([source], settings, tmp_path / "data")
+    assert [note for note in result.notes if "hook_layer" in str(note)] == []
 
 
 @pytest.mark.parametrize("hook", ["transformer.h.1", "gpt_neox.layers.1"])

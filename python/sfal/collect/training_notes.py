@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from sfal.collect.model.hook_points import HookPoint
 from sfal.collect.settings import ModelConfig
 from sfal.errors import Note
-from sfal.sources.hooks import looks_like_module, place_of_module
+from sfal.sources.hooks import looks_like_module, place_of_hook, place_of_module
 from sfal.sources.models import is_other_model
 from sfal.sources.source import Source
 from sfal.store.manifest import Manifest
@@ -89,7 +89,8 @@ def training_notes(source: Source, config: ModelConfig, model: "LanguageModel") 
                 "name a $site in place of $hook_module",
             )
         )
-    if training.other_layer is not None:
+    own = place_of_hook(training.hook, training.module)
+    if training.other_layer is not None and own is not None and own.layer == source.layer:
         notes.append(
             Note(
                 f"the SAE's configuration names layer {training.other_layer} (hook_layer) beside "
