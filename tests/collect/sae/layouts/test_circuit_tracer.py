@@ -22,7 +22,7 @@ def load(path, **config):
 
 @pytest.mark.parametrize("crosses", [False, True])
 @pytest.mark.parametrize("threshold", [None, "threshold", "activation_function.threshold"])
-def test_it_fires_by_its_librarys_rule(tmp_path, crosses, threshold):
+def test_it_fires_by_the_rule_of_its_library(tmp_path, crosses, threshold):
     path, rule = circuit_tracer(tmp_path, 3, D_IN, N_FEATURES, crosses=crosses, threshold=threshold)
     x = np.random.default_rng(1).standard_normal((300, D_IN)) * 1.5
     expected = rule(x) > 0
