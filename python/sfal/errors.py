@@ -21,6 +21,7 @@ ACTIONS = {
     "do_again": "the same call",
     "do_count": "sfal.collect()",
     "do_count_encoded": "sfal.count_encoded()",
+    "do_count_features": "sfal.count_features()",
     "do_count_gemma": "sfal.collect() on sfal.sources.resolve_gemma()",
     "do_count_llama": "sfal.collect() on sfal.sources.resolve_llama()",
     "do_count_sae": "sfal.collect() on sfal.sources.resolve_saelens() or resolve_local()",

@@ -46,6 +46,7 @@ _COMMANDS = {
 _SENTENCES = {
     "do_again": "the same command",
     "do_count_encoded": "sfal.count_encoded() in Python",
+    "do_count_features": "sfal.count_features() in Python",
     "do_redo": "the same `sfal cooc` command with --resume",
 }
 _BY_SOURCE_OPTION = frozenset({"do_download", "do_embed", "do_score"})

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from collect.imported import cases
-from sfal.collect.imported import driver, slices, tables, windows
+from sfal.collect.imported import delimited, driver, slices, windows
 from sfal.collect.imported.driver import import_firings
 from sfal.collect.imported.settings import ImportSettings
 from sfal.collect.windows import window_bounds
@@ -46,7 +46,7 @@ def _small_pieces(monkeypatch):
     monkeypatch.setattr(driver, "_LEAST", 5)
     monkeypatch.setattr(windows, "_MOST_AT_ONCE", 7)
     monkeypatch.setattr(windows, "PART_WINDOWS", 13)
-    monkeypatch.setattr(tables, "_BLOCK_BYTES", 800)
+    monkeypatch.setattr(delimited, "_BLOCK_BYTES", 800)
 
 
 @pytest.mark.parametrize("order", ["sorted", "by feature", "shuffled"])

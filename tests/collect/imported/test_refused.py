@@ -72,7 +72,7 @@ def test_a_bad_number_is_named_with_its_row(tmp_path, row, message, kind):
         ("0,1,2\n3,4,5", "has no header"),
         ("document,doc,position,feature\n0,0,1,2", "either could be its document"),
         ("document,position,feature\n0,0,", "row 0 has no feature"),
-        ("document,position,feature\n0,a,1", "its position column holds string"),
+        ("document,position,feature\n0,a,1", "row 0 has position 'a', which is not a number"),
         ("document,position,feature\n0,1,1\n0,1", "cannot be read as CSV"),
     ],
 )

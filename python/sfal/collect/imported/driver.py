@@ -231,6 +231,11 @@ def _import(
     counts = sum((part.counts for part in writer.parts), wanted.counts)
     if not counts.occurrences:
         what = f"none of {n_rows:,} rows fires"
+        if not n_rows:
+            raise InvalidInputError(
+                f"{readers[0].path} has no rows, only names of columns",
+                hint="give files with firings",
+            )
         if not counts.windows:
             what = (
                 f"none of the {counts.documents:,} documents is long enough for a window of "

@@ -25,52 +25,73 @@ def notes_on(
     largest : int
         Largest feature that occurs, plus 1.
     """
-    found = [_width(readers, settings, largest), *_documents(readers[0], documents)]
-    found.append(_unused(readers))
-    return tuple(note for note in found if note is not None)
-
-
-def _width(readers: Sequence[Reader], settings: ImportSettings, largest: int) -> Note | None:
-    width, missing = find_width(readers, settings.n_features)
-    if width is None:
-        return Note(
-            f"the files do not say how many features the SAE has: it is taken to have {largest:,}, "
-            "up to the largest that fires",
-            "give $n_features if there are more",
+    return tuple(
+        note
+        for note in (
+            _strengths(readers),
+            _unsaid(readers, documents, settings, largest),
+            _missing(readers, settings),
+            _apart(readers),
         )
-    if missing:
-        listed = ", ".join(f"{start} to {stop - 1}" for start, stop in missing[:4])
-        more = ", …" if len(missing) > 4 else ""
-        return Note(f"no file holds features {listed}{more}: they count as never firing")
-    return None
+        if note is not None
+    )
 
 
-def _documents(reader: Reader, documents: Documents) -> list[Note | None]:
-    if reader.facts.lists and documents.by_window:
-        return []  # rows are windows, and those that are not listed do not exist
-    found: list[Note | None] = []
-    if not documents.lengths_known:
+def _strengths(readers: Sequence[Reader]) -> Note | None:
+    names = list(dict.fromkeys(name for reader in readers for name in reader.facts.strengths))
+    if not names:
+        return None
+    return Note(
+        f"no column is known to hold activations, so every row counts as firing; not read: "
+        f"{', '.join(names[:8])}{', …' if len(names) > 8 else ''}",
+        f"say which one holds activations with $columns(activation={names[0]}), and only rows "
+        "above 0 fire",
+    )
+
+
+def _unsaid(
+    readers: Sequence[Reader], documents: Documents, settings: ImportSettings, largest: int
+) -> Note | None:
+    """Return one note on all that had to be assumed."""
+    unsaid, assumed, wanted = [], [], []
+    if find_width(readers, settings.n_features)[0] is None:
+        unsaid.append("how many features the SAE has")
+        assumed.append(f"it is taken to have {largest:,}, up to the largest that fires")
+        wanted.append("$n_features")
+    # Rows that are windows list all that exist.
+    listed = readers[0].facts.lists and documents.by_window
+    if not listed and not documents.lengths_known:
+        unsaid.append("how long documents are")
         last = "windows" if documents.by_window else "tokens"
-        found.append(
-            Note(
-                f"the files do not say how long documents are: {last} after the last one that is "
-                "named are not counted",
-                "give $document_length if it is the same for all documents",
-            )
-        )
-    if documents.n_docs is None:
-        found.append(
-            Note(
-                "the files do not say how many documents there are: those without a firing are not "
-                "counted",
-                "give $n_docs if some have none",
-            )
-        )
-    return found
+        assumed.append(f"{last} after the last one that is named are not counted")
+        wanted.append("$document_length")
+    if not listed and documents.n_docs is None:
+        unsaid.append("how many documents there are")
+        assumed.append("documents without a firing are not counted")
+        wanted.append("$n_docs")
+    if not unsaid:
+        return None
+    return Note(
+        f"the files do not say {_joined(unsaid)}: {'; '.join(assumed)}",
+        f"give {_joined(wanted)} if you know better",
+    )
 
 
-def _unused(readers: Sequence[Reader]) -> Note | None:
-    names = dict.fromkeys(name for reader in readers for name in reader.facts.unused)
+def _joined(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def _missing(readers: Sequence[Reader], settings: ImportSettings) -> Note | None:
+    _, missing = find_width(readers, settings.n_features)
+    if not missing:
+        return None
+    listed = ", ".join(f"{start} to {stop - 1}" for start, stop in missing[:4])
+    more = ", …" if len(missing) > 4 else ""
+    return Note(f"no file holds features {listed}{more}: they count as never firing")
+
+
+def _apart(readers: Sequence[Reader]) -> Note | None:
+    names = dict.fromkeys(name for reader in readers for name in reader.facts.apart)
     if not names:
         return None
     return Note(

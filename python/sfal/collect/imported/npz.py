@@ -4,7 +4,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
@@ -12,14 +12,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfal.collect.imported.rows import (
-    Facts,
-    Rows,
-    Tokens,
-    choose_columns,
-    reading,
-    whole_numbers,
-)
+from sfal.collect.imported.columns import Columns, choose_columns
+from sfal.collect.imported.rows import Facts, Rows, Tokens, reading, whole_numbers
 from sfal.errors import InvalidInputError
 from sfal.io.npy import NpyHeader, read_npy_header
 
@@ -48,25 +42,48 @@ class NpzArrays:
         return found
 
     @cached_property
-    def _found(self) -> dict[str, str]:
+    def _columns(self) -> Columns:
         headers = self._headers
+        self._refuse_matrix()
         there = [name for name in headers if name not in (_TOKENS, _LENGTHS)]
-        found = choose_columns(self.path, there, dict(self.named), "arrays")
-        shapes = {name: headers[name].shape for name in found.values()}
+        chosen = choose_columns(
+            self.path, there, dict(self.named), lambda name: _is_number(headers[name]), "arrays"
+        )
+        shapes = {name: headers[name].shape for name in chosen.found.values()}
         if len(set(shapes.values())) > 1 or any(len(shape) != 1 for shape in shapes.values()):
             listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
             raise InvalidInputError(
                 f"{self.path}: its arrays have the shapes {listed}; they must have one dimension "
                 "and equal lengths"
             )
-        for name in found.values():
-            _check_numbers(self.path, name, headers[name])
-        return found
+        for role, name in chosen.found.items():
+            if role != "activation" or headers[name].dtype.kind != "b":
+                _check_numbers(self.path, name, headers[name])
+        [length] = set(shapes.values())
+        beside = tuple(name for name in chosen.strengths if headers[name].shape == length)
+        return replace(chosen, strengths=beside)
+
+    def _refuse_matrix(self) -> None:
+        """Refuse matrices of activations, which do not say where documents begin and end."""
+        headers = self._headers
+        sparse = "format" in headers and "shape" in headers and "data" in headers
+        wide = [
+            name for name, header in headers.items() if len(header.shape) > 1 and name != _TOKENS
+        ]
+        if sparse or (wide and len(headers) <= 2):
+            what = "a sparse matrix of scipy" if sparse else f"{wide[0]} of shape "
+            what += "" if sparse else str(headers[wide[0]].shape)
+            raise InvalidInputError(
+                f"{self.path} holds {what}, which does not say which document and position a row "
+                "is",
+                hint="write its entries as the arrays document, position, feature and activation, "
+                "or give the matrix to $do_count_features",
+            )
 
     @cached_property
     def facts(self) -> Facts:
         """What the file says about the whole."""
-        found, headers = tuple(self._found), self._headers
+        chosen, headers = self._columns, self._headers
         lengths = tokens = None
         if _LENGTHS in headers:
             lengths = whole_numbers(self.path, 0, self._whole(_LENGTHS, 1), _LENGTHS)
@@ -75,11 +92,18 @@ class NpzArrays:
         elif _TOKENS in headers:
             ids = self._whole(_TOKENS, 2)
             tokens = Tokens((ids.shape[0], ids.shape[1]), lambda first, stop: ids[first:stop])
-        return Facts("npz", found, lengths=lengths, tokens=tokens)
+        return Facts(
+            "npz",
+            tuple(chosen.found),
+            lengths=lengths,
+            tokens=tokens,
+            apart=chosen.apart,
+            strengths=chosen.strengths,
+        )
 
     def rows(self, size: int) -> Iterator[Rows]:
         """Read the arrays side by side, about `size` rows at a time."""
-        found, headers = self._found, self._headers
+        found, headers = self._columns.found, self._headers
         total = headers[found["document"]].shape[0]
         with ExitStack() as stack:
             with reading(self.path, "npz", *_ERRORS):
@@ -129,6 +153,10 @@ class NpzArrays:
                 return values.reshape(header.shape)
 
 
+def _is_number(header: NpyHeader) -> bool:
+    return header.dtype.kind in "iufb"
+
+
 def _check_numbers(path: Path, name: str, header: NpyHeader) -> None:
     if header.dtype.kind not in "iuf":
         raise InvalidInputError(f"{path}: array {name} is of type {header.dtype}, not of numbers")
@@ -143,4 +171,6 @@ def _take(stream: IO[bytes], dtype: np.dtype[Any], n: int) -> NDArray[Any]:
         pieces.append(piece)
         left -= len(piece)
     values = np.frombuffer(b"".join(pieces), dtype)
+    if dtype.kind == "b":
+        return values.view(np.int8)
     return values if dtype.isnative else values.astype(dtype.newbyteorder("="))

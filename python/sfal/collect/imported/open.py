@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from sfal.collect.imported.delimited import CsvTable
 from sfal.collect.imported.delphi import DelphiCache
 from sfal.collect.imported.npz import NpzArrays
 from sfal.collect.imported.rows import Facts, Reader
-from sfal.collect.imported.tables import CsvTable, ParquetTable
+from sfal.collect.imported.tables import ParquetTable
 from sfal.errors import InvalidInputError, MissingError
 from sfal.store.layout import MANIFEST
 

@@ -1,6 +1,5 @@
 """Rows of a file of firings, as a reader hands them on, and what is refused in them."""
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,7 +9,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sfal.collect.imported.settings import ROLES
 from sfal.errors import CorruptError, InvalidInputError, SfalError
 from sfal.io.first_line import first_line
 
@@ -18,28 +16,6 @@ Integers = NDArray[np.int64]
 
 FEATURE_LIMIT = 1 << 32
 """Features are stored as uint32."""
-
-_SYNONYMS = {
-    "document": ("document", "doc", "doc_id", "document_id"),
-    "position": ("position", "pos", "token_position", "token"),
-    "window": ("window",),
-    "feature": (
-        "feature",
-        "features",
-        "feature_id",
-        "feature_index",
-        "feature_idx",
-        "latent",
-        "latent_id",
-        "latent_index",
-    ),
-    "activation": ("activation", "activations", "act"),
-}
-"""Names under which a column is looked for, the first that exists."""
-_ALSO_ACTIVATION = re.compile(
-    r"(max|feature|latent|sae)?_?act(ivation)?s?(_?value)?|value|strength"
-)
-"""Further names of activations. Without its activations every row of a table fires, zeros too."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +62,7 @@ class Facts:
     layout: str
     """``Parquet``, ``CSV``, ``npz`` or ``delphi``."""
     columns: tuple[str, ...]
-    """Which of :data:`ROLES` it has."""
+    """Which of :data:`sfal.collect.imported.settings.ROLES` it has."""
     lists: bool = False
     """Whether its rows are whole windows with a list of features each."""
     lengths: Integers | None = None
@@ -97,8 +73,10 @@ class Facts:
     """First feature, and the one after the last, that it may hold."""
     document_length: int | None = None
     """Tokens of every document."""
-    unused: tuple[str, ...] = field(default=(), compare=False)
-    """Columns that are not read although they may tell firings apart."""
+    apart: tuple[str, ...] = field(default=(), compare=False)
+    """Columns that are not read although they may tell several SAEs apart."""
+    strengths: tuple[str, ...] = field(default=(), compare=False)
+    """Columns that are not read although they may hold activations, of a file that has none."""
 
     @property
     def by_window(self) -> bool:
@@ -114,77 +92,6 @@ class Tokens:
     """Documents, and tokens of each."""
     read: Callable[[int, int], NDArray[Any]]
     """Read the ids of the documents from a first one up to another."""
-
-
-_APART = frozenset(
-    {"layer", "sae", "sae_id", "release", "hook", "hook_name", "hookpoint", "module", "model"}
-)
-"""Columns that tell the firings of several SAEs apart."""
-
-
-def choose_columns(
-    path: Path, there: list[str], named: dict[str, str], wanted: str = "columns"
-) -> dict[str, str]:
-    """Return the column of each role that a file has.
-
-    Parameters
-    ----------
-    path : Path
-        The file, for messages.
-    there : list of str
-        Its columns.
-    named : dict of str to str
-        Columns that the user named, by role.
-    wanted : str
-        What columns are called in this kind of file.
-
-    Raises
-    ------
-    InvalidInputError
-        If one is missing, or two could be meant.
-    """
-    found: dict[str, str] = {}
-    by_lower = {name.strip().lower(): name for name in there}
-    for role in ROLES:
-        if role in named:
-            if named[role] not in there:
-                raise _missing(path, there, f"no {named[role]!r}", wanted)
-            found[role] = named[role]
-            continue
-        same = [by_lower[name] for name in _SYNONYMS[role] if name in by_lower]
-        if role == "activation" and not same:
-            same = [name for key, name in by_lower.items() if _ALSO_ACTIVATION.fullmatch(key)]
-        if len(same) > 1 and role != "position":
-            raise InvalidInputError(
-                f"{path} has {' and '.join(same)}, and either could be its {role}",
-                hint=f"say which with $columns({role}={same[0]})",
-            )
-        if same:
-            found[role] = same[0]
-    if "position" in found and "window" in found and "window" not in named:
-        del found["window"]  # windows of the requested size are cut from positions
-    elif "window" in found:
-        found.pop("position", None)
-    lacking = [role for role in ("document", "feature") if role not in found]
-    if "position" not in found and "window" not in found:
-        lacking.append("position or window")
-    if lacking:
-        raise _missing(path, there, f"no {' and no '.join(lacking)}", wanted)
-    return found
-
-
-def telling_apart(there: list[str], found: dict[str, str]) -> tuple[str, ...]:
-    """Return the columns that are not read although they may tell several SAEs apart."""
-    used = set(found.values())
-    return tuple(name for name in there if name.lower() in _APART and name not in used)
-
-
-def _missing(path: Path, there: list[str], lacking: str, wanted: str) -> InvalidInputError:
-    listed = ", ".join(there[:12]) + (", …" if len(there) > 12 else "")
-    return InvalidInputError(
-        f"{path} has {lacking}; its {wanted} are {listed or 'none'}",
-        hint="say which is which with $columns(document=NAME,position=NAME,feature=NAME)",
-    )
 
 
 def whole_numbers(path: Path, first: int, values: NDArray[Any], role: str) -> Integers:

@@ -1,12 +1,12 @@
 """The columns of label files, under the names that people give them."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from sfal.errors import InvalidInputError, Note
+from sfal.sources.feature_names import FEATURE_NAMES, plain
 
 Row = Mapping[str, Any]
 """One row of a label file, by column."""
@@ -16,11 +16,7 @@ FRAME_INDEX = "__index_level_0__"
 
 _NAMES: dict[str, tuple[str, ...]] = {
     "feature": (
-        *(
-            f"{noun}{ending}"
-            for noun in ("feature", "latent", "neuron", "sae_feature", "sae_latent", "feat")
-            for ending in ("", "_id", "_index", "_idx", "_number", "_num", "_no")
-        ),
+        *FEATURE_NAMES,
         "sae_index",
         "index",
         "idx",
@@ -69,7 +65,7 @@ NESTED = "explanations"
 
 def column_of(name: object) -> str | None:
     """Return the column that a name stands for, in any case, with or without separators."""
-    return _COLUMNS.get(_plain(name)) if isinstance(name, str) else None
+    return _COLUMNS.get(plain(name)) if isinstance(name, str) else None
 
 
 def columns_of(names: Iterable[object]) -> dict[str, str]:
@@ -84,7 +80,7 @@ def key_of(row: Row, column: str) -> str | None:
 
 def is_vague(name: str) -> bool:
     """Return whether a feature column of that name may number the rows instead."""
-    return _plain(name) in _VAGUE
+    return plain(name) in _VAGUE
 
 
 def value(row: Row, column: str) -> Any:
@@ -166,7 +162,7 @@ class LabelColumns:
                     f"{', '.join(rivals[:6])}",
                     f"name another column with ${setting}",
                 )
-            if column_of(chosen) == "feature" and _plain(chosen) in _FRAMES:
+            if column_of(chosen) == "feature" and plain(chosen) in _FRAMES:
                 yield Note(
                     f"{path}: features are taken from the table's index, since no column is named "
                     "like them",
@@ -189,18 +185,14 @@ def unnested(row: Row) -> Iterator[Row]:
         yield {**outer, **(item if isinstance(item, dict) else {"explanation": item})}
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
 _VAGUE = frozenset(
-    map(_plain, ("index", "idx", "id", "unit", "dimension", "dim", FRAME_INDEX, "Unnamed: 0"))
+    map(plain, ("index", "idx", "id", "unit", "dimension", "dim", FRAME_INDEX, "Unnamed: 0"))
 )
 """Names of feature columns that may number the rows instead."""
 
-_FRAMES = frozenset(map(_plain, (FRAME_INDEX, "Unnamed: 0")))
+_FRAMES = frozenset(map(plain, (FRAME_INDEX, "Unnamed: 0")))
 
-_COLUMNS = {_plain(name): column for column, names in _NAMES.items() for name in names}
+_COLUMNS = {plain(name): column for column, names in _NAMES.items() for name in names}
 
 
 @lru_cache(maxsize=256)
@@ -209,10 +201,10 @@ def _keys(names: tuple[object, ...]) -> dict[str, str]:
     by_plain: dict[str, str] = {}
     for name in names:
         if isinstance(name, str):
-            by_plain.setdefault(_plain(name), name)
+            by_plain.setdefault(plain(name), name)
     found: dict[str, str] = {}
     for column, accepted in _NAMES.items():
-        for name in map(_plain, accepted):
+        for name in map(plain, accepted):
             if name in by_plain:
                 found[column] = by_plain[name]
                 break
