@@ -189,11 +189,9 @@ def _finish(run: Run) -> CollectResult:
     if run.error is None and run.writer is not None and manifest is not None and manifest.complete:
         try:
             if manifest.n_windows == 0 and run.settings.shard is None:
-                raise InvalidInputError(
-                    f"{run.source.name}: none of the {manifest.counts.documents:,} documents is "
-                    f"long enough for a window of {run.settings.window_size} tokens",
-                    hint="use a smaller $window_size, or other documents",
-                )
+                run.writer.remove()
+                run.writer = None
+                raise _no_window(run, manifest)
             if run.counted:
                 beyond = context_note(run.source, manifest, run.folder)
                 if beyond is not None:
@@ -212,6 +210,26 @@ def _finish(run: Run) -> CollectResult:
         histogram,
         note,
         tuple(run.notes),
+    )
+
+
+def _no_window(run: Run, manifest: Manifest) -> InvalidInputError:
+    """Return the error of a run without a window, which says how long its documents are."""
+    counts = manifest.counts
+    column = run.settings.tokens_column or run.settings.text_column
+    filled = counts.documents - counts.empty
+    if not filled:
+        what = f"all {counts.documents:,} documents are empty"
+    else:
+        what = (
+            f"none of the {counts.documents:,} documents is long enough for a window of "
+            f"{run.settings.window_size} tokens: {counts.empty:,} are empty, the others have "
+            f"{counts.tokens / filled:.1f} on average"
+        )
+    return InvalidInputError(
+        f"{run.source.name}: {what}",
+        hint=("use a smaller $window_size, or other documents; " if filled else "")
+        + f"if {column!r} does not hold them, name the column with $text_column",
     )
 
 

@@ -1,6 +1,7 @@
 """Writer of a run that can be killed at any instant and continued with the same bits."""
 
 import logging
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from sfal.errors import ArtifactError, InvalidInputError
 from sfal.io.atomic import remove_temporaries
-from sfal.store.layout import PartName
+from sfal.store.layout import MANIFEST, PartName
 from sfal.store.manifest import Counts, Manifest, Part, occurrences_dir
 from sfal.store.parts import Windows, check_part, read_part, write_part
 
@@ -192,6 +193,12 @@ class RunWriter:
     def discard(self) -> None:
         """Drop what has not been written."""
         self._open = None
+
+    def remove(self) -> None:
+        """Remove what has been written: the manifest, then the parts."""
+        self._open = None
+        (self.folder / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(occurrences_dir(self.folder), ignore_errors=True)
 
     def _gaps(self) -> list[tuple[int, int]]:
         if self._open is None:

@@ -8,7 +8,6 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from sfal.collect.corpus.document import Conversation, TokenIds
 from sfal.collect.corpus.open import open_corpus
 from sfal.collect.settings import CorpusConfig
 from sfal.errors import CorruptError, InvalidInputError, MissingError
@@ -196,90 +195,15 @@ def test_a_json_array_that_would_fill_the_memory_is_refused(tmp_path, monkeypatc
         documents(tmp_path / "c.json.gz")
 
 
-TALK = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-
-
-@pytest.mark.parametrize("name", ["messages", "conversations", "conversation"])
-def test_conversations_are_recognised_where_there_is_no_text(tmp_path, name):
-    path = tmp_path / "c.jsonl"
-    path.write_text(json.dumps({"id": 1, name: TALK}) + "\n")
-    assert documents(path) == [Conversation(tuple(TALK))]
-    assert documents(path, chat_template="none") == ["a\nb"]
-    pq.write_table(pa.table({"id": [1], name: [TALK]}), tmp_path / "c.parquet")
-    assert documents(tmp_path / "c.parquet") == [Conversation(tuple(TALK))]
-    path.write_text(json.dumps({"text": "plain", name: TALK}) + "\n")
-    assert documents(path) == ["plain"]
-    assert documents(path, text_column=name) == [Conversation(tuple(TALK))]
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pa.list_(pa.int32()),
-        pa.large_list(pa.int64()),
-        pa.list_(pa.uint16(), 3),
-        pa.list_(pa.int8()),
-    ],
-    ids=str,
-)
-def test_token_ids_are_taken_as_they_are(tmp_path, kind):
-    table = pa.table({"input_ids": pa.array([[5, 1, 7], None, [3, 4, 5]], kind)})
-    pq.write_table(table, tmp_path / "c.parquet")
-    expected = [TokenIds((5, 1, 7)), "", TokenIds((3, 4, 5))]
-    assert documents(tmp_path / "c.parquet") == expected
-    renamed = table.rename_columns(["tokens"])
-    pq.write_table(renamed, tmp_path / "d.parquet")
-    assert documents(tmp_path / "d.parquet", tokens_column="tokens") == expected
-    with pytest.raises(InvalidInputError, match=r"it has tokens.*tokens_column"):
-        documents(tmp_path / "d.parquet")
-
-
-def test_a_column_said_to_be_token_ids_must_be(tmp_path):
-    (tmp_path / "c.jsonl").write_text('{"t": "a b", "u": [1, true], "v": [-1, 3], "w": [1e99]}\n')
-    for column, message in [
-        ("t", "is str, not token ids"), ("u", "is a list of int, not token ids"),
-        ("v", "has token id -1"), ("w", "list of float"), ("x", "has no 'x'"),
-    ]:  # fmt: skip
-        with pytest.raises(InvalidInputError, match=message):
-            documents(tmp_path / "c.jsonl", tokens_column=column)
-
-
-@pytest.mark.parametrize(
-    ("messages", "found"),
-    [
-        ([{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}], TALK),
-        ([{"role": "user", "content": [{"type": "text", "text": "a"}]}], TALK[:1]),
-        ({"role": ["user", "assistant"], "content": ["a", "b"]}, TALK),
-        ([{**TALK[0], "name": None}], TALK[:1]),
-    ],
-)
-def test_conversations_come_in_several_spellings(tmp_path, messages, found):
-    (tmp_path / "c.jsonl").write_text(json.dumps({"messages": messages}))
-    assert documents(tmp_path / "c.jsonl") == [Conversation(tuple(found))]
-
-
-@pytest.mark.parametrize(
-    "messages",
-    [
-        [{"role": "user"}, {"content": "a"}],
-        [{"role": 3, "content": "a"}],
-        [{"role": "user", "content": [{"type": "image"}]}],
-        [{"role": "user", "content": 5}],
-        ["a"], {"a": 1}, 5, True,
-    ],
-)  # fmt: skip
-def test_what_is_neither_text_nor_a_conversation_nor_ids_is_refused(tmp_path, messages):
-    (tmp_path / "c.jsonl").write_text(json.dumps({"messages": messages}))
-    with pytest.raises(InvalidInputError, match=r"c\.jsonl, line 1: 'messages' (is|has) "):
-        documents(tmp_path / "c.jsonl")
-
-
 @pytest.mark.parametrize(
     ("name", "setting"),
     [
         ("c.jsonl", {"document_separator": ""}),
         ("c.txt", {"tokens_column": "ids"}),
         ("c.jsonl", {"data_files": "*.jsonl"}),
+        ("c.jsonl", {"split": "test"}),
+        ("c.txt", {"corpus_config": "en"}),
+        ("c.jsonl", {"corpus_revision": "main"}),
     ],
 )
 def test_a_setting_that_does_not_apply_is_refused(tmp_path, name, setting):
@@ -294,22 +218,16 @@ def test_damage_in_a_later_file_names_that_file(shards):
         documents(shards)
 
 
-@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
-def test_lists_that_were_written_as_text_are_lists(tmp_path, ending):
-    path = tmp_path / f"c.{ending}"
-    spelled = json.dumps([{"role": "user", "content": "Hi"}])
-    if ending == "jsonl":
-        path.write_text(json.dumps({"messages": spelled}))
-    elif ending == "csv":
-        path.write_text('messages\n"' + spelled.replace('"', '""') + '"\n')
-    else:
-        pq.write_table(pa.table({"messages": [spelled]}), path)
-    assert documents(path) == [Conversation(({"role": "user", "content": "Hi"},))]
-    (tmp_path / "ids.csv").write_text('input_ids\n"[3, 4]"\n')
-    assert documents(tmp_path / "ids.csv") == [TokenIds((3, 4))]
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_a_csv_file_may_have_other_separators(tmp_path, mark):
+    (tmp_path / "c.csv").write_text(f"id{mark}text\n1{mark}a, b\n2{mark}c\n")
+    assert documents(tmp_path / "c.csv") == ["a, b", "c"]
+    (tmp_path / "d.csv").write_text("text\na; b\n")
+    assert documents(tmp_path / "d.csv") == ["a; b"]
 
 
-def test_lists_in_the_spelling_of_python_are_refused(tmp_path):
-    (tmp_path / "c.csv").write_text("messages\n[{'role': 'user'}]\n")
-    with pytest.raises(InvalidInputError, match="list written as text, but not as JSON"):
-        documents(tmp_path / "c.csv")
+def test_feather_is_arrow(tmp_path):
+    from pyarrow import feather
+
+    feather.write_feather(pa.table({"text": ["a", "b"]}), tmp_path / "c.feather")
+    assert documents(tmp_path / "c.feather") == ["a", "b"]

@@ -31,10 +31,56 @@ def test_a_known_separator_is_guessed_with_a_note(tmp_path, known, end):
     assert "document_separator" in str(note)
 
 
-def test_without_such_lines_every_line_is_a_document_and_there_is_no_note(tmp_path):
-    corpus = opened(tmp_path / "c.txt", "a <|endoftext|> b\n\nc\n")
-    assert list(corpus.documents(0)) == ["a <|endoftext|> b", "", "c"]
+@pytest.mark.parametrize("text", ["a\n\nc\n", "\n\na\nb\n", "a\nb\n\n\n", "- a\n-- b\n<b>c</b>\n"])
+def test_without_such_lines_every_line_is_a_document_and_there_is_no_note(tmp_path, text):
+    corpus = opened(tmp_path / "c.txt", text)
+    assert list(corpus.documents(0)) == text.split("\n")[:-1]
     assert corpus.notes == ()
+
+
+@pytest.mark.parametrize("form", ["{0}\n{1}", "\n{0}{1}", "{0}{1}"])
+def test_an_end_of_text_beside_a_document_separates_too(tmp_path, form):
+    ends = [form.format("<|endoftext|>", story) for story in STORIES]
+    corpus = opened(tmp_path / "c.txt", "".join(ends))
+    assert list(corpus.documents(0)) == STORIES
+    [note] = corpus.notes
+    assert "<|endoftext|>, so documents are what lies between them" in str(note)
+
+
+@pytest.mark.parametrize(
+    ("text", "separator"),
+    [
+        ("a <|endoftext|> b\nc\n", "<|endoftext|>"),
+        ("a\nb\n---\nc\n", r"\n---\n"),
+        ("a\n***\nc\n", r"\n***\n"),
+        ("a\n* * *\nc\n", r"\n* * *\n"),
+        ("a\n=====\nc\n", r"\n=====\n"),
+        ("a\n[SEP]\nc\n", r"\n[SEP]\n"),
+        ("a\n<|im_end|>\nc\n", r"\n<|im_end|>\n"),
+        ("a\n<doc>\nc\n", r"\n<doc>\n"),
+        ("a\nb\n\nc\nd\n", ""),
+    ],
+)
+def test_where_lines_are_doubtful_documents_a_note_says_so(tmp_path, text, separator):
+    corpus = opened(tmp_path / "c.txt", text)
+    assert list(corpus.documents(0)) == text.split("\n")[:-1]
+    [note] = corpus.notes
+    assert "every line is a document, although" in str(note)
+    assert f"document_separator='{separator}'" in str(note)
+    again = opened(tmp_path / "c.txt", text, document_separator=parse_separator(separator))
+    assert len(list(again.documents(0))) == 2
+    assert again.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("separator", "what"), [("##", "'##' does not occur"), ("", "no blank line")]
+)
+def test_a_separator_that_does_not_occur_is_said(tmp_path, separator, what):
+    corpus = opened(tmp_path / "c.txt", "a\nb\n", document_separator=separator)
+    assert list(corpus.documents(0)) == ["a\nb"]
+    [note] = corpus.notes
+    assert what in str(note)
+    assert "it is one document" in str(note)
 
 
 def test_a_named_separator_counts_wherever_it_stands(tmp_path):

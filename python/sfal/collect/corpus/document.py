@@ -1,6 +1,7 @@
 """Documents as corpora give them: texts, conversations, and token ids."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,14 @@ _ROLES = {
     "bard": "assistant",
 }
 """Roles as ShareGPT spells them, and as chat templates do."""
+_LISTED = re.compile(r"\s*\[?\s*-?\d+([\s,;]+-?\d+)*\s*\]?\s*")
+_NUMBER = re.compile(r"-?\d+")
+_NO_LABEL = -100
+_OTHER = "name another column or key with $text_column, or one of token ids with $tokens_column"
+_MASKED = (
+    "-100 marks tokens that a loss leaves out, so these are labels; name the column of the model's "
+    "input ids with $tokens_column"
+)
 
 
 @dataclass(frozen=True)
@@ -92,13 +101,16 @@ class Column:
         """
         if value is None:
             return ""
-        if isinstance(value, str) and self.name in USUAL and value.lstrip().startswith("["):
+        listed = self.name in USUAL and not self.only_ids
+        if isinstance(value, str) and listed and value.lstrip().startswith("["):
             try:  # a list that was written as text, since a CSV file, say, has no lists
                 value = json.loads(value)
             except ValueError:
                 raise self._refusal(where, "is a list written as text, but not as JSON") from None
         if isinstance(value, str) and not self.only_ids:
             return clean(value)
+        if isinstance(value, str) and (not value or _LISTED.fullmatch(value)):
+            value = [int(one) for one in _NUMBER.findall(value)]  # the cell of a CSV file
         if isinstance(value, Mapping) and not self.only_ids:
             value = _transposed(value)  # as `datasets` once stored sequences of records
         if isinstance(value, Sequence) and not isinstance(value, str | bytes):
@@ -118,8 +130,10 @@ class Column:
     def _ids(self, value: Sequence[int], where: str) -> TokenIds:
         array = np.array(value)
         if array.dtype != np.int64 or int(array.min()) < 0:
-            raise self._refusal(
-                where, f"has token id {min(value) if min(value) < 0 else max(value)}"
+            wrong = min(value) if min(value) < 0 else max(value)
+            raise InvalidInputError(
+                f"{where}: {self.name!r} has token id {wrong}",
+                hint=_MASKED if wrong == _NO_LABEL else _OTHER,
             )
         return TokenIds(tuple(value), where)
 
@@ -141,11 +155,7 @@ class Column:
         return {**facts, "role": clean(role), "content": clean(content)}
 
     def _refusal(self, where: str, what: str) -> InvalidInputError:
-        return InvalidInputError(
-            f"{where}: {self.name!r} {what}",
-            hint="name another column or key with $text_column, or one of token ids with "
-            "$tokens_column",
-        )
+        return InvalidInputError(f"{where}: {self.name!r} {what}", hint=_OTHER)
 
 
 def _parts(content: list[Any]) -> str | None:
@@ -165,5 +175,8 @@ def _transposed(value: Mapping[str, Any]) -> object:
 
 def _kind(value: object) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return f"a list of {type(value[0]).__name__}"
+        kinds = dict.fromkeys(
+            "missing value" if one is None else type(one).__name__ for one in value
+        )
+        return f"a list of {' and '.join(kinds)}"
     return type(value).__name__

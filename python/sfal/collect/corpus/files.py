@@ -19,21 +19,23 @@ _KINDS = {
     "CSV": (".csv",),
     "TSV": (".tsv",),
 }
-_BINARY = {"Parquet": ".parquet", "Arrow": ".arrow"}
+_BINARY = {".parquet": "Parquet", ".arrow": "Arrow", ".feather": "Arrow"}
 ENDINGS = (
     *(end + packed for ends in _KINDS.values() for end in ends for packed in _PACKED),
-    *_BINARY.values(),
+    *_BINARY,
 )
 """Endings of file names that can be read."""
 _KIND_OF = {
     **{end + packed: kind for kind, ends in _KINDS.items() for end in ends for packed in _PACKED},
-    **{end: kind for kind, end in _BINARY.items()},
+    **_BINARY,
 }
+SPLITS = "dataset_dict.json"
+"""File of a folder that `datasets` has written, with a folder for each split."""
 _NO_DATA = (".md", ".crc", ".lock", ".yaml", ".yml", ".py", ".metadata")
 """Endings of files that accompany data."""
 _NO_DATA_NAMES = frozenset(
     {
-        "dataset_dict.json",
+        SPLITS,
         "dataset_info.json",
         "dataset_infos.json",
         "sae_lens.json",
@@ -92,7 +94,7 @@ def corpus_files(path: Path, split: str) -> tuple[str, list[Path]]:
         return kind, [path]
     if not path.is_dir():
         raise InvalidInputError(f"corpus {path} is neither a file nor a folder")
-    if (path / "dataset_dict.json").is_file():
+    if (path / SPLITS).is_file():
         if not (path / split).is_dir():
             found = ", ".join(sorted(one.name for one in path.iterdir() if one.is_dir()))
             raise InvalidInputError(

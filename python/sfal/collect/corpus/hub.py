@@ -3,14 +3,14 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from sfal.collect.corpus.cache import cached_snapshot, offline_note, prepared_commit
 from sfal.collect.corpus.document import Column, Document
-from sfal.collect.corpus.tables import choose_column
+from sfal.collect.corpus.tables import FIRST_ROWS, choose_column, has_content, note_on_column
 from sfal.collect.settings import CorpusConfig
 from sfal.errors import CorruptError, DownloadError, InvalidInputError, Note, SfalError
 from sfal.io.first_line import first_line
@@ -22,8 +22,6 @@ _FIRST_FILES = {"cerebras/SlimPajama-627B": "train/chunk1/*.jsonl.zst"}
 
 They are the first files in the corpus's order, and hold more documents than anyone counts.
 """
-_FIRST_ROWS = 1000
-"""Rows of which one must have the column; the others may lack it."""
 _PUBLIC = ("DKYoon/SlimPajama-6B", "monology/pile-uncopyrighted")
 """Corpora that may be had in place of another one."""
 
@@ -42,8 +40,9 @@ class HubCorpus:
     """Commit."""
     folder: Path | None = None
     """Its files in the local cache, to be read in place of the hub's."""
-    notes: tuple[Note, ...] = ()
-    """What the user should know about how the corpus is read."""
+    cached: tuple[Note, ...] = ()
+    """A note if it is read from a cache."""
+    _read: list[Note] = field(default_factory=list, compare=False)
 
     @classmethod
     def open(cls, config: CorpusConfig) -> "HubCorpus":
@@ -71,6 +70,11 @@ class HubCorpus:
             if commit is not None:
                 return cls(name, config, commit, folder, (offline_note(name, commit, folder),))
         return cls(name, config, _commit(name, config.corpus_revision))
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What the user should know about how the corpus is read, once its first rows are."""
+        return (*self.cached, *self._read)
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -102,20 +106,22 @@ class HubCorpus:
         """Return the column with the documents, and the rows."""
         config = self.config
         text, ids = config.text_column, config.tokens_column
-        seen: dict[str, None] = {}
+        seen: dict[str, bool] = {}
         first = []
-        for row in islice(rows, _FIRST_ROWS):
+        for row in islice(rows, FIRST_ROWS):
             first.append(row)
-            seen.update(dict.fromkeys(row))
-            if (ids or text) in row:
+            for key, value in row.items():
+                seen[key] = seen.get(key, False) or has_content(value)
+            if seen.get(ids or text):
                 break
-        name = choose_column(list(seen), text, ids)
+        name = choose_column(seen, text, ids)
         if name is None and first:
             raise InvalidInputError(
                 f"corpus {self.name} has no column {ids or text!r}; it has {', '.join(seen)}",
                 hint="name the column with the text or the conversations with $text_column, or that "
                 "with token ids with $tokens_column",
             )
+        self._read[:] = note_on_column(self.name, seen, ids or text, name or ids or text)
         column = Column(name or text, ids is not None, config.chat_template != "none")
         return column, chain(first, rows)
 
@@ -139,7 +145,7 @@ class HubCorpus:
         split, config = self.config.split, self.config.corpus_config
         chosen = self.config.data_files
         # `datasets` keeps what it has prepared under the name, whatever the revision.
-        revision = None if self.notes else self.revision
+        revision = None if self.cached else self.revision
         common = {"split": split, "streaming": True, "revision": revision}
         name = self.name if self.folder is None else str(self.folder)
         first = _FIRST_FILES.get(self.name)

@@ -8,21 +8,6 @@ from sfal.errors import CorruptError
 
 LONGEST = 64 << 20
 """Bytes of a line, or characters of a document; an endless one would fill the memory."""
-_HEAD = 1 << 20
-"""Characters in which a separator must occur to be guessed."""
-_KNOWN_SEPARATORS = frozenset(
-    {
-        "<|endoftext|>",
-        "<|end_of_text|>",
-        "<|endofdoc|>",
-        "<|end_of_document|>",
-        "<|eos|>",
-        "<eos>",
-        "</s>",
-        "[EOS]",
-    }
-)
-"""Texts that end a document if a line consists of one of them."""
 
 
 def lines(path: Path) -> Iterator[tuple[str, str]]:
@@ -47,18 +32,6 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
                     f"{where}: invalid UTF-8 at byte {e.start + 1} of the line",
                     hint="convert the file, or remove the line",
                 ) from e
-
-
-def guessed_separator(path: Path) -> str | None:
-    """Return the known separator of which one of the first lines of a text file consists."""
-    seen = 0
-    for _, line in lines(path):
-        if line.strip() in _KNOWN_SEPARATORS:
-            return line.strip()
-        seen += len(line)
-        if seen > _HEAD:
-            break
-    return None
 
 
 def text_documents(path: Path, separator: str | None) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Corpora in local files: text, JSON, CSV, Parquet and Arrow, singly or in folders."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,14 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from sfal.collect.corpus.document import Column, Document
-from sfal.collect.corpus.files import corpus_files, fingerprint_of
-from sfal.collect.corpus.lines import guessed_separator, text_documents
-from sfal.collect.corpus.tables import choose_column, json_rows, table_columns, table_values
+from sfal.collect.corpus.files import SPLITS, corpus_files, fingerprint_of
+from sfal.collect.corpus.lines import text_documents
+from sfal.collect.corpus.separators import Guess, guess_separator, note_if_absent
+from sfal.collect.corpus.tables import (
+    FIRST_ROWS,
+    choose_column,
+    columns_with_content,
+    has_content,
+    json_rows,
+    note_on_column,
+    table_columns,
+    table_values,
+)
 from sfal.collect.settings import CorpusConfig
 from sfal.errors import CorruptError, InvalidInputError, Note, SfalError
-
-_FIRST_ROWS = 1000
-"""JSON objects that must all lack text for a column of conversations or token ids to be taken."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +78,9 @@ class LocalCorpus:
                 f"corpus {self.path} is {self.kind}, which needs no separator of documents",
                 hint="leave out $document_separator",
             )
-        if self.kind in ("text", "CSV", "TSV") and self.config.tokens_column is not None:
+        if self.kind == "text" and self.config.tokens_column is not None:
             raise InvalidInputError(
-                f"corpus {self.path} is {self.kind}, which holds no token ids",
+                f"corpus {self.path} is text, which holds no token ids",
                 hint="leave out $tokens_column",
             )
         if self.config.data_files is not None:
@@ -81,6 +88,15 @@ class LocalCorpus:
                 f"corpus {self.path} is local, so its files cannot be chosen by a pattern",
                 hint="leave out $data_files, and name a folder with the files with $corpus",
             )
+        for name in ("corpus_config", "corpus_revision", "split"):
+            given = getattr(self.config, name)
+            if given != getattr(CorpusConfig(), name) and not (
+                name == "split" and (self.path / SPLITS).is_file()
+            ):
+                raise InvalidInputError(
+                    f"corpus {self.path} is local, so it has no {name} {given!r}",
+                    hint=f"leave out ${name}, and name the file or folder to read with $corpus",
+                )
 
     @cached_property
     def fingerprint(self) -> dict[str, Any]:
@@ -90,15 +106,17 @@ class LocalCorpus:
     @cached_property
     def notes(self) -> tuple[Note, ...]:
         """What the user should know about how the corpus is read."""
-        if self.config.document_separator is not None or self._separator is None:
-            return ()
-        return (
-            Note(
-                f"corpus {self.path}: lines consist of {self._separator}, so documents are what "
-                "lies between them, not lines",
-                "another $document_separator would separate them otherwise",
-            ),
-        )
+        if self.kind != "text":
+            read, names = self._choice
+            named = self.config.tokens_column or self.config.text_column
+            return note_on_column(str(self.path), names, named, read)
+        separator = self.config.document_separator
+        if separator is None:
+            note = self._guess.note
+        else:
+            with _reading(self.path):
+                note = note_if_absent(self.files, str(self.path), separator)
+        return () if note is None else (note,)
 
     def documents(self, start: int) -> Iterator[Document]:
         """Yield each document from ordinal `start` on.
@@ -138,45 +156,55 @@ class LocalCorpus:
             raise self._no_column(file, names)
         return table_values(file, self.kind, self._column.name)
 
-    @cached_property
+    @property
     def _separator(self) -> str | None:
-        if self.kind != "text" or self.config.document_separator is not None:
-            return self.config.document_separator
-        return guessed_separator(self.files[0])
+        given = self.config.document_separator
+        return self._guess.separator if given is None else given
+
+    @cached_property
+    def _guess(self) -> Guess:
+        return guess_separator(self.files[0], str(self.path))
 
     @cached_property
     def _column(self) -> Column:
         config = self.config
-        name = self._json_column() if self.kind == "JSON" else self._table_column()
-        return Column(name, config.tokens_column is not None, config.chat_template != "none")
+        only_ids, as_chat = config.tokens_column is not None, config.chat_template != "none"
+        return Column(self._choice[0], only_ids, as_chat)
 
-    def _table_column(self) -> str:
-        names = table_columns(self.files[0], self.kind)
+    @cached_property
+    def _choice(self) -> tuple[str, Container[str]]:
+        """The column that holds the documents, and those that there are."""
+        if self.kind == "JSON":
+            return self._json_column()
+        names = columns_with_content(self.files[0], self.kind)
         found = choose_column(names, self.config.text_column, self.config.tokens_column)
         if found is None:
-            raise self._no_column(self.files[0], names)
-        return found
+            raise self._no_column(self.files[0], list(names))
+        return found, names
 
-    def _json_column(self) -> str:
-        """Return the key that holds the documents, which some of the objects may lack."""
+    def _json_column(self) -> tuple[str, Container[str]]:
+        """Find the key that holds the documents, which some of the objects may lack."""
         text, ids = self.config.text_column, self.config.tokens_column
-        seen: dict[str, None] = {}
+        wanted = ids or text
+        seen: dict[str, bool] = {}
         first, number = str(self.files[0]), 0
         for file in self.files:
             with _reading(file):
                 for where, row in json_rows(file):
                     first = where if number == 0 else first
                     number += 1
-                    if (ids or text) in row:
-                        return ids or text
-                    if len(seen) < _FIRST_ROWS:
-                        seen.update(dict.fromkeys(row))
-                    if number == _FIRST_ROWS and (found := choose_column(list(seen), text, ids)):
-                        return found
-        found = choose_column(list(seen), text, ids)
+                    if has_content(row.get(wanted)):
+                        return wanted, (wanted,)
+                    if len(seen) < FIRST_ROWS:
+                        for key, value in row.items():
+                            seen[key] = seen.get(key, False) or has_content(value)
+                    found = choose_column(seen, text, ids) if number == FIRST_ROWS else None
+                    if found is not None and seen[found]:
+                        return found, seen
+        found = choose_column(seen, text, ids)
         if found is None and number:
             raise self._no_column(first, list(seen))
-        return found or ids or text
+        return found or wanted, seen
 
     def _no_column(self, where: object, names: list[str]) -> InvalidInputError:
         wanted = self.config.tokens_column or self.config.text_column

@@ -2,19 +2,21 @@
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Container, Iterator, Mapping
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from sfal.collect.corpus.document import USUAL
 from sfal.collect.corpus.files import open_packed
 from sfal.collect.corpus.lines import LONGEST, lines
-from sfal.errors import CorruptError, InvalidInputError
+from sfal.errors import CorruptError, InvalidInputError, Note
 
 _LARGEST_ARRAY = 256 << 20
 """Bytes of a JSON file that is a single array, which can only be read as a whole."""
 _DELIMITERS = {"CSV": ",", "TSV": "\t"}
+FIRST_ROWS = 1000
+"""Rows that are looked at to find the column that holds the documents."""
 
 
 def json_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -82,6 +84,22 @@ def table_columns(path: Path, kind: str) -> list[str]:
             return list(file.schema_arrow.names)
     with _arrow_reader(path) as reader:
         return list(reader.schema.names)
+
+
+def columns_with_content(path: Path, kind: str) -> dict[str, bool]:
+    """Return whether each column of a table may hold documents.
+
+    It is looked up in the first rows only where a column of text and one of
+    conversations or token ids could be meant.
+    """
+    names = table_columns(path, kind)
+    rivals = [name for name in ("text", *USUAL) if name in names]
+    found = dict.fromkeys(names, True)
+    if "text" in names and len(rivals) > 1:
+        for name in rivals:
+            first = islice(table_values(path, kind, name), FIRST_ROWS)
+            found[name] = any(has_content(value) for _, value in first)
+    return found
 
 
 def table_values(path: Path, kind: str, column: str) -> Iterator[tuple[str, object]]:
@@ -191,7 +209,9 @@ def _records(path: Path, kind: str) -> Iterator[tuple[str, list[str]]]:
             yield line
 
     csv.field_size_limit(LONGEST)  # of this process; the default is 128 KiB
-    reader = csv.reader(texts(), delimiter=_DELIMITERS[kind], strict=True)
+    rows = texts()
+    first = next(rows, "")
+    reader = csv.reader(chain([first], rows), delimiter=_delimiter(first, kind), strict=True)
     while True:
         try:
             record = next(reader)
@@ -202,15 +222,49 @@ def _records(path: Path, kind: str) -> Iterator[tuple[str, list[str]]]:
         yield where, record
 
 
-def choose_column(names: Sequence[str], text_column: str, tokens_column: str | None) -> str | None:
+def _delimiter(header: str, kind: str) -> str:
+    """Return the usual delimiter, or the one that a header has in its place."""
+    usual = _DELIMITERS[kind]
+    return usual if usual in header else next((one for one in ",;\t|" if one in header), usual)
+
+
+def has_content(value: object) -> bool:
+    """Return whether a row's value is a document that is not empty."""
+    return value is not None and value != "" and value != []
+
+
+def choose_column(
+    names: Mapping[str, bool], text_column: str, tokens_column: str | None
+) -> str | None:
     """Return the column that holds the documents; None if there is none.
 
     Where a corpus has no text and no column was named, it is one of
     conversations or of token ids, if it has a column by the name that these
     usually have.
+
+    Parameters
+    ----------
+    names : mapping of str to bool
+        Whether each column holds something in the first rows.
+    text_column : str
+        The column of text that the user named, or ``text``.
+    tokens_column : str or None
+        The column of token ids that the user named.
     """
     if tokens_column is not None:
         return tokens_column if tokens_column in names else None
-    if text_column in names:
+    usual = [name for name in USUAL if name in names] if text_column == "text" else []
+    if names.get(text_column):
         return text_column
-    return next((n for n in USUAL if n in names), None) if text_column == "text" else None
+    filled = next((name for name in usual if names[name]), None)
+    if filled is not None or text_column in names:
+        return filled or text_column
+    return next(iter(usual), None)
+
+
+def note_on_column(corpus: str, names: Container[str], named: str, read: str) -> tuple[Note, ...]:
+    """Return a note if a corpus has the column that was asked for, but another one is read."""
+    if read == named or named not in names:
+        return ()
+    said = f"corpus {corpus}: {named!r} holds nothing in its first rows, so {read!r} is read"
+    return (Note(said, "see $text_column"),)
