@@ -1,5 +1,6 @@
 """The driver, in one process: what it counts equals plain loops, however it is cut up."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -13,10 +14,15 @@ from collect import oracle
 from collect.fixtures import D, F, rows_of, settings, source
 from sfal.collect.driver import collect
 from sfal.collect.shard import Shard
-from sfal.errors import ArtifactError, InvalidInputError, LockedError, UnknownSaeError
+from sfal.errors import (
+    ArtifactError,
+    InvalidInputError,
+    LockedError,
+    SettingsMismatchError,
+    UnknownSaeError,
+)
 from sfal.io.lock import folder_lock
 from sfal.sources import SaeRef
-from sfal.store.manifest import Manifest
 
 
 def test_all_sources_of_one_pass_equal_plain_loops(world, tmp_path):
@@ -141,15 +147,27 @@ def test_an_empty_corpus_is_refused(world, tmp_path, name):
     assert not list((tmp_path / "d").rglob("*"))
 
 
-def test_documents_without_a_window_are_counted_and_reported(world, tmp_path):
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["", "a", "", "b c"], "none of the 4 documents .* window of 16 tokens: 2 are empty, the "),
+        (["", ""], "all 2 documents are empty; if 'text' does not hold them, name the column"),
+    ],
+)
+def test_documents_without_a_window_are_an_error_that_leaves_nothing(
+    world, tmp_path, texts, message
+):
     root, sources, _ = world
-    oracle.write_jsonl(tmp_path / "short.jsonl", ["", "a", "", "b c"])
-    [result] = collect(sources[:1], settings(root, corpus=str(tmp_path / "short.jsonl")), tmp_path)
+    oracle.write_jsonl(tmp_path / "short.jsonl", texts)
+    corpus = str(tmp_path / "short.jsonl")
+    [result] = collect(sources[:1], settings(root, corpus=corpus), tmp_path / "data")
     assert isinstance(result.error, InvalidInputError)
-    assert "none of the 4 documents is long enough for a window of 16 tokens" in str(result.error)
-    counts = Manifest.load(result.folder).counts
-    assert (counts.documents, counts.empty, counts.too_short, counts.windows) == (4, 2, 2, 0)
-    assert result.histogram is None
+    assert re.search(message, str(result.error))
+    assert result.manifest is None
+    assert not list((tmp_path / "data").rglob("*"))
+    other = settings(root, corpus=corpus, tail="keep")
+    [again] = collect(sources[:1], other, tmp_path / "data")
+    assert not isinstance(again.error, SettingsMismatchError)
 
 
 def test_a_document_of_ten_megabytes_is_cut_like_any_other(world, tmp_path):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sfal.collect.changed_corpus import continue_with_changed
 from sfal.collect.corpus.document import Document
+from sfal.collect.corpus.files import kind_of
 from sfal.collect.corpus.open import Corpus, open_corpus
 from sfal.collect.export import export_histogram
 from sfal.collect.inputs import (
@@ -226,11 +227,10 @@ def _no_window(run: Run, manifest: Manifest) -> InvalidInputError:
             f"{run.settings.window_size} tokens: {counts.empty:,} are empty, the others have "
             f"{counts.tokens / filled:.1f} on average"
         )
-    return InvalidInputError(
-        f"{run.source.name}: {what}",
-        hint=("use a smaller $window_size, or other documents; " if filled else "")
-        + f"if {column!r} does not hold them, name the column with $text_column",
-    )
+    hints = ["use a smaller $window_size, or other documents"] if filled else []
+    if kind_of(Path(run.settings.corpus)) != "text":
+        hints.append(f"if {column!r} does not hold them, name the column with $text_column")
+    return InvalidInputError(f"{run.source.name}: {what}", hint="; ".join(hints))
 
 
 def _where_stopped(runs: Sequence[Run]) -> Note:

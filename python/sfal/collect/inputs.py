@@ -172,10 +172,11 @@ def notes_on_chat(document: Document | None, model: "LanguageModel") -> list[Not
     """Return a note if conversations are counted without a chat template."""
     if not isinstance(document, Conversation) or model.tokenizer.chat is not None:
         return []
+    without = ", without its calls of tools" if document.calls_tools else ""
     return [
         Note(
             f"the tokenizer of {model.name} has no chat template, so the contents of a "
-            "conversation's messages are joined by line breaks",
+            f"conversation's messages are joined by line breaks{without}",
             "$chat_template(none) says that this is meant",
         )
     ]

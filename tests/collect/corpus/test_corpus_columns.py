@@ -68,6 +68,7 @@ def test_a_column_said_to_be_token_ids_must_be(tmp_path):
     ("messages", "found"),
     [
         ([{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}], TALK),
+        ([{"from": "user", "value": "a"}, {"from": "model", "value": "b"}], TALK),
         ([{"role": "user", "content": [{"type": "text", "text": "a"}]}], TALK[:1]),
         ({"role": ["user", "assistant"], "content": ["a", "b"]}, TALK),
         ([{**TALK[0], "name": None}], TALK[:1]),
@@ -164,3 +165,23 @@ def test_what_is_wrong_with_token_ids_is_said(tmp_path, ids, message):
     pq.write_table(pa.table({"labels": [ids]}), tmp_path / "c.parquet")
     with pytest.raises(InvalidInputError, match=message):
         documents(tmp_path / "c.parquet", tokens_column="labels")
+
+
+CALL = [{"type": "function", "function": {"name": "weather", "arguments": {"city": "Rome"}}}]
+
+
+def test_a_call_of_a_tool_stays_with_its_message(tmp_path):
+    said = {"role": "assistant", "content": None, "tool_calls": CALL}
+    (tmp_path / "c.jsonl").write_text(json.dumps({"messages": [TALK[0], said]}))
+    [found] = documents(tmp_path / "c.jsonl")
+    assert found.messages[1] == {"role": "assistant", "content": "", "tool_calls": CALL}
+    assert found.calls_tools
+    assert not Conversation(tuple(TALK)).calls_tools
+
+
+def test_a_message_with_an_image_is_refused_as_such(tmp_path):
+    parts = [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "data:"}}]
+    messages = [TALK[0], {"role": "user", "content": parts}]
+    (tmp_path / "c.jsonl").write_text(json.dumps({"messages": messages}))
+    with pytest.raises(InvalidInputError, match="message 2 has a part of type image_url"):
+        documents(tmp_path / "c.jsonl")

@@ -18,6 +18,10 @@ _ROLES = {
     "chatgpt": "assistant",
     "bing": "assistant",
     "bard": "assistant",
+    "ai": "assistant",
+    "bot": "assistant",
+    "model": "assistant",
+    "observation": "tool",
 }
 """Roles as ShareGPT spells them, and as chat templates do."""
 _LISTED = re.compile(r"\s*\[?\s*-?\d+([\s,;]+-?\d+)*\s*\]?\s*")
@@ -48,6 +52,11 @@ class Conversation:
     """Each with ``role``, ``content`` (text), and whatever else a chat template may read."""
     where: str = field(default="", compare=False)
     """Where the document stands, for messages."""
+
+    @property
+    def calls_tools(self) -> bool:
+        """Whether a message calls a tool, which its content does not say."""
+        return any(message.get("tool_calls") for message in self.messages)
 
     @property
     def joined(self) -> str:
@@ -145,24 +154,31 @@ class Column:
             facts["content"] = facts.pop("value", facts.get("content"))
         role, content = facts.get("role"), facts.get("content", "")
         if isinstance(content, list):
-            content = _parts(content)
+            content = self._joined_parts(content, where, number)
         if not isinstance(role, str) or not isinstance(content, str):
+            lacking = "role" if not isinstance(role, str) else "content that is text"
             raise self._refusal(
-                where,
-                f"has a message, the {number}. of its conversation, without a role and a content "
-                "that is text",
+                where, f"has a conversation whose message {number} has no {lacking}"
             )
         return {**facts, "role": clean(role), "content": clean(content)}
 
+    def _joined_parts(self, content: Sequence[Any], where: str, number: int) -> str:
+        """Return the text of a content that comes in parts."""
+        texts = []
+        for part in content:
+            text = part.get("text") if isinstance(part, Mapping) else part
+            if not isinstance(text, str):
+                kind = part.get("type") if isinstance(part, Mapping) else None
+                raise InvalidInputError(
+                    f"{where}: {self.name!r} has a conversation whose message {number} has a part "
+                    f"of type {kind or type(part).__name__}, which is not text",
+                    hint="remove such conversations from the corpus, or such parts from them",
+                )
+            texts.append(text)
+        return "".join(texts)
+
     def _refusal(self, where: str, what: str) -> InvalidInputError:
         return InvalidInputError(f"{where}: {self.name!r} {what}", hint=_OTHER)
-
-
-def _parts(content: list[Any]) -> str | None:
-    """Return the text of a content that comes in parts; None if a part is not text."""
-    texts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
-    found = [text for text in texts if isinstance(text, str)]
-    return "".join(found) if len(found) == len(texts) else None
 
 
 def _transposed(value: Mapping[str, Any]) -> object:
