@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any
 
 from sfal.collect.corpus.local import LocalCorpus
-from sfal.collect.corpus.open import Corpus, RunningHash
+from sfal.collect.corpus.open import Corpus, FirstDocuments, RunningHash
 from sfal.collect.run import Run
 from sfal.errors import CorruptError, Note
 
@@ -14,9 +14,11 @@ def continue_with_changed(runs: Sequence[Run], corpus: Corpus) -> None:
     """Let runs continue whose local corpus has changed, if counted documents are still the same.
 
     The documents are compared part by part. Parts from the first one with
-    other documents on are counted again, and a note says so. A run stays as it
-    is, to be refused because of its fingerprint, if not even its first part
-    agrees, or if the corpus now ends before the last document counted.
+    other documents on are counted again, and a note says so: all parts, if the
+    first one has other documents and yet at least half of the corpus's first
+    documents are still there. A run stays as it is, to be refused because of
+    its fingerprint, if they are not, or if the corpus now ends before the last
+    document counted.
 
     Parameters
     ----------
@@ -33,7 +35,7 @@ def continue_with_changed(runs: Sequence[Run], corpus: Corpus) -> None:
     if not stops:
         return
     start = next(run.manifest.start for run in changed if run.manifest is not None)
-    hashes = _hashes(corpus, start, stops)
+    hashes, first = _hashes(corpus, start, stops)
     for run in changed:
         counted = run.counted_documents()
         if not set(counted) <= hashes.keys():
@@ -43,14 +45,15 @@ def continue_with_changed(runs: Sequence[Run], corpus: Corpus) -> None:
             if known != hashes[stop]:
                 break
             agreeing += 1
-        if agreeing:
-            run.take_changed_corpus(corpus.fingerprint, agreeing)
-        if 0 < agreeing < len(counted):
-            first = list(counted)[agreeing - 1]
+        if not agreeing and not run.first_documents().resemble(first):
+            continue  # another corpus
+        run.take_changed_corpus(corpus.fingerprint, agreeing)
+        if agreeing < len(counted):
+            stop = list(counted)[agreeing - 1] if agreeing else start
             run.add_note(
                 Note(
                     f"corpus {corpus.name} has changed since it was counted; its documents from "
-                    f"number {first} on are counted again"
+                    f"number {stop} on are counted again"
                 )
             )
 
@@ -59,9 +62,12 @@ def _has_another(run: Run, fingerprint: dict[str, Any]) -> bool:
     return run.manifest is not None and run.manifest.fingerprints.get("corpus") != fingerprint
 
 
-def _hashes(corpus: Corpus, start: int, stops: set[int]) -> dict[int, str]:
-    """Return the hash of all documents before each of some ordinals, if there are as many."""
-    running = RunningHash()
+def _hashes(corpus: Corpus, start: int, stops: set[int]) -> tuple[dict[int, str], FirstDocuments]:
+    """Return the hash of all documents before each of some ordinals, if there are as many.
+
+    Also return the first documents.
+    """
+    running, first = RunningHash(), FirstDocuments()
     found = {}
     try:
         last = max(stops)
@@ -69,8 +75,9 @@ def _hashes(corpus: Corpus, start: int, stops: set[int]) -> dict[int, str]:
             islice(corpus.documents(start), last - start), start + 1
         ):
             running.add(document)
+            first.add(document)
             if ordinal in stops:
                 found[ordinal] = running.value
     except CorruptError:
         pass  # damaged further on: what comes before it may agree
-    return found
+    return found, first

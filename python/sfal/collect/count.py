@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from sfal.collect.batching import Buffer, BufferWindows, Plan, buffers, plan_buffer
 from sfal.collect.corpus.document import Document
-from sfal.collect.corpus.open import RunningHash
+from sfal.collect.corpus.open import FirstDocuments, RunningHash
 from sfal.collect.firing import fired_windows
 from sfal.collect.model.hook_points import HookPoint
 from sfal.collect.model.language_model import LanguageModel
@@ -53,7 +53,7 @@ def count(
         If the corpus cannot be read further. What has been counted is kept.
     """
     start, stop = settings.documents
-    text_hash = RunningHash()
+    text_hash, first = RunningHash(), FirstDocuments()
     position = start
     speed = initial_speed(model, sum(run.error is None for run in runs))
     found = buffers(documents, start, stop, BUFFER_DOCUMENTS)
@@ -66,6 +66,9 @@ def count(
             for buffer, plans in planned:
                 for text in buffer.texts:
                     text_hash.add(text)
+                    first.add(text)
+                for run in runs:
+                    run.note(**{FirstDocuments.KEY: first.hashes})
                 position = buffer.stop
                 tokens = _count_buffer(buffer, plans, text_hash.value, runs, model)
                 now = time.perf_counter()

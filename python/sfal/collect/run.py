@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfal.collect.corpus.files import is_local
+from sfal.collect.corpus.open import FirstDocuments
 from sfal.collect.settings import CollectSettings
 from sfal.collect.shard import BUFFER_DOCUMENTS
 from sfal.errors import Note, SettingsMismatchError, SfalError
@@ -162,6 +163,11 @@ class Run:
         """
         parts = self.manifest.parts if self.manifest else ()
         return {part.stop: part.documents_sha256 for part in parts}
+
+    def first_documents(self) -> FirstDocuments:
+        """Return the hashes of the first documents that were counted; none in older manifests."""
+        known = self.manifest.volatile.get(FirstDocuments.KEY, ()) if self.manifest else ()
+        return FirstDocuments(known if isinstance(known, list) else ())
 
     def take_changed_corpus(self, fingerprint: dict[str, Any], agreeing: int) -> None:
         """Continue with a corpus that has changed after the documents of the first parts.

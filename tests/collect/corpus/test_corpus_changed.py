@@ -92,15 +92,53 @@ def test_a_folder_that_got_another_shard_goes_on(copy, tmp_path, position):
     assert_same(second, straight(copy, tmp_path, corpus=str(folder)))
 
 
-def test_a_corpus_cut_short_or_changed_at_its_beginning_is_refused(copy, tmp_path):
+@pytest.mark.parametrize("position", [0, 1, 70, 127])
+@pytest.mark.parametrize("all_counted", [True, False])
+def test_a_repair_in_the_first_part_counts_all_again_with_a_note(
+    copy, tmp_path, position, all_counted
+):
+    good = (copy / "corpus.jsonl").read_text().splitlines(keepends=True)
+    wrong = [*good[:position], '{"text": "wrong"}\n', *good[position + 1 :]]
+    (copy / "corpus.jsonl").write_text("".join(wrong))
+    other = {} if all_counted else {"n_docs": 128, "histogram": "none"}
+    first = counted(copy, tmp_path / "a", **other)
+    assert first.error is None
+    (copy / "corpus.jsonl").write_text("".join(good))
+    second = counted(copy, tmp_path / "a")
+    assert second.counted == 300
+    [note] = second.notes
+    assert "from number 0 on are counted again" in str(note)
+    assert_same(second, straight(copy, tmp_path))
+
+
+def test_a_removed_line_in_the_first_part_counts_all_again(copy, tmp_path):
+    oracle.write_jsonl(copy / "corpus.jsonl", ["wrong", *TEXTS[:200]])
+    assert counted(copy, tmp_path / "a", n_docs=128, histogram="none").error is None
+    oracle.write_jsonl(copy / "corpus.jsonl", TEXTS)
+    second = counted(copy, tmp_path / "a")
+    assert "from number 0 on" in str(second.notes[0])
+    assert_same(second, straight(copy, tmp_path))
+
+
+def test_a_corpus_cut_short_or_exchanged_is_refused(copy, tmp_path):
     first = counted(copy, tmp_path / "a")
     before = snapshot(first.folder)
-    for texts in (TEXTS[:290], ["another", *TEXTS[1:]]):
+    for texts in (TEXTS[:290], oracle.texts(300, seed=9), [*oracle.texts(40, seed=9), *TEXTS[40:]]):
         oracle.write_jsonl(copy / "corpus.jsonl", texts)
         second = counted(copy, tmp_path / "a")
         assert isinstance(second.error, SettingsMismatchError)
         assert "corpus." in str(second.error)
         assert snapshot(first.folder) == before
+
+
+def test_an_older_run_without_hashes_of_its_documents_is_refused(copy, tmp_path):
+    first = counted(copy, tmp_path / "a")
+    path = first.folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["volatile"]["first_documents"]
+    path.write_text(json.dumps(manifest))
+    oracle.write_jsonl(copy / "corpus.jsonl", ["another", *TEXTS[1:]])
+    assert isinstance(counted(copy, tmp_path / "a").error, SettingsMismatchError)
 
 
 def test_the_manifest_names_a_setting_only_if_it_is_set(copy, tmp_path):

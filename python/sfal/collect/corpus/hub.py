@@ -174,10 +174,11 @@ class HubCorpus:
                 hint="see $data_files; patterns are relative to the data set's root",
             ) from e
         except ValueError as e:
-            # An unknown configuration or split, or files that hold no data: the first
-            # line says which.
+            # An unknown configuration or split, or files that hold no data: what comes
+            # before an example says which.
+            said = " ".join(str(e).partition("Example of usage")[0].split())[:300]
             raise InvalidInputError(
-                f"corpus {self.name}: {first_line(e)}", hint="see $corpus_config and $split"
+                f"corpus {self.name}: {said.rstrip('.')}", hint="see $corpus_config and $split"
             ) from e
 
 

@@ -1,7 +1,8 @@
 """Documents of a corpus, in the corpus's own order."""
 
 import hashlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from sfal.collect.corpus.document import Document, document_bytes
@@ -72,3 +73,25 @@ class RunningHash:
     def value(self) -> str:
         """The hash so far, 64 hexadecimal digits."""
         return self._hash.hexdigest()
+
+
+class FirstDocuments:
+    """Short hashes of a corpus's first documents, which show whether it is still the same corpus."""
+
+    KEY = "first_documents"
+    """Name of the hashes in a manifest."""
+    _N = 64
+
+    def __init__(self, hashes: Iterable[str] = ()) -> None:
+        self.hashes = list(hashes)
+        """One per document, in order."""
+
+    def add(self, document: Document) -> None:
+        """Add a document, unless there are enough."""
+        if len(self.hashes) < self._N:
+            self.hashes.append(hashlib.sha256(document_bytes(document)).hexdigest()[:8])
+
+    def resemble(self, other: "FirstDocuments") -> bool:
+        """Return whether at least half of the documents are also among the others."""
+        same = Counter(self.hashes) & Counter(other.hashes)
+        return 2 * same.total() >= max(len(self.hashes), 1)
