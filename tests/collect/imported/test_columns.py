@@ -198,3 +198,15 @@ def test_a_plain_import_gives_one_note_at_most(tmp_path):
     [note] = import_firings(path, NAME, settings, tmp_path / "data").notes
     for setting in ("n_features", "document_length", "n_docs"):
         assert f"${setting}" in note.hint
+
+
+def test_files_of_several_layers_are_said_to_be_taken_as_one_sae(tmp_path):
+    folder = tmp_path / "firings"
+    folder.mkdir()
+    for name in ("layer_3.csv", "layer_12.csv"):
+        write(folder / name, PLAIN)
+    [note] = imported(tmp_path, folder).notes
+    assert "layers 3 and 12" in str(note)
+    (folder / "layer_12.csv").rename(folder / "layer_3-b.csv")
+    again = imported(tmp_path, folder, run="again")
+    assert again.notes == ()

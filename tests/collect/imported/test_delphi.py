@@ -192,3 +192,22 @@ def test_a_spoilt_cache_is_refused_in_one_line(tmp_path, spoil, error, message):
         imported(tmp_path / "data", tmp_path / "cache", special_ids=())
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "data" / "lm").exists()
+
+
+def test_files_left_beside_those_given_are_said(tmp_path):
+    cache(tmp_path / "cache")
+    result = imported(tmp_path / "data", tmp_path / "cache" / "0_9.safetensors", special_ids=())
+    [note] = result.notes
+    assert "not imported: 10_19.safetensors, 20_29.safetensors" in str(note)
+
+
+def test_caches_of_whole_saes_are_not_mixed(tmp_path):
+    cache(tmp_path / "cache", n_splits=1)
+    whole = (tmp_path / "cache" / "0_29.safetensors").read_bytes()
+    for name in ("layers.3", "layers.4"):
+        (tmp_path / "both").mkdir(exist_ok=True)
+        (tmp_path / "both" / f"{name}.safetensors").write_bytes(whole)
+    with pytest.raises(InvalidInputError, match=r"layers\.3.* is the cache of a whole SAE"):
+        imported(tmp_path / "data", tmp_path / "both")
+    alone = imported(tmp_path / "data", tmp_path / "both" / "layers.4.safetensors", special_ids=())
+    assert alone.manifest.n_features <= WIDTH

@@ -33,6 +33,12 @@ _DTYPES = {
 }
 
 
+def feature_range(name: str) -> tuple[int, int] | None:
+    """Return the first and the last feature that a file's name states; None if it states none."""
+    found = _SPLIT.fullmatch(name)
+    return None if found is None else (int(found[1]), int(found[2]))
+
+
 class _Array(NamedTuple):
     """Where an array lies in a file."""
 
@@ -125,10 +131,10 @@ class DelphiCache:
             )
 
     def _features(self) -> tuple[int, int] | None:
-        name = _SPLIT.fullmatch(self.path.stem)
-        if name is None:
+        found = feature_range(self.path.stem)
+        if found is None:
             return None
-        start, last = int(name[1]), int(name[2])
+        start, last = found
         if last < start:
             raise InvalidInputError(
                 f"{self.path}: by its name it ends before it begins",

@@ -1,12 +1,17 @@
 """What the user should know about an import: what was assumed, and what is not known."""
 
+import re
 from collections.abc import Sequence
 
+from sfal.collect.imported.delphi import feature_range
 from sfal.collect.imported.documents import Documents
 from sfal.collect.imported.open import find_width
 from sfal.collect.imported.rows import Reader
 from sfal.collect.imported.settings import ImportSettings
 from sfal.errors import Note
+
+_LAYER = re.compile(r"(?:^|[^a-z])(?:layers?|blocks?|l)[._ -]?([0-9]+)(?![0-9])", re.IGNORECASE)
+"""A layer, as names of files and folders spell it."""
 
 
 def notes_on(
@@ -31,7 +36,9 @@ def notes_on(
             _strengths(readers),
             _unsaid(readers, documents, settings, largest),
             _missing(readers, settings),
+            _beside(readers),
             _apart(readers),
+            _layers(readers),
         )
         if note is not None
     )
@@ -90,6 +97,25 @@ def _missing(readers: Sequence[Reader], settings: ImportSettings) -> Note | None
     return Note(f"no file holds features {listed}{more}: they count as never firing")
 
 
+def _beside(readers: Sequence[Reader]) -> Note | None:
+    """Return a note on files of delphi's cache that lie beside those that were given."""
+    given = {reader.path.resolve() for reader in readers}
+    folders = {one.path.parent for one in readers if one.facts.features is not None}
+    left = sorted(
+        path.name
+        for folder in folders
+        for path in folder.glob("*.safetensors")
+        if feature_range(path.stem) is not None and path.resolve() not in given
+    )
+    if not left:
+        return None
+    return Note(
+        f"not imported: {', '.join(left[:4])}{', …' if len(left) > 4 else ''} beside the files "
+        "given, with other features of the same SAE",
+        "give the folder to import them all",
+    )
+
+
 def _apart(readers: Sequence[Reader]) -> Note | None:
     names = dict.fromkeys(name for reader in readers for name in reader.facts.apart)
     if not names:
@@ -97,4 +123,20 @@ def _apart(readers: Sequence[Reader]) -> Note | None:
     return Note(
         f"not read: {', '.join(names)}; all rows are taken to be of one SAE",
         "import the rows of each SAE on their own, if there are several",
+    )
+
+
+def _layers(readers: Sequence[Reader]) -> Note | None:
+    """Return a note if the files' names speak of several layers."""
+    named: dict[str, str] = {}
+    for reader in readers:
+        for layer in _LAYER.findall("/".join(reader.path.parts[-2:]))[-1:]:
+            named.setdefault(layer, str(reader.path))
+    if len(named) < 2:
+        return None
+    first, second, *_ = sorted(named, key=int)
+    return Note(
+        f"{named[first]} and {named[second]} are taken to be of one SAE, although their names "
+        f"speak of layers {first} and {second}",
+        "import the files of each layer on their own, if they are of several",
     )

@@ -92,14 +92,22 @@ def find_width(
     Raises
     ------
     InvalidInputError
-        If two files hold the same features, one is missing, or a file holds
-        features beyond the width.
+        If two files hold the same features, one is missing, a file holds
+        features beyond the width, or several caches of delphi are mixed.
     """
     ranges = sorted(
         (reader.facts.features, str(reader.path))
         for reader in readers
         if reader.facts.features is not None
     )
+    whole = [str(one.path) for one in readers if one.facts.features is None]
+    if len(readers) > 1 and whole and readers[0].facts.layout == "delphi":
+        other = next(str(one.path) for one in readers if str(one.path) != whole[0])
+        raise InvalidInputError(
+            f"{whole[0]} is not named after the features that it holds, so it is the cache of a "
+            f"whole SAE, and so may be {other}",
+            hint="import one SAE at a time",
+        )
     if not ranges:
         return given, []
     missing, position, before = [], 0, ""
