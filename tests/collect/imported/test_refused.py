@@ -70,6 +70,7 @@ def test_a_bad_number_is_named_with_its_row(tmp_path, row, message, kind):
         ("", "has no document and no feature and no position or window; its columns are none"),
         ("document,feature\n0,1", "has no position or window; its columns are document, feature"),
         ("0,1,2\n3,4,5", "has no header"),
+        ("\ndocument,position,feature\n0,1,2", "has no header: its first line is empty"),
         ("document,doc,position,feature\n0,0,1,2", "either could be its document"),
         ("document,position,feature\n0,0,", "row 0 has no feature"),
         ("document,position,feature\n0,a,1", "row 0 has position 'a', which is not a number"),

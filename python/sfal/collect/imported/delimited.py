@@ -83,9 +83,9 @@ class CsvTable:
         with reading(self.path, "CSV", csv.Error):
             names, *rows = [*csv.reader(lines, delimiter=separator)] or [[]]
         names = [name.strip() for name in names]
-        if names and all(is_number(name) for name in names):
+        if lines and (not names or all(is_number(name) for name in names)):
             raise InvalidInputError(
-                f"{self.path} has no header: its first line is {first[:60]}",
+                f"{self.path} has no header: its first line is {first[:60] or 'empty'}",
                 hint="begin it with a line such as document,position,feature",
             )
         values = list(zip(*(row for row in rows if len(row) == len(names)), strict=True))
