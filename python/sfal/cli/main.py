@@ -42,6 +42,7 @@ _COMMANDS = {
         "Plant errors in the labels, and see whether scores find them.",
     ),
     "report": ("sfal.cli.report:report", "Write a page to browse scores, labels and neighbours."),
+    "browse": ("sfal.cli.browse:browse", "Show that page in a browser, for sources of any size."),
     "sources": ("sfal.cli.sources:sources", "List the known SAEs."),
     "status": ("sfal.cli.status:status", "Show what is on disk and what is missing."),
     "verify": ("sfal.cli.verify:verify", "Check the files on disk against their hashes."),

@@ -1,26 +1,21 @@
 """``sfal report``: write one page with scores, labels and neighbours."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sfal.cli.hints import told
 from sfal.cli.options import Common, command, say_note
-from sfal.cli.param_types import INTEGERS, MANY
+from sfal.cli.selection_options import selection_options
+
+if TYPE_CHECKING:
+    from sfal.scoring.selection import Selection
 
 
 @command("report")
 @click.argument("sources", nargs=-1)
-@click.option("--model", help="gemma, llama or a model's id; default: all on disk.")
-@click.option(
-    "--layers",
-    type=INTEGERS,
-    default=(),
-    help="Layers, such as 0 8 17 or 0-5; default: all on disk.",
-)
-@click.option("--embeddings", type=MANY, default=(), help="Embedders; default: all found.")
-@click.option("--explainer", type=MANY, default=(), help="Explainers; default: all found.")
-@click.option("--run", help="Name of another run of the same sources.")
+@selection_options
 @click.option(
     "-o",
     "--output",
@@ -36,17 +31,7 @@ from sfal.cli.param_types import INTEGERS, MANY
     show_default=True,
     help="Most megabytes of the file; neighbour lists are shortened to fit.",
 )
-def report(
-    common: Common,
-    sources: tuple[str, ...],
-    model: str | None,
-    layers: tuple[int, ...],
-    embeddings: tuple[str, ...],
-    explainer: tuple[str, ...],
-    run: str | None,
-    output: Path,
-    max_mb: float,
-) -> None:
+def report(common: Common, selection: "Selection", output: Path, max_mb: float) -> None:
     """Write a page with scores, labels and neighbours of all features.
 
     One HTML file that needs no network: browse and search the features, see
@@ -57,9 +42,7 @@ def report(
     sfal report gemma-2-2b/0-gemmascope-res-16k -o report.html
     """
     from sfal.report.write import write_report
-    from sfal.scoring.selection import Selection
 
-    selection = Selection(model, layers, sources, embeddings, explainer, run)
     written = write_report(common.data_dir, selection, output, max_mb=max_mb)
     payload = written.payload
     click.echo(

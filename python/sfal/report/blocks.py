@@ -16,9 +16,16 @@ _NAMES = {"uint8": "u8", "uint16": "u16", "uint32": "u32", "float32": "f32", "fl
 
 
 class Blocks:
-    """Blocks in the order in which they were added; equal ones are kept once."""
+    """Blocks in the order in which they were added; equal ones are kept once.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    named : bool
+        Refer to blocks by their digests, which hold across sources and changes, not by number.
+    """
+
+    def __init__(self, *, named: bool = False) -> None:
+        self._named = named
         self._blocks: list[str] = []
         self._known: dict[bytes, int] = {}
 
@@ -32,9 +39,14 @@ class Blocks:
         """Characters of all blocks."""
         return sum(map(len, self._blocks))
 
+    @property
+    def by_name(self) -> dict[str, str]:
+        """Base64 of each block by its digest."""
+        return {name.hex(): self._blocks[at] for name, at in self._known.items()}
+
     def copy(self) -> "Blocks":
         """Return blocks to which more can be added without changing these."""
-        other = Blocks()
+        other = Blocks(named=self._named)
         other._blocks, other._known = list(self._blocks), dict(self._known)
         return other
 
@@ -54,12 +66,12 @@ class Blocks:
         text = json.dumps(list(values), ensure_ascii=False, separators=(",", ":"))
         return {"block": self._add(text.encode()), "type": "json", "length": len(values)}
 
-    def _add(self, raw: bytes) -> int:
+    def _add(self, raw: bytes) -> int | str:
         digest = hashlib.sha256(raw).digest()
         if digest not in self._known:
             self._known[digest] = len(self._blocks)
             self._blocks.append(packed(raw))
-        return self._known[digest]
+        return digest.hex() if self._named else self._known[digest]
 
 
 def packed(raw: bytes) -> str:

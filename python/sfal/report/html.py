@@ -3,12 +3,15 @@
 import base64
 import hashlib
 import re
+from functools import cache
+from html import escape
 from importlib.resources import files
 
 from sfal.report.payload import Payload
 
 MODULES = (
     "dom",
+    "served",
     "blocks",
     "data",
     "search",
@@ -29,7 +32,7 @@ _IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export ", re.MULTILINE)
 
 
-def render_page(payload: Payload) -> str:
+def render_page(payload: Payload, *, served_key: str | None = None, opened: str = "") -> str:
     """Join a page.
 
     Its policy allows the style and the script of the package by their hashes and nothing
@@ -38,6 +41,11 @@ def render_page(payload: Payload) -> str:
     Parameters
     ----------
     payload : Payload
+    served_key : str, optional
+        For a page that a server sends and that asks it for more: the key under which the
+        browser keeps verdicts; default: that of the payload.
+    opened : str
+        Fragment that the page opens unless its address has one, such as ``#/SOURCE/FEATURE``.
 
     Returns
     -------
@@ -45,21 +53,29 @@ def render_page(payload: Payload) -> str:
         The same for the same payload.
     """
     style, script = _read("style.css"), joined_script()
-    policy = (
-        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
     blocks = [_block("index", payload.index)]
     blocks += [_block(str(i), text) for i, text in enumerate(payload.blocks)]
     parts = {
-        "POLICY": policy,
+        "POLICY": content_policy(served=served_key is not None),
         "STYLE": style,
-        "KEY": payload.key,
+        "KEY": served_key or payload.key,
+        "OPENED": escape(opened, quote=True),
         "DATA": "\n".join(blocks),
         "SCRIPT": script,
     }
     # One pass, so that no part can hold the mark of another.
     return re.sub(r"\{\{([A-Z]+)\}\}", lambda found: parts[found[1]], _read("page.html"))
+
+
+@cache
+def content_policy(*, served: bool = False) -> str:
+    """Return the content security policy of a page; one that is served may ask its own server."""
+    script, style = _hash(joined_script()), _hash(_read("style.css"))
+    connect = "connect-src 'self'; " if served else ""
+    return (
+        f"default-src 'none'; script-src '{script}'; style-src '{style}'; {connect}"
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
 
 
 def joined_script() -> str:

@@ -92,8 +92,15 @@ def both_lists(
     return functional, semantic
 
 
-def _empty(n_features: int) -> Lists:
-    shape = (n_features, LONGEST)
+def no_lists(n_features: int) -> tuple[Lists, SemanticLists]:
+    """Return lists without entries, for what looks neighbours up feature by feature."""
+    empty = _empty(n_features, 0)
+    none = np.zeros((n_features, 0), np.uint16)
+    return empty, SemanticLists(empty, none, none)
+
+
+def _empty(n_features: int, longest: int = LONGEST) -> Lists:
+    shape = (n_features, longest)
     return Lists(
         np.zeros(n_features, np.uint8), np.zeros(shape, np.uint32), np.zeros(shape, np.float32)
     )

@@ -83,7 +83,7 @@ def build_payload(sources: Sequence[SourceData], top_n: int, max_bytes: int) -> 
         The same for the same sources.
     """
     fixed = Blocks()
-    described = [_source(source, fixed) for source in sources]
+    described = [describe_source(source, fixed) for source in sources]
     for shown in _SHOWN:
         payload = _with_lists(sources, described, fixed, top_n, shown, None)
         if payload.size <= max_bytes:
@@ -159,17 +159,44 @@ def _with_lists(
             )
         functional = _lists(source.functional, blocks, kept, shown)
         entries.append({**facts, "functional": functional, "embeddings": embeddings})
+    return Payload(packed_index(entries, top_n, shown, n_kept), blocks.texts, shown, n_kept)
+
+
+def packed_index(
+    entries: Sequence[Mapping[str, Any]],
+    top_n: int,
+    shown: int,
+    n_kept: int | None = None,
+    *,
+    served: bool = False,
+) -> str:
+    """Return the block of the index.
+
+    Parameters
+    ----------
+    entries : sequence of mapping
+        The sources, as :func:`describe_source` returns them, with or without lists.
+    top_n : int
+        Places that were looked up.
+    shown : int
+        Neighbours of each list in the blocks.
+    n_kept : int, optional
+        Features of each source whose lists are kept; default: all.
+    served : bool
+        Whether lists are not in the blocks, but fetched for one feature at a time.
+    """
     index = {
         "format": FORMAT,
         "top_n": top_n,
         "match": MATCH,
         "shown": shown,
         "n_kept": n_kept,
+        "served": served,
         "statuses": STATUSES,
         "sources": entries,
     }
     text = json.dumps(index, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
-    return Payload(packed(text.encode()), blocks.texts, shown, n_kept)
+    return packed(text.encode())
 
 
 def _kept(source: SourceData, n_kept: int | None) -> NDArray[np.bool_]:
@@ -201,7 +228,8 @@ def _lists(
     }
 
 
-def _source(source: SourceData, blocks: Blocks) -> dict[str, Any]:
+def describe_source(source: SourceData, blocks: Blocks) -> dict[str, Any]:
+    """Add everything about a source but its lists and examples to blocks, and say where it is."""
     return {
         "name": source.source.name,
         "model": source.source.model,

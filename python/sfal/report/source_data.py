@@ -1,7 +1,8 @@
 """What a page shows of a source: its scores on disk, labels and neighbour lists."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from sfal.scoring.selection import EmbeddingsFile, SourceInput
 from sfal.store.examples import Example, iterate_examples
 from sfal.store.run_folder import RunFolder
 from sfal.store.scores import ScoreSet, read_scores
+
+if TYPE_CHECKING:
+    from sfal._core import Histogram, Occurrences
 
 N_EXAMPLES = 5
 """Max-activating examples of a feature, at most."""
@@ -59,14 +63,22 @@ class SourceData:
     """Sets of embeddings that are not shown, and why."""
 
 
-def read_source_data(source: SourceInput, top_n: int) -> SourceData:
-    """Read scores, labels and counts of a source, and list all neighbours.
+@dataclass(frozen=True)
+class OpenSource:
+    """A source whose scores, counts and embeddings are read."""
 
-    Parameters
-    ----------
-    source : SourceInput
-    top_n : int
-        Places of the other list that are looked up.
+    source: SourceInput
+    """The source."""
+    counted: "Occurrences | Histogram"
+    """Its counts."""
+    scored: tuple[tuple[EmbeddingsFile, ScoreSet, Embeddings], ...]
+    """Each set of embeddings that was scored."""
+    refused: tuple[SfalError, ...]
+    """Sets of embeddings that cannot be shown, and why."""
+
+
+def open_source(source: SourceInput) -> OpenSource:
+    """Read scores, counts and embeddings of a source.
 
     Raises
     ------
@@ -97,22 +109,51 @@ def read_source_data(source: SourceInput, top_n: int) -> SourceData:
             refused.append(e)
     if not found:
         raise refused[0] if len(refused) == 1 else CombinedError(refused)
-    counted = counts.load()
-    functional, semantic = both_lists(counted, [one for _, _, one in found], top_n)
-    windows = counted.counts()
+    return OpenSource(source, counts.load(), tuple(found), tuple(refused))
+
+
+def read_source_data(source: SourceInput, top_n: int) -> SourceData:
+    """Read scores, labels and counts of a source, and list all neighbours.
+
+    Parameters
+    ----------
+    source : SourceInput
+    top_n : int
+        Places of the other list that are looked up.
+
+    Raises
+    ------
+    MissingError
+        If the source has not been scored.
+    ArtifactError
+        If scores, counts or embeddings cannot be read or do not belong together.
+    """
+    opened = open_source(source)
+    lists = both_lists(opened.counted, [one for _, _, one in opened.scored], top_n)
+    return source_data(opened, *lists, _examples(source))
+
+
+def source_data(
+    opened: OpenSource,
+    functional: Lists,
+    semantic: Sequence[SemanticLists],
+    examples: dict[int, list[Example]] | None,
+) -> SourceData:
+    """Join what was read of a source with its neighbour lists."""
+    source = opened.source
     manifest = RunFolder(source.run_folder).readable_manifest
     return SourceData(
         source=source,
-        windows=windows,
-        n_windows=counted.n_windows,
+        windows=opened.counted.counts(),
+        n_windows=opened.counted.n_windows,
         neuronpedia=None if manifest is None else manifest.source.neuronpedia_id,
         functional=functional,
-        examples=_examples(source),
+        examples=examples,
         embeddings=tuple(
             EmbeddingData(file, one.explainer, one.explanations, scores, lists, one.notes)
-            for (file, scores, one), lists in zip(found, semantic, strict=True)
+            for (file, scores, one), lists in zip(opened.scored, semantic, strict=True)
         ),
-        refused=tuple(refused),
+        refused=opened.refused,
     )
 
 

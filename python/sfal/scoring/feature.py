@@ -158,8 +158,8 @@ def view_feature(
     )
     semantic, cosine = _core.semantic_neighbours(embeddings.matrix, settings.top_n, rows=row)
     windows = counted.counts()
-    by_phi = _places(feature, functional[0], is_live(windows, counted.n_windows))
-    by_cosine = _places(feature, semantic[0], embeddings.explained)
+    by_phi = places_in_list(feature, functional[0], is_live(windows, counted.n_windows))
+    by_cosine = places_in_list(feature, semantic[0], embeddings.explained)
     texts = embeddings.explanations
     status = statuses(windows, counted.n_windows, embeddings.explained)
     plan = Plan(counts.n_features, np.flatnonzero(status == SCORED), settings)
@@ -187,8 +187,8 @@ def view_feature(
         reliability=reliability,
         no_reliability=why_not,
         explained=bool(embeddings.explained[feature]),
-        functional=_neighbours(by_phi, phi[0], by_cosine, texts, shown),
-        semantic=_neighbours(by_cosine, cosine[0], by_phi, texts, shown),
+        functional=listed_neighbours(by_phi, phi[0], by_cosine, texts, shown),
+        semantic=listed_neighbours(by_cosine, cosine[0], by_phi, texts, shown),
         n_unexplained=int((~embeddings.explained[semantic[0]]).sum()),
         url=_page(source, feature),
         notes=embeddings.notes,
@@ -213,22 +213,50 @@ def _rank_of_label(
     return ndcg.values[block.rows], label
 
 
-def _places(
+def places_in_list(
     feature: int, ranked: NDArray[np.uint32], comparable: NDArray[np.bool_]
 ) -> dict[int, int]:
-    """Return each feature's place in a list, in order, without those that are there by a tie alone."""
+    """Return the place of each feature in a list, in order, without those that only tie.
+
+    Parameters
+    ----------
+    feature : int
+        Whose list it is.
+    ranked : ndarray of shape (w,), uint32
+        Its neighbours, nearest first.
+    comparable : ndarray of shape (F,), bool
+        Features that have a similarity at all.
+
+    Returns
+    -------
+    places : dict
+        Place from 0 by feature; empty unless `feature` is comparable itself.
+    """
     if not comparable[feature]:
         return {}
     return {int(other): i for i, other in enumerate(ranked) if comparable[other]}
 
 
-def _neighbours(
+def listed_neighbours(
     own: Mapping[int, int],
     similarities: NDArray[np.float32],
     other: Mapping[int, int],
     texts: Mapping[int, str],
-    shown: int,
+    shown: int | None = None,
 ) -> tuple[Neighbour, ...]:
+    """Return the first neighbours of a list, with their places in the other one.
+
+    Parameters
+    ----------
+    own, other : mapping
+        Places in the list and in the other one, as :func:`places_in_list` returns them.
+    similarities : ndarray of shape (w,), float32
+        Similarity at each place of the list.
+    texts : mapping
+        Explanation by feature.
+    shown : int, optional
+        Neighbours wanted; default: all.
+    """
     return tuple(
         Neighbour(
             feature=feature,

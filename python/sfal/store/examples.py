@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from sfal.errors import CorruptError, MissingError, SfalError
-from sfal.io.arrow import from_numpy, from_strings
+from sfal.io.arrow import from_numpy, from_strings, to_numpy
 from sfal.io.atomic import atomic_path
 from sfal.io.first_line import first_line
 from sfal.store.layout import EXAMPLES
@@ -177,8 +177,7 @@ def iterate_examples(source_dir: Path) -> Iterator[tuple[int, list[Example]]]:
     names = Example._fields
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            if file.schema_arrow.remove_metadata() != examples_schema():
-                raise CorruptError(f"{path} does not have the columns of examples", hint=_GATHER)
+            _check_columns(file, path)
             rows = (
                 Example(*row)
                 for batch in file.iter_batches(_READ_ROWS, columns=list(names))
@@ -188,6 +187,66 @@ def iterate_examples(source_dir: Path) -> Iterator[tuple[int, list[Example]]]:
                 yield feature, list(examples)
     except (OSError, UnicodeDecodeError, pa.ArrowException) as e:
         raise _unreadable(path, e) from e
+
+
+def read_examples_of(source_dir: Path, feature: int, most: int) -> list[Example]:
+    """Read the first examples of one feature, and of the file only the rows around it.
+
+    Parameters
+    ----------
+    source_dir : Path
+        Folder of the source.
+    feature : int
+    most : int
+        Examples wanted, at most.
+
+    Returns
+    -------
+    examples : list of Example
+        The highest activation first; empty if the feature never fired.
+
+    Raises
+    ------
+    MissingError
+        If the source has no examples yet.
+    CorruptError
+        If the file is damaged or has another layout.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = _require(source_dir)
+    found: list[Example] = []
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            _check_columns(file, path)
+            groups = [
+                i
+                for i in range(file.num_row_groups)
+                if _may_hold(file.metadata.row_group(i).column(0).statistics, feature)
+            ]
+            for batch in file.iter_batches(_READ_ROWS, groups, columns=list(Example._fields)):
+                at = np.flatnonzero(to_numpy(batch.column(0)) == feature)
+                if len(at):
+                    part = batch.slice(int(at[0]), min(int(at[-1] - at[0]) + 1, most - len(found)))
+                    rows = zip(*(column.to_pylist() for column in part.columns), strict=True)
+                    found += [Example(*row) for row in rows]
+                if len(found) >= most:
+                    break
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as e:
+        raise _unreadable(path, e) from e
+    return found
+
+
+def _may_hold(statistics: Any, feature: int) -> bool:
+    if statistics is None or not statistics.has_min_max:
+        return True
+    return bool(statistics.min <= feature <= statistics.max)
+
+
+def _check_columns(file: Any, path: Path) -> None:
+    if file.schema_arrow.remove_metadata() != examples_schema():
+        raise CorruptError(f"{path} does not have the columns of examples", hint=_GATHER)
 
 
 def read_examples_metadata(source_dir: Path) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 // Blocks of the page: base64, zlib, shuffled bytes; see sfal/report/blocks.py.
+import { fetchBlock } from "./served.js";
 
 const ARRAYS = {
   u8: Uint8Array,
@@ -19,7 +20,8 @@ function fromBase64(text) {
 }
 
 async function inflated(name) {
-  const packed = fromBase64(document.getElementById(`block-${name}`).textContent);
+  const own = document.getElementById(`block-${name}`);
+  const packed = fromBase64(own ? own.textContent : await fetchBlock(name));
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }

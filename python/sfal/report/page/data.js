@@ -8,11 +8,11 @@ async function readAll(specs) {
   return Object.fromEntries(await Promise.all(entries));
 }
 
-async function readEmbedding(facts, source) {
+async function readEmbedding(facts, source, number) {
   const { labels, status, functional_place: functionalPlace } = await readAll({
     labels: facts.labels,
     status: facts.status,
-    functional_place: facts.functional_place,
+    ...(facts.functional_place && { functional_place: facts.functional_place }),
   });
   const embedding = {
     ...facts,
@@ -20,7 +20,9 @@ async function readEmbedding(facts, source) {
     status,
     functionalPlace,
     source,
-    semantic: await readAll(facts.semantic),
+    number,
+    semantic: facts.semantic && (await readAll(facts.semantic)),
+    lists: facts.semantic ? null : new Map(),
     columns: await readAll(facts.columns),
     better: facts.better && (await readAll(facts.better)),
     lower: null,
@@ -32,8 +34,10 @@ async function readEmbedding(facts, source) {
 async function readSource(facts) {
   const source = { ...facts, windows: await readBlock(facts.windows) };
   source.examples = facts.examples && (await readBlock(facts.examples));
-  source.functional = await readAll(facts.functional);
-  source.embeddings = await Promise.all(facts.embeddings.map((one) => readEmbedding(one, source)));
+  source.functional = facts.functional && (await readAll(facts.functional));
+  source.nearest = new Map();
+  source.embeddings = await Promise.all(
+    facts.embeddings.map((one, number) => readEmbedding(one, source, number)));
   const names = facts.embeddings.map((one) => one.embedder);
   for (const one of source.embeddings) {
     const several = names.filter((name) => name === one.embedder).length > 1;
@@ -56,6 +60,26 @@ function neighbours(lists, places, index, shown) {
     const at = index * shown + i;
     return { feature: lists.feature[at], value: lists.value[at], place: places[at] || null };
   });
+}
+
+// The lists of a page that is served are known once they are fetched.
+function listsOf(report, embedding, index) {
+  const { source, semantic, lists } = embedding;
+  if (lists) return lists.get(index) ?? {};
+  return {
+    functional: neighbours(source.functional, embedding.functionalPlace, index, report.shown),
+    semantic: neighbours(semantic, semantic.place, index, report.shown),
+    examples: source.examples?.[index],
+  };
+}
+
+// Return the nearest features by phi; none where the page does not know them.
+export function nearestOf(report, source, index, most) {
+  if (report.served) return source.nearest.get(index)?.slice(0, most) ?? [];
+  const { n, feature } = source.functional;
+  if (n[index] === NOT_KEPT) return [];
+  const first = index * report.shown;
+  return Array.from(feature.subarray(first, first + Math.min(most, n[index])));
 }
 
 export function betterLabels(embedding, index) {
@@ -81,11 +105,11 @@ export function featureOf(report, embedding, index) {
     chance: embedding.chance,
   };
   for (const [name, values] of Object.entries(embedding.columns)) view[name] = values[index];
-  view.functional = neighbours(source.functional, embedding.functionalPlace, index, report.shown);
-  view.semantic = neighbours(embedding.semantic, embedding.semantic.place, index, report.shown);
+  const lists = listsOf(report, embedding, index);
+  view.functional = lists.functional;
+  view.semantic = lists.semantic;
   view.better_labels = betterLabels(embedding, index);
-  view.examples = (source.examples?.[index] ?? []).map(([before, token, after]) =>
-    ({ before, token, after }));
+  view.examples = (lists.examples ?? []).map(([before, token, after]) => ({ before, token, after }));
   return view;
 }
 

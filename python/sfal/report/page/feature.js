@@ -2,6 +2,7 @@
 import { interval } from "./chart.js";
 import { featureOf } from "./data.js";
 import { byId, el, fixed, labelNode, probability, share, whole } from "./dom.js";
+import { fetchLists } from "./served.js";
 import { chooseBetter, verdictOf } from "./verdicts.js";
 import { verdictButtons } from "./worklist.js";
 
@@ -9,6 +10,11 @@ const LISTS = {
   functional: ["Fires with it", "phi"],
   semantic: ["Labelled like it", "cosine"],
 };
+
+// Rows of a list that are drawn at once; a page that is served has whole lists.
+const DRAWN = 50;
+// Milliseconds for which a reader stays at a feature before its lists are asked for.
+const PAUSE = 80;
 
 function whyEmpty(view, kind, nWindows) {
   if (view[kind] === undefined) return "Left out because of the file\u2019s size.";
@@ -36,6 +42,8 @@ export class FeaturePanel {
   show(embedding, index) {
     this.embedding = embedding;
     this.index = index;
+    this.problem = null;
+    this.whole = new Set();
     const wasOpen = this.isOpen;
     if (!wasOpen) this.before = document.activeElement;
     this.draw();
@@ -43,6 +51,22 @@ export class FeaturePanel {
     this.panel.scrollTop = 0;
     document.body.classList.add("with-panel");
     this.panel.querySelector("h2").focus({ preventScroll: true });
+    this.complete();
+  }
+
+  // A page that is served asks for the lists of the feature at which the reader stops.
+  async complete() {
+    const { embedding, index } = this;
+    const isShown = () => this.isOpen && this.embedding === embedding && this.index === index;
+    if (!embedding.lists || embedding.lists.has(index)) return;
+    await new Promise((done) => setTimeout(done, PAUSE));
+    if (!isShown()) return;
+    try {
+      await fetchLists(embedding, index);
+    } catch (error) {
+      this.problem = error.message;
+    }
+    if (isShown()) this.redraw();
   }
 
   close() {
@@ -81,10 +105,12 @@ export class FeaturePanel {
 
   redraw() {
     const verdict = document.activeElement?.dataset?.verdict;
+    const inPanel = this.panel.contains(document.activeElement);
     const scroll = this.panel.scrollTop;
     this.draw();
     this.panel.scrollTop = scroll;
-    if (verdict) this.panel.querySelector(`[data-verdict=${verdict}]`).focus();
+    const focused = this.panel.querySelector(verdict ? `[data-verdict=${verdict}]` : "h2");
+    if (inPanel) focused.focus({ preventScroll: true });
   }
 
   facts(view) {
@@ -148,7 +174,8 @@ export class FeaturePanel {
     const [title, measure] = LISTS[kind];
     const items = view[kind] ?? [];
     const top = Math.max(...items.map((one) => one.value), 1e-9);
-    const rows = items.map((one) => {
+    const drawn = this.whole.has(kind) ? items : items.slice(0, DRAWN);
+    const rows = drawn.map((one) => {
       const match = one.place !== null && one.place <= this.report.match;
       const bar = el("span", { class: "bar", "aria-hidden": "true" });
       bar.style.setProperty("--share", Math.max(0, one.value / top));
@@ -166,12 +193,30 @@ export class FeaturePanel {
         one.place === null ? "" : `#${one.place}`,
         match ? el("span", { class: "hidden" }, " match") : null));
     });
-    const nMatches = items.filter((one) => one.place !== null && one.place <= this.report.match).length;
+    const first = items.slice(0, this.report.match);
+    const nMatches = first.filter((one) => one.place !== null && one.place <= this.report.match).length;
     return el("section", null,
       el("h3", null, title, el("span", { class: "quiet" }, ` ${measure}`),
-        items.length ? el("span", { class: "quiet tally" }, `${nMatches} of ${items.length} match`) : null),
-      el("ol", { "data-list": kind }, rows),
-      items.length ? null : el("p", { class: "quiet" }, whyEmpty(view, kind, this.embedding.source.n_windows)));
+        items.length ? el("span", { class: "quiet tally" }, `${nMatches} of ${first.length} match`) : null),
+      el("ol", { "data-list": kind, "aria-busy": this.isWaiting(view, kind) || null }, rows),
+      drawn.length < items.length ? el("button", {
+        type: "button",
+        class: "soft",
+        onclick: () => {
+          this.whole.add(kind);
+          this.redraw();
+        },
+      }, `Show all ${whole(items.length)}`) : null,
+      items.length ? null : el("p", { class: "quiet" }, this.whyEmpty(view, kind)));
+  }
+
+  isWaiting(view, kind) {
+    return view[kind] === undefined && this.embedding.lists !== null && this.problem === null;
+  }
+
+  whyEmpty(view, kind) {
+    if (this.isWaiting(view, kind)) return "Looking them up \u2026";
+    return this.problem ?? whyEmpty(view, kind, this.embedding.source.n_windows);
   }
 
   // Show a neighbour in both lists at once.

@@ -37,6 +37,8 @@ class Page {
       this.choose(source, embedding);
       byId("browser").scrollIntoView();
     });
+    const { opened } = document.body.dataset;
+    if (!location.hash && opened) history.replaceState(null, "", opened);
     addEventListener("hashchange", () => this.follow());
     document.addEventListener("keydown", (event) => this.key(event));
     this.choose(report.sources[0]);
@@ -108,12 +110,15 @@ function offer(report, page) {
     search: (text, name) => {
       const source = sourceOf(name);
       const embedding = source === page.source ? page.embedding : source?.embeddings[0];
-      return (embedding && searchLabels(embedding, text)) ?? [];
+      const found = (embedding && searchLabels(embedding, text)) ?? [];
+      return report.served ? Promise.resolve(found) : found;
     },
     feature: (name, index, wanted) => {
       const all = sourceOf(name)?.embeddings ?? [];
       const embedding = wanted === undefined ? all[0] : all.find((one) => one.name === wanted || one.embedder === wanted);
-      return embedding ? featureOf(report, embedding, Number(index)) : null;
+      const view = () => (embedding ? featureOf(report, embedding, Number(index)) : null);
+      if (!report.served) return view();
+      return view() === null ? Promise.resolve(null) : fetchLists(embedding, Number(index)).then(view);
     },
   };
 }
@@ -137,7 +142,7 @@ async function start() {
     const total = report.sources.reduce((n, source) => n + source.n_features, 0);
     document.title = `SFAL report: ${whole(total)} features`;
     document.body.dataset.sfal = "ready";
-    if (location.hash === "#selftest") runSelftest(report);
+    if (location.hash === "#selftest") await runSelftest(report);
   } catch (error) {
     say(`The page\u2019s data cannot be read: ${error.message}`);
     throw error;

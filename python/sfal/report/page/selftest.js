@@ -2,6 +2,7 @@
 import { featureOf } from "./data.js";
 import { byId, labelNode } from "./dom.js";
 import { searchLabels } from "./search.js";
+import { fetchLists } from "./served.js";
 import { csvCell } from "./verdicts.js";
 import { worstFirst } from "./worklist.js";
 
@@ -47,7 +48,12 @@ function* problems(report) {
   return n + 2;
 }
 
-export function runSelftest(report) {
+export async function runSelftest(report) {
+  for (const { embeddings, n_features: n } of report.sources) {
+    for (const one of embeddings) {
+      for (const index of [0, 1, Math.floor(n / 2), n - 1]) await fetchLists(one, Math.min(index, n - 1));
+    }
+  }
   const found = [];
   const checks = problems(report);
   let step = checks.next();

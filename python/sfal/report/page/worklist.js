@@ -1,6 +1,7 @@
 // Labels that are probably wrong, worst first.
-import { betterLabels } from "./data.js";
+import { betterLabels, nearestOf } from "./data.js";
 import { byId, el, fixed, labelNode, whole } from "./dom.js";
+import { fetchNearest } from "./served.js";
 import { VERDICTS, downloadVerdicts, nVerdicts, toggleVerdict, verdictOf } from "./verdicts.js";
 
 const PAGE = 20;
@@ -73,19 +74,32 @@ export class Worklist {
 
   item(i) {
     const { source, labels } = this.embedding;
-    const better = betterLabels(this.embedding, i).slice(0, NEAR).map((one) => labelNode(one.label));
-    const lists = source.functional;
-    const n = lists.n[i] === 255 ? 0 : Math.min(NEAR, lists.n[i]);
-    const near = Array.from({ length: n }, (_, j) =>
-      labelNode(labels[lists.feature[i * this.report.shown + j]]));
     return el("li", { "data-feature": i, "data-source": source.name },
       el("div", { class: "claim" },
         el("a", { class: "title", href: this.hrefOf(source, i) }, labelNode(labels[i])),
         el("p", { class: "quiet numbers" }, this.facts(i))),
-      el("dl", { class: "evidence" },
-        better.length ? [el("dt", null, "would fit better"), el("dd", null, quoted(better))] : null,
-        near.length ? [el("dt", null, "fires with"), el("dd", null, quoted(near))] : null),
+      this.evidence(i),
       verdictButtons(source.name, i, this.changed));
+  }
+
+  evidence(i) {
+    const { source, labels } = this.embedding;
+    const better = betterLabels(this.embedding, i).slice(0, NEAR).map((one) => labelNode(one.label));
+    const near = nearestOf(this.report, source, i, NEAR).map((other) => labelNode(labels[other]));
+    return el("dl", { class: "evidence" },
+      better.length ? [el("dt", null, "would fit better"), el("dd", null, quoted(better))] : null,
+      near.length ? [el("dt", null, "fires with"), el("dd", null, quoted(near))] : null);
+  }
+
+  // A page that is served learns the neighbours after it is drawn.
+  async complete() {
+    const { embedding } = this;
+    const features = this.order.slice(Math.max(0, this.n - PAGE), this.n);
+    if (!this.report.served || !(await fetchNearest(embedding.source, features))) return;
+    if (this.embedding !== embedding) return;
+    for (const item of byId("worklist").children) {
+      item.querySelector(".evidence").replaceWith(this.evidence(Number(item.dataset.feature)));
+    }
   }
 
   draw() {
@@ -93,6 +107,7 @@ export class Worklist {
     byId("worklist").replaceChildren(...shown);
     byId("more").hidden = this.n >= this.order.length;
     this.drawCount();
+    this.complete().catch(() => {});
   }
 
   // Redraw what depends on verdicts, and keep the focus.
