@@ -37,12 +37,17 @@ def open_page(chrome, path, fragment=""):
         chrome.get_log(kind)
     began = time.perf_counter()
     chrome.get(path.as_uri() + fragment)
+    wait_until_ready(chrome)
+    return time.perf_counter() - began
+
+
+def wait_until_ready(chrome):
+    """Wait until all data of the page that was opened are decoded."""
+    began = time.perf_counter()
     while chrome.execute_script("return document.body.dataset.sfal") == "loading":
         assert time.perf_counter() - began < 60, "the page does not become ready"
         time.sleep(0.01)
-    seconds = time.perf_counter() - began
     assert chrome.execute_script("return document.body.dataset.sfal") == "ready"
-    return seconds
 
 
 def requests(chrome):

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sfal.errors import MissingError, Note, SfalError
 from sfal.report.blocks import Blocks
@@ -80,6 +79,7 @@ class ServedSource:
         """Blocks by digest."""
         self.labels = [one["labels"]["block"] for one in self.entry["embeddings"]]
         """Digests of the labels, which verdicts are about."""
+        self._live = is_live(data.windows, data.n_windows)
         self.n_features = len(data.windows)
         """Width of the SAE."""
         self.n_embeddings = len(data.embeddings)
@@ -119,7 +119,7 @@ class ServedSource:
 
         with self._lock:
             opened = self._opened()
-            live = self._live(opened)
+            live = self._live
             rows = np.array([feature for feature in features if live[feature]], dtype=np.int64)
             near: dict[int, list[int]] = {feature: [] for feature in features}
             if len(rows):
@@ -135,7 +135,7 @@ class ServedSource:
 
         opened = self._opened()
         one = opened.scored[embedding][2]
-        live = self._live(opened)
+        live = self._live
         empty = np.zeros(0, np.uint32), np.zeros(0, np.float32)
         by_phi, phi = empty
         if live[feature]:
@@ -170,9 +170,6 @@ class ServedSource:
                 raise MissingError(CHANGED)
             self._open = open_source(self._source)
         return self._open
-
-    def _live(self, opened: OpenSource) -> NDArray[np.bool_]:
-        return is_live(opened.counted.counts(), opened.counted.n_windows)
 
     def _cosine_rows(self, opened: OpenSource, embedding: int) -> CosineRows:
         if embedding not in self._cosines:
