@@ -43,6 +43,10 @@ _COMMANDS = {
     ),
     "report": ("sfal.cli.report:report", "Write a page to browse scores, labels and neighbours."),
     "browse": ("sfal.cli.browse:browse", "Show that page in a browser, for sources of any size."),
+    "export": (
+        "sfal.cli.export:export",
+        "Write scores and neighbours for embedding-atlas, networkx, Gephi, spreadsheets.",
+    ),
     "sources": ("sfal.cli.sources:sources", "List the known SAEs."),
     "status": ("sfal.cli.status:status", "Show what is on disk and what is missing."),
     "verify": ("sfal.cli.verify:verify", "Check the files on disk against their hashes."),

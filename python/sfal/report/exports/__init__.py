@@ -1,0 +1,1 @@
+"""Scores, labels and neighbours of a source as files for other tools."""
