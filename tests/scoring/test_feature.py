@@ -52,7 +52,8 @@ def test_a_feature_has_the_score_that_its_source_gives_it(tmp_path):
 
 def test_both_lists_are_in_order_and_give_the_place_in_the_other(tmp_path):
     _, fired, vectors = write_source(tmp_path)
-    view = view_feature(select(tmp_path), 4, shown=5, settings=ScoreSettings(top_n=6))
+    settings = ScoreSettings(top_n=6, candidates="all")
+    view = view_feature(select(tmp_path), 4, shown=5, settings=settings)
     functional, phi = _core.functional_neighbours(occurrences(fired), 6, rows=np.array([4]))
     semantic, _ = _core.semantic_neighbours(vectors, 6, rows=np.array([4]))
     live = [i for i in range(6) if functional[0, i] not in (0, 1)][:5]
@@ -81,7 +82,12 @@ def test_the_command_shows_score_and_neighbours_side_by_side(tmp_path):
     assert f"ndcg {ndcg:.3f}" in result.output
     assert "sense of 4" in result.output
     assert "fires with it (phi)" in result.output
-    # A head, and ten features that are explained; nine fire in some windows only.
+    # A head, and the eight other features that are scored.
+    assert sum(" | " in line for line in result.output.splitlines()) == 9
+    chosen = ["--measure", "jaccard", "--candidates", "all"]
+    result = CliRunner().invoke(sfal, ["feature", NAME, "4", *chosen, "--data-dir", str(tmp_path)])
+    assert "fires with it (jaccard)" in result.output
+    # Ten features are explained; nine fire in some windows only.
     assert sum(" | " in line for line in result.output.splitlines()) == 11
 
 
@@ -115,10 +121,19 @@ def test_a_sentence_replaces_a_neighbourhood_of_ties(tmp_path, feature, function
     assert "(no explanation)" not in like_it
 
 
+def test_only_features_that_are_scored_stand_in_the_lists(tmp_path):
+    write_source(tmp_path)
+    for feature in range(3, 12):
+        view = view_feature(select(tmp_path), feature)
+        scored = set(range(2, 12)) - {feature, 3}
+        assert {n.feature for n in view.functional} == scored
+        assert {n.feature for n in view.semantic} == (set() if feature == 3 else scored)
+
+
 def test_features_without_a_neighbourhood_have_no_place_in_it(tmp_path):
     write_source(tmp_path)
     for feature in range(4, 12):
-        view = view_feature(select(tmp_path), feature)
+        view = view_feature(select(tmp_path), feature, settings=ScoreSettings(candidates="all"))
         assert {n.feature for n in view.functional} == set(range(2, 12)) - {feature}
         assert {n.feature for n in view.semantic} == set(range(12)) - {feature, 3}
         assert {n.feature for n in view.functional if n.other_rank is None} == {3}
@@ -127,8 +142,11 @@ def test_features_without_a_neighbourhood_have_no_place_in_it(tmp_path):
 
 def test_the_only_explained_feature_says_how_many_are_not_explained(tmp_path):
     write_source(tmp_path, missing=[i for i in range(12) if i != 5])
-    lines = feature_text(view_feature(select(tmp_path), 5), 100)
+    settings = ScoreSettings(candidates="all")
+    lines = feature_text(view_feature(select(tmp_path), 5, settings=settings), 100)
     assert lines[-1] == "Nothing: none of the 11 nearest features has an explanation."
+    lines = feature_text(view_feature(select(tmp_path), 5), 100)
+    assert lines[-1] == "Nothing: no other feature that can be compared has an explanation."
 
 
 @pytest.mark.parametrize("width", [20, 80, 200])

@@ -9,7 +9,7 @@ from sfal.terminal.table import Column, cut, one_line, render_table, side_by_sid
 _NARROWEST = 34
 """Narrowest list that still shows a few words of an explanation."""
 
-_FIRES_WITH, _MEANS_THE_SAME = "fires with it (phi)", "means the same (cosine)"
+_MEANS_THE_SAME = "means the same (cosine)"
 
 _MATCH = 50
 """Places of the other list that count as a match."""
@@ -88,7 +88,7 @@ def _both_lists(view: FeatureView, width: int) -> list[str]:
         return []
     side = max(_NARROWEST, (width - 3) // 2)
     return [
-        *side_by_side([_FIRES_WITH], [_MEANS_THE_SAME], side),
+        *side_by_side([_fires_with(view)], [_MEANS_THE_SAME], side),
         f"{'-' * side}-+-{'-' * side}",
         *side_by_side(_list(view.functional, side), _list(view.semantic, side), side),
         "",
@@ -100,7 +100,7 @@ def _separate_lists(view: FeatureView, width: int) -> list[str]:
     """Return one list after the other, or why it is empty; without matches there are no marks."""
     lines: list[str] = []
     for title, neighbours, why in (
-        (_FIRES_WITH, view.functional, _why_nothing_fires_with(view)),
+        (_fires_with(view), view.functional, _why_nothing_fires_with(view)),
         (_MEANS_THE_SAME, view.semantic, _why_nothing_means_the_same(view)),
     ):
         if lines:
@@ -124,15 +124,21 @@ def _row(neighbour: Neighbour) -> tuple[str, ...]:
     )
 
 
+def _fires_with(view: FeatureView) -> str:
+    return f"fires with it ({view.measure})"
+
+
 def _why_nothing_fires_with(view: FeatureView) -> str:
     if view.windows == 0:
         return "Nothing: it fires in no window."
     if view.windows == view.n_windows:
         return "Nothing in particular: it fires in every window."
-    return "Nothing: every other feature fires in no window or in every window."
+    return "Nothing: no other feature that can be compared fires in some windows only."
 
 
 def _why_nothing_means_the_same(view: FeatureView) -> str:
     if not view.explained:
         return "Unknown: it has no explanation."
+    if not view.n_unexplained:
+        return "Nothing: no other feature that can be compared has an explanation."
     return f"Nothing: none of the {view.n_unexplained:,} nearest features has an explanation."

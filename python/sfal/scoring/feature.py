@@ -102,11 +102,13 @@ class FeatureView:
     """Why it is unknown; empty if it is known."""
     explained: bool
     """Whether it has an explanation; its text may be missing all the same."""
+    measure: str
+    """Measure of co-occurrence that ranks the functional list."""
     functional: tuple[Neighbour, ...]
-    """The first neighbours by phi among the features that fire in some windows but not in all; empty
-    unless it does so itself."""
+    """The first candidates by the measure of co-occurrence, without features that never or always
+    fire; empty if it is one of those itself."""
     semantic: tuple[Neighbour, ...]
-    """The first neighbours by cosine among the explained features; empty unless it is explained itself."""
+    """The first candidates by cosine among the explained features; empty unless it is explained itself."""
     n_unexplained: int
     """Features without an explanation among its `top_n` nearest, which `semantic` leaves out."""
     url: str | None
@@ -152,17 +154,20 @@ def view_feature(
     embeddings = read_embeddings(source, file, counts.n_features, settings.leaks)
     counted = counts.load()
     row = np.array([feature])
-    # All features are listed, so that a feature without a score is shown among its neighbours too.
-    functional, phi = _core.functional_neighbours(
-        counted, settings.top_n, settings.measure, rows=row
-    )
-    semantic, cosine = _core.semantic_neighbours(embeddings.matrix, settings.top_n, rows=row)
     windows = counted.counts()
+    status = statuses(windows, counted.n_windows, embeddings.explained)
+    plan = Plan(counts.n_features, np.flatnonzero(status == SCORED), settings)
+    # What may stand in the lists that are scored stands in those shown; also beside a feature
+    # without a score, which scoring does not list.
+    functional, phi = _core.functional_neighbours(
+        counted, settings.top_n, settings.measure, row, plan.candidates
+    )
+    semantic, cosine = _core.semantic_neighbours(
+        embeddings.matrix, settings.top_n, row, plan.candidates
+    )
     by_phi = places_in_list(feature, functional[0], is_live(windows, counted.n_windows))
     by_cosine = places_in_list(feature, semantic[0], embeddings.explained)
     texts = embeddings.explanations
-    status = statuses(windows, counted.n_windows, embeddings.explained)
-    plan = Plan(counts.n_features, np.flatnonzero(status == SCORED), settings)
     chance = _core.chance(plan.n_candidates, settings.top_n)
     ndcg, label = np.full(1, np.nan), None
     if status[feature] == SCORED:
@@ -187,6 +192,7 @@ def view_feature(
         reliability=reliability,
         no_reliability=why_not,
         explained=bool(embeddings.explained[feature]),
+        measure=settings.measure,
         functional=listed_neighbours(by_phi, phi[0], by_cosine, texts, shown),
         semantic=listed_neighbours(by_cosine, cosine[0], by_phi, texts, shown),
         n_unexplained=int((~embeddings.explained[semantic[0]]).sum()),

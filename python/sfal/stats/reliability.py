@@ -5,13 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sfal.scoring.reliability.features import (
-    PartScores,
-    check_replicates,
-    feature_reliability,
-    pair_error,
-    shrinkage,
-)
+from sfal.scoring.reliability.features import PartScores, feature_reliability
+from sfal.scoring.reliability.medians import median_reliability, scored_everywhere
 from sfal.stats.bootstrap import RESAMPLES, resample, weighted_median
 
 Values = NDArray[np.float64]
@@ -59,8 +54,8 @@ def source_reliability(
 ) -> SourceReliability:
     """Compute how precise the median of a source is, and how it grew with the text.
 
-    The standard error over documents comes from the medians of the halves, as that of a feature does
-    from its scores; it shrinks as fast as the features' errors do.
+    The standard error over documents is that of
+    :func:`sfal.scoring.reliability.medians.median_reliability`.
 
     Parameters
     ----------
@@ -82,47 +77,24 @@ def source_reliability(
     InvalidInputError
         If the numbers of features differ.
     """
-    check_replicates(sfal, replicates)
-    halves, quarters = replicates.halves, replicates.quarters
-    everywhere = ~(
-        np.isnan(sfal) | np.isnan(halves).any(axis=(0, 1)) | np.isnan(quarters).any(axis=(0, 1))
-    )
-    n = int(everywhere.sum())
-    if not n:
-        nothing = (np.nan, np.nan, np.nan)
-        return SourceReliability(0, *nothing, np.nan, np.nan, np.nan, nothing)
-    scores, halves, quarters = (
-        sfal[everywhere],
-        halves[:, :, everywhere],
-        quarters[:, :, everywhere],
-    )
-    se2, se4 = pair_error(halves), pair_error(quarters)
-    of_halves, of_quarters = np.median(halves, axis=2), np.median(quarters, axis=2)
-    median = float(np.median(scores))
-    se = float(pair_error(of_halves[:, :, None])[0] * shrinkage(se2, se4))
-    r = _split_half(halves)
+    found = median_reliability(sfal, replicates)
     corrected = feature_reliability(sfal, replicates).sfal_corrected
     known = corrected[~np.isnan(corrected)]
+    r = found.split_half
+    se_features = np.nan
+    if clusters is not None and found.n_features:
+        everywhere = scored_everywhere(sfal, replicates)
+        se_features = _median_se(sfal[everywhere], clusters[everywhere], n_resamples, seed)
     return SourceReliability(
-        n_features=n,
-        median=median,
-        se=se,
-        se_features=_median_se(scores, clusters[everywhere], n_resamples, seed)
-        if clusters is not None
-        else np.nan,
-        corrected=float(np.median(known)) if len(known) else np.nan,
+        n_features=found.n_features,
+        median=found.median,
+        se=found.se,
+        se_features=se_features,
+        corrected=float(np.median(known)) if len(known) and found.n_features else np.nan,
         split_half=r,
         reliability=float(2 * r / (1 + r)) if r > -1 else np.nan,
-        curve=(float(of_quarters.mean()), float(of_halves.mean()), median),
+        curve=found.curve,
     )
-
-
-def _split_half(halves: Values) -> float:
-    """Return the mean over the splits of the correlation, over features, of both halves."""
-    centred = halves - halves.mean(axis=2, keepdims=True)
-    covariance = (centred[:, 0] * centred[:, 1]).sum(axis=1)
-    size = np.sqrt((centred**2).sum(axis=2).prod(axis=1))
-    return float((covariance[size > 0] / size[size > 0]).mean()) if np.any(size > 0) else np.nan
 
 
 def _median_se(scores: Values, clusters: NDArray[np.int64], n_resamples: int, seed: int) -> float:

@@ -8,8 +8,9 @@ import numpy as np
 
 from sfal.io.arrow import from_numpy, from_texts
 from sfal.io.atomic import atomic_path, write_error
+from sfal.scoring.reliability.medians import median_reliability
 from sfal.scoring.reliability.replicate_tables import HalfScores, write_replicates
-from sfal.scoring.score import SourceScores
+from sfal.scoring.score import EmbeddingScores, SourceScores
 from sfal.scoring.tables.columns import score_batch, score_schema
 from sfal.store.layout import REPLICATES, SCORES
 
@@ -98,11 +99,19 @@ def _facts(scores: SourceScores) -> dict[str, object]:
         "measure": scores.settings.measure,
         "counts": scores.read,
         "no_reliability": scores.no_reliability,
-        "embeddings": [
-            {"embedding": e.embedder, "stem": e.stem, "file": e.path.name}
-            for e in scores.embeddings
-        ],
+        "embeddings": [_facts_of_set(one) for one in scores.embeddings],
     }
+
+
+def _facts_of_set(one: EmbeddingScores) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "embedding": one.embedder,
+        "stem": one.stem,
+        "file": one.path.name,
+    }
+    if one.replicates is not None:
+        facts["reliability"] = median_reliability(one.sfal, one.replicates).facts()
+    return facts
 
 
 def _metadata(scores: SourceScores) -> str:
