@@ -38,5 +38,5 @@ def page(data_dir):
 @pytest.fixture(scope="module")
 def wide_page(tmp_path_factory):
     path = tmp_path_factory.mktemp("wide") / "report.html"
-    path.write_text(render_page(build_payload([synthetic_source()], 1023, 9_900_000)))
+    path.write_text(render_page(build_payload([synthetic_source()], 9_900_000)))
     return path

@@ -11,9 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sfal.report.lists import LONGEST, Lists, SemanticLists
+from sfal.report.lists import LONGEST, BothLists, Lists
+from sfal.report.opposites import N_OPPOSITES
 from sfal.report.source_data import EmbeddingData, SourceData
 from sfal.scoring.selection import EmbeddingsFile, SourceInput
+from sfal.scoring.settings import ScoreSettings
 from sfal.store.examples import Example
 from sfal.store.scores import ScoreSet
 
@@ -109,7 +111,13 @@ def synthetic_source(
         return Lists(np.full(n, shown, np.uint8), near.astype(np.uint32), value)
 
     functional, semantic = lists(), lists()
-    places = SemanticLists(semantic, *_places(functional, semantic, rng))
+    semantic_place, functional_place = _places(functional, semantic, rng)
+    places = BothLists(functional, semantic, functional_place, semantic_place)
+    avoided = Lists(
+        rng.integers(0, min(N_OPPOSITES, n - 1) + 1, n).astype(np.uint8),
+        (np.arange(n)[:, None] + 1 + np.arange(N_OPPOSITES)).astype(np.uint32) % n,
+        np.sort(-rng.random((n, N_OPPOSITES)).astype(np.float32) / 5, axis=1),
+    )
     sfal = rng.normal(0.3, 0.2, n)
     columns = {
         "feature": np.arange(n, dtype=np.uint32),
@@ -140,7 +148,14 @@ def synthetic_source(
         i: [Example(i, 0, 1.0, 0, 0, label, "before ", " after")] for i, label in enumerate(labels)
     }
     return SourceData(
-        source, windows, 100_000, None, functional, examples if with_examples else None, (one,)
+        source,
+        windows,
+        100_000,
+        None,
+        ScoreSettings(),
+        (one,),
+        avoided,
+        examples if with_examples else None,
     )
 
 

@@ -24,7 +24,7 @@ def test_the_worklist_is_in_the_order_of_p_label(chrome, page):
 
 def test_verdicts_are_kept_and_exported_without_formulas(tmp_path, chrome):
     path = tmp_path / "report.html"
-    path.write_text(render_page(build_payload([synthetic_source(labels=HOSTILE)], 1023, 10**7)))
+    path.write_text(render_page(build_payload([synthetic_source(labels=HOSTILE)], 10**7)))
     chrome.execute_cdp_cmd(
         "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
     )
@@ -49,9 +49,7 @@ def test_verdicts_are_kept_and_exported_without_formulas(tmp_path, chrome):
 def test_hostile_labels_are_text(tmp_path, chrome):
     path = tmp_path / "report.html"
     path.write_text(
-        render_page(
-            build_payload([synthetic_source(labels=HOSTILE, with_examples=True)], 1023, 10**7)
-        )
+        render_page(build_payload([synthetic_source(labels=HOSTILE, with_examples=True)], 10**7))
     )
     for feature in range(len(HOSTILE)):
         open_page(chrome, path, f"#/made/0-made-res/{feature}")
@@ -70,7 +68,7 @@ def test_two_embedders_are_compared_by_their_gains(tmp_path, chrome):
     path = tmp_path / "report.html"
     labels = [[f"{kind} {i}" for i in range(200)] for kind in ("plain", "other")]
     source = with_second_embedder(synthetic_source(labels=labels[0]), labels[1])
-    path.write_text(render_page(build_payload([source], 1023, 10**7)))
+    path.write_text(render_page(build_payload([source], 10**7)))
     open_page(chrome, path)
     one, other = (each.scores.table.column("sfal").to_numpy() for each in source.embeddings)
     gain = other - one
@@ -104,7 +102,7 @@ def test_a_source_in_which_nothing_is_scored_is_shown(tmp_path, chrome):
         table = table.set_column(table.column_names.index(name), name, column)
     one = replace(one, scores=replace(one.scores, table=table))
     path = tmp_path / "report.html"
-    path.write_text(render_page(build_payload([replace(source, embeddings=(one,))], 1023, 10**7)))
+    path.write_text(render_page(build_payload([replace(source, embeddings=(one,))], 10**7)))
     open_page(chrome, path, "#/made/0-made-res/3")
     assert "none: the feature is dead" in chrome.find_element("id", "feature").text
     assert chrome.find_elements("css selector", "#worklist li") == []

@@ -79,14 +79,14 @@ def test_both_lists_are_those_of_the_feature_command(tmp_path, scored):
     for feature in range(90):
         view = view_feature(wanted, feature, shown=shown)
         assert labels[feature] == view.explanation
-        for lists, place, neighbours in (
-            (source["functional"], one["functional_place"], view.functional),
-            (one["semantic"], one["semantic"]["place"], view.semantic),
+        for lists, neighbours in (
+            (one["functional"], view.functional),
+            (one["semantic"], view.semantic),
         ):
             n = decoded.array(lists["n"])[feature]
             row = [
-                decoded.array(spec, 90, shown)[feature, :n].tolist()
-                for spec in (lists["feature"], lists["value"], place)
+                decoded.array(lists[name], 90, shown)[feature, :n].tolist()
+                for name in ("feature", "value", "place")
             ]
             assert row == [
                 [each.feature for each in neighbours],
@@ -112,18 +112,18 @@ def test_the_same_inputs_give_the_same_bytes(tmp_path, scored):
 
 def test_lists_are_as_long_as_the_size_allows():
     source = synthetic_source(4096)
-    whole = build_payload([source], 1023, 10**9)
+    whole = build_payload([source], 10**9)
     assert whole.shown == 50
     for limit in (0.7, 0.4, 0.25):
-        payload = build_payload([source], 1023, int(whole.size * limit))
+        payload = build_payload([source], int(whole.size * limit))
         assert payload.size <= whole.size * limit
         assert payload.shown < 50
         assert payload.n_kept is None
-    short = build_payload([source], 1023, 300_000)
+    short = build_payload([source], 300_000)
     assert short.n_kept is not None
     decoded = Decoded(render_page(short))
     (facts,) = decoded.index["sources"]
-    kept = decoded.array(facts["functional"]["n"]) != NOT_KEPT
+    kept = decoded.array(facts["embeddings"][0]["functional"]["n"]) != NOT_KEPT
     assert 0 < kept.sum() <= short.n_kept
     sfal_scores = decoded.array(facts["embeddings"][0]["columns"]["sfal"])
     assert kept[sfal_scores.argmin()]
@@ -132,23 +132,23 @@ def test_lists_are_as_long_as_the_size_allows():
 
 def test_examples_fill_the_room_that_lists_leave():
     with_them = synthetic_source(400, with_examples=True)
-    roomy = build_payload([with_them], 1023, 10**7)
+    roomy = build_payload([with_them], 10**7)
     (source,) = Decoded(render_page(roomy)).index["sources"]
     assert source["examples"]["length"] == 400
-    bare = build_payload([synthetic_source(400)], 1023, 10**7)
-    narrow = build_payload([with_them], 1023, bare.size + 100)
+    bare = build_payload([synthetic_source(400)], 10**7)
+    narrow = build_payload([with_them], bare.size + 100)
     assert narrow.shown == 50
     assert Decoded(render_page(narrow)).index["sources"][0]["examples"] is None
 
 
 def test_32768_features_fit_into_ten_megabytes():
-    payload = build_payload([synthetic_source()], 1023, 10 * 10**6 - 80_000)
+    payload = build_payload([synthetic_source()], 10 * 10**6 - 80_000)
     assert payload.shown >= 10
     assert len(render_page(payload).encode()) <= 10**7
 
 
 def test_hostile_labels_are_kept_and_are_not_markup():
-    html = render_page(build_payload([synthetic_source(labels=list(HOSTILE))], 1023, 10**7))
+    html = render_page(build_payload([synthetic_source(labels=list(HOSTILE))], 10**7))
     decoded = Decoded(html)
     assert decoded.array(decoded.index["sources"][0]["embeddings"][0]["labels"]) == list(HOSTILE)
     assert 'onerror="document' not in html
@@ -156,7 +156,7 @@ def test_hostile_labels_are_kept_and_are_not_markup():
 
 
 def test_the_policy_allows_the_script_and_the_style_alone():
-    html = render_page(build_payload([synthetic_source(60)], 1023, 10**7))
+    html = render_page(build_payload([synthetic_source(60)], 10**7))
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', html)
     assert "unsafe" not in policy
     assert policy.startswith("default-src 'none'; ")

@@ -1,4 +1,4 @@
-"""Both neighbour lists of every feature of a source, as ``sfal feature`` shows them."""
+"""Both neighbour lists of every feature of a source, as the view of one feature shows them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfal.scoring.inputs import Embeddings
-from sfal.scoring.status import is_live
+from sfal.scoring.neighbour_lists import Plan
+from sfal.scoring.settings import ScoreSettings
+from sfal.scoring.status import SCORED, is_live, statuses
 
 if TYPE_CHECKING:
     from sfal._core import Histogram, Occurrences
@@ -27,25 +29,29 @@ class Lists:
     n: NDArray[np.uint8]
     """Shape (F,): entries of each list."""
     feature: NDArray[np.uint32]
-    """Shape (F, LONGEST): neighbours, nearest first, padded with 0."""
+    """Shape (F, L): neighbours, nearest first, padded with 0; L is the length of the longest list."""
     value: NDArray[np.float32]
-    """Shape (F, LONGEST): phi or cosine."""
+    """Shape (F, L): measure of co-occurrence, or cosine."""
 
 
 @dataclass(frozen=True)
-class SemanticLists:
-    """The semantic lists of one set of embeddings, and each neighbour's place in the other list."""
+class BothLists:
+    """Lists by one set of embeddings, and each neighbour's place in the other list."""
 
-    lists: Lists
-    place: NDArray[np.uint16]
-    """Shape (F, LONGEST): place in the functional list, from 1; 0 if it is not among the first `top_n`."""
+    functional: Lists
+    """Neighbours by co-occurrence; L is `LONGEST`."""
+    semantic: Lists
+    """Neighbours by cosine, likewise."""
     functional_place: NDArray[np.uint16]
-    """Shape (F, LONGEST): place of each functional neighbour in the semantic list, likewise."""
+    """Shape (F, L): place of a functional neighbour in the semantic list, from 1; 0 if it is not among
+    the first `top_n`."""
+    semantic_place: NDArray[np.uint16]
+    """Shape (F, L): place of a semantic neighbour in the functional list, likewise."""
 
 
 def both_lists(
-    counts: "Occurrences | Histogram", embeddings: Sequence[Embeddings], top_n: int
-) -> tuple[Lists, list[SemanticLists]]:
+    counts: "Occurrences | Histogram", embeddings: Sequence[Embeddings], settings: ScoreSettings
+) -> list[BothLists]:
     """List the neighbours of every feature of a source.
 
     Parameters
@@ -53,57 +59,88 @@ def both_lists(
     counts : Occurrences or Histogram
     embeddings : sequence of Embeddings
         Sets of embeddings of the source.
-    top_n : int
-        Places that are looked up; those beyond have none.
+    settings : ScoreSettings
+        How they were scored: the measure, the candidates, and `top_n`, the places that are looked
+        up. A list must order what ties, and does so by index, whatever the scores did.
 
     Returns
     -------
-    functional : Lists
-        Neighbours by phi among the features that fire in some windows but not in all.
-    semantic : list of SemanticLists
-        For each set of embeddings, neighbours by cosine among the explained features.
+    lists : list of BothLists
+        For each set of embeddings. Features that never or always fire are left out of the functional
+        lists, and features without an explanation out of the semantic ones.
     """
-    from sfal import _core
-
+    n_features = counts.n_features
     windows = counts.counts()
-    n_features = len(windows)
     live = is_live(windows, counts.n_windows)
-    functional = _empty(n_features)
-    semantic = [
-        SemanticLists(
-            _empty(n_features),
-            np.zeros((n_features, LONGEST), np.uint16),
-            np.zeros((n_features, LONGEST), np.uint16),
+    plans = [
+        Plan(
+            n_features,
+            np.flatnonzero(statuses(windows, counts.n_windows, one.explained) == SCORED),
+            settings,
         )
-        for _ in embeddings
+        for one in embeddings
     ]
+    found = [no_lists(n_features, LONGEST) for _ in embeddings]
     step = max(1, min(1024, _DENSE_BYTES // (2 * n_features)))
     for first in range(0, n_features, step):
-        rows = np.arange(first, min(first + step, n_features))
-        by_phi, phi = _core.functional_neighbours(counts, top_n, rows=rows)
-        _fill(functional, rows, by_phi, phi, live)
-        places_by_phi = _places(rows, by_phi, live)
-        for one, each in zip(embeddings, semantic, strict=True):
-            by_cosine, cosine = _core.semantic_neighbours(one.matrix, top_n, rows=rows)
-            _fill(each.lists, rows, by_cosine, cosine, one.explained)
-            _look_up(each.place, rows, each.lists, places_by_phi)
-            places_by_cosine = _places(rows, by_cosine, one.explained)
-            _look_up(each.functional_place, rows, functional, places_by_cosine)
-    return functional, semantic
+        block = np.arange(first, min(first + step, n_features))
+        ranked: dict[bytes, _Ranked] = {}
+        for plan, one, each in zip(plans, embeddings, found, strict=True):
+            pool = plan.candidates
+            # In one call with a candidate, other rows would get lists without the last place.
+            inside = np.ones(len(block), np.bool_) if pool is None else np.isin(block, pool)
+            for rows in (block[inside], block[~inside]):
+                key = rows.tobytes() + (b"" if pool is None else pool.tobytes())
+                if key not in ranked:
+                    ranked[key] = _functional(counts, plan, rows)
+                _add(each, rows, ranked[key], _semantic(one, plan, rows), live, one.explained)
+    return found
 
 
-def no_lists(n_features: int) -> tuple[Lists, SemanticLists]:
-    """Return lists without entries, for what looks neighbours up feature by feature."""
-    empty = _empty(n_features, 0)
-    none = np.zeros((n_features, 0), np.uint16)
-    return empty, SemanticLists(empty, none, none)
+_Ranked = tuple[NDArray[np.uint32], NDArray[np.float32]]
 
 
-def _empty(n_features: int, longest: int = LONGEST) -> Lists:
-    shape = (n_features, longest)
+def _functional(counts: "Occurrences | Histogram", plan: Plan, rows: NDArray[np.int64]) -> _Ranked:
+    from sfal import _core
+
+    wanted = plan.settings
+    return _core.functional_neighbours(counts, wanted.top_n, wanted.measure, rows, plan.candidates)
+
+
+def _semantic(one: Embeddings, plan: Plan, rows: NDArray[np.int64]) -> _Ranked:
+    from sfal import _core
+
+    return _core.semantic_neighbours(one.matrix, plan.settings.top_n, rows, plan.candidates)
+
+
+def _add(
+    lists: BothLists,
+    rows: NDArray[np.int64],
+    functional: _Ranked,
+    semantic: _Ranked,
+    live: NDArray[np.bool_],
+    explained: NDArray[np.bool_],
+) -> None:
+    _fill(lists.functional, rows, *functional, live)
+    _fill(lists.semantic, rows, *semantic, explained)
+    by_measure = _places(rows, functional[0], live)
+    _look_up(lists.semantic_place, rows, lists.semantic, by_measure)
+    by_cosine = _places(rows, semantic[0], explained)
+    _look_up(lists.functional_place, rows, lists.functional, by_cosine)
+
+
+def empty_lists(n_features: int, length: int) -> Lists:
+    """Return lists without entries."""
+    shape = (n_features, length)
     return Lists(
         np.zeros(n_features, np.uint8), np.zeros(shape, np.uint32), np.zeros(shape, np.float32)
     )
+
+
+def no_lists(n_features: int, longest: int = 0) -> BothLists:
+    """Return lists without entries, for what looks neighbours up feature by feature."""
+    places = (np.zeros((n_features, longest), np.uint16) for _ in range(2))
+    return BothLists(empty_lists(n_features, longest), empty_lists(n_features, longest), *places)
 
 
 def _fill(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sfal.report.blocks import Blocks, packed, smallest
 from sfal.report.law import survival_of_chance
-from sfal.report.lists import Lists
+from sfal.report.lists import BothLists, Lists
 from sfal.report.source_data import N_EXAMPLES, EmbeddingData, SourceData, numbers, texts
 from sfal.scoring.status import STATUSES
 
@@ -33,6 +33,8 @@ _ALWAYS = ("sfal", "ndcg")
 """Columns that are kept even if nothing is scored."""
 _ROUNDED = ("p_chance", "low", "high", "ceiling", "sfal_corrected", "chance_label")
 """Columns kept as float32."""
+_SETTINGS = ("measure", "top_n", "candidates", "ties")
+"""Settings of scoring that a page names."""
 _BETTER = 5
 """Better labels of a feature, at most."""
 
@@ -64,14 +66,12 @@ class Payload:
         return digest.hexdigest()[:16]
 
 
-def build_payload(sources: Sequence[SourceData], top_n: int, max_bytes: int) -> Payload:
+def build_payload(sources: Sequence[SourceData], max_bytes: int) -> Payload:
     """Encode sources, with the longest lists that the size allows.
 
     Parameters
     ----------
     sources : sequence of SourceData
-    top_n : int
-        Places that were looked up.
     max_bytes : int
         Most characters of all blocks. If even the shortest lists exceed it, only the lists of
         features that matter are kept: the worst, the best and the most frequent ones. Scores
@@ -85,12 +85,12 @@ def build_payload(sources: Sequence[SourceData], top_n: int, max_bytes: int) -> 
     fixed = Blocks()
     described = [describe_source(source, fixed) for source in sources]
     for shown in _SHOWN:
-        payload = _with_lists(sources, described, fixed, top_n, shown, None)
+        payload = _with_lists(sources, described, fixed, shown, None)
         if payload.size <= max_bytes:
-            return _with_examples(sources, described, fixed, top_n, payload, max_bytes)
+            return _with_examples(sources, described, fixed, payload, max_bytes)
     n_kept = max(len(source.windows) for source in sources) // 2
     while n_kept > 1:
-        payload = _with_lists(sources, described, fixed, top_n, _SHOWN[-1], n_kept)
+        payload = _with_lists(sources, described, fixed, _SHOWN[-1], n_kept)
         if payload.size <= max_bytes:
             break
         n_kept //= 2
@@ -101,7 +101,6 @@ def _with_examples(
     sources: Sequence[SourceData],
     described: Sequence[Mapping[str, Any]],
     fixed: Blocks,
-    top_n: int,
     payload: Payload,
     max_bytes: int,
 ) -> Payload:
@@ -114,7 +113,7 @@ def _with_examples(
             {**facts, "examples": blocks.json(_examples(source, n))}
             for source, facts in zip(sources, described, strict=True)
         ]
-        larger = _with_lists(sources, more, blocks, top_n, payload.shown, None)
+        larger = _with_lists(sources, more, blocks, payload.shown, None)
         if larger.size <= max_bytes:
             return larger
     return payload
@@ -133,7 +132,6 @@ def _with_lists(
     sources: Sequence[SourceData],
     described: Sequence[Mapping[str, Any]],
     fixed: Blocks,
-    top_n: int,
     shown: int,
     n_kept: int | None,
 ) -> Payload:
@@ -143,28 +141,13 @@ def _with_lists(
         kept = _kept(source, n_kept)
         embeddings = []
         for one, known in zip(source.embeddings, facts["embeddings"], strict=True):
-            mine = kept[:, None]
-            places = np.where(mine, one.lists.functional_place[:, :shown], 0)
-            embeddings.append(
-                {
-                    **known,
-                    "functional_place": blocks.array(smallest(places)),
-                    "semantic": {
-                        **_lists(one.lists.lists, blocks, kept, shown),
-                        "place": blocks.array(
-                            smallest(np.where(mine, one.lists.place[:, :shown], 0))
-                        ),
-                    },
-                }
-            )
-        functional = _lists(source.functional, blocks, kept, shown)
-        entries.append({**facts, "functional": functional, "embeddings": embeddings})
-    return Payload(packed_index(entries, top_n, shown, n_kept), blocks.texts, shown, n_kept)
+            embeddings.append({**known, **_both(one.lists, blocks, kept, shown)})
+        entries.append({**facts, "embeddings": embeddings})
+    return Payload(packed_index(entries, shown, n_kept), blocks.texts, shown, n_kept)
 
 
 def packed_index(
     entries: Sequence[Mapping[str, Any]],
-    top_n: int,
     shown: int,
     n_kept: int | None = None,
     *,
@@ -176,8 +159,6 @@ def packed_index(
     ----------
     entries : sequence of mapping
         The sources, as :func:`describe_source` returns them, with or without lists.
-    top_n : int
-        Places that were looked up.
     shown : int
         Neighbours of each list in the blocks.
     n_kept : int, optional
@@ -187,7 +168,6 @@ def packed_index(
     """
     index = {
         "format": FORMAT,
-        "top_n": top_n,
         "match": MATCH,
         "shown": shown,
         "n_kept": n_kept,
@@ -216,6 +196,19 @@ def _kept(source: SourceData, n_kept: int | None) -> NDArray[np.bool_]:
     return kept
 
 
+def _both(
+    both: BothLists, blocks: Blocks, kept: NDArray[np.bool_], shown: int
+) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for name, lists, places in (
+        ("functional", both.functional, both.functional_place),
+        ("semantic", both.semantic, both.semantic_place),
+    ):
+        place = smallest(np.where(kept[:, None], places[:, :shown], 0))
+        found[name] = {**_lists(lists, blocks, kept, shown), "place": blocks.array(place)}
+    return found
+
+
 def _lists(
     lists: Lists, blocks: Blocks, kept: NDArray[np.bool_], shown: int
 ) -> dict[str, dict[str, Any]]:
@@ -237,9 +230,23 @@ def describe_source(source: SourceData, blocks: Blocks) -> dict[str, Any]:
         "n_features": len(source.windows),
         "n_windows": source.n_windows,
         "neuronpedia": source.neuronpedia,
+        "scoring": {name: getattr(source.settings, name) for name in _SETTINGS},
+        "notes": [note.message for note in source.notes],
+        "unreliable_because": source.unreliable_because,
         "windows": blocks.array(smallest(source.windows)),
+        "opposites": source.opposites and _opposites(source.opposites, blocks),
         "examples": None,
         "embeddings": [_embedding(one, len(source.windows), blocks) for one in source.embeddings],
+    }
+
+
+def _opposites(lists: Lists, blocks: Blocks) -> dict[str, Any]:
+    """Return features and their phi in thousandths, without the sign."""
+    thousandths = np.rint(-lists.value.astype(np.float64) * 1000).astype(np.uint32)
+    return {
+        "n": blocks.array(lists.n),
+        "feature": blocks.array(smallest(lists.feature)),
+        "thousandths": blocks.array(smallest(thousandths)),
     }
 
 
@@ -264,6 +271,8 @@ def _embedding(one: EmbeddingData, n_features: int, blocks: Blocks) -> dict[str,
         "chance": chance,
         "law": survival_of_chance(n_features, status.count(0), chance),
         "notes": [note.message for note in one.notes],
+        "reliability": dict(one.scores.reliability),
+        "planted_auc": one.planted_auc,
         "labels": blocks.json([one.labels.get(i, "") for i in range(n_features)]),
         "status": blocks.array(np.array(status, np.uint8)),
         "columns": columns,

@@ -1,7 +1,7 @@
 """What a page shows of a source: its scores on disk, labels and neighbour lists."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 
 from sfal.errors import ArtifactError, CombinedError, MissingError, Note, SfalError
 from sfal.io.arrow import to_numpy
-from sfal.report.lists import Lists, SemanticLists, both_lists
+from sfal.report.lists import BothLists, Lists, both_lists
+from sfal.report.opposites import opposites
+from sfal.report.scored_with import counts_of, notes_on_counts, settings_of, unreliable_because
 from sfal.scoring.inputs import Embeddings, open_counts, read_embeddings
 from sfal.scoring.selection import EmbeddingsFile, SourceInput
+from sfal.scoring.settings import ScoreSettings
 from sfal.store.examples import Example, iterate_examples
 from sfal.store.run_folder import RunFolder
 from sfal.store.scores import ScoreSet, read_scores
@@ -35,10 +38,12 @@ class EmbeddingData:
     """Label by feature."""
     scores: ScoreSet
     """What ``scores.parquet`` holds."""
-    lists: SemanticLists
-    """Semantic neighbours."""
+    lists: BothLists
+    """Neighbours."""
     notes: tuple[Note, ...]
     """What is odd about the embeddings."""
+    planted_auc: float | None = None
+    """How often a label that was exchanged on purpose ranks below a right one; None if nobody tried."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +58,20 @@ class SourceData:
     """Windows counted."""
     neuronpedia: str | None
     """Neuronpedia's id of the source."""
-    functional: Lists
-    """Functional neighbours."""
-    examples: dict[int, list[Example]] | None
-    """The first max-activating examples of features; None where none were gathered."""
+    settings: ScoreSettings
+    """How it was scored."""
     embeddings: tuple[EmbeddingData, ...]
     """One for each set of embeddings that was scored."""
+    opposites: Lists | None = None
+    """Features with the most negative phi; None if they are looked up on demand."""
+    examples: dict[int, list[Example]] | None = None
+    """The first max-activating examples of features; None where none were gathered, or likewise."""
     refused: tuple[SfalError, ...] = ()
     """Sets of embeddings that are not shown, and why."""
+    notes: tuple[Note, ...] = ()
+    """What the user may want to know about the source."""
+    unreliable_because: str = ""
+    """Why nothing is known about how precise the scores are; empty if something is."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,10 @@ class OpenSource:
     """Each set of embeddings that was scored."""
     refused: tuple[SfalError, ...]
     """Sets of embeddings that cannot be shown, and why."""
+    settings: ScoreSettings
+    """How it was scored."""
+    notes: tuple[Note, ...]
+    """What the user may want to know about the source."""
 
 
 def open_source(source: SourceInput) -> OpenSource:
@@ -87,11 +102,12 @@ def open_source(source: SourceInput) -> OpenSource:
     ArtifactError
         If scores, counts or embeddings cannot be read or do not belong together.
     """
-    counts = open_counts(source.run_folder)
     try:
         sets = read_scores(source.run_folder)
     except MissingError as e:
+        open_counts(source.run_folder)  # whose absence is the first thing to say
         raise MissingError(e.message, hint=f"$do_score({source.name}) makes them") from e
+    settings, counts = settings_of(source, sets), counts_of(source, sets)
     by_key = {(one.embedding, one.stem): one for one in sets}
     found: list[tuple[EmbeddingsFile, ScoreSet, Embeddings]] = []
     refused: list[SfalError] = []
@@ -102,24 +118,26 @@ def open_source(source: SourceInput) -> OpenSource:
                 (
                     file,
                     _checked(source, file, scores, counts.n_features),
-                    read_embeddings(source, file, counts.n_features),
+                    read_embeddings(source, file, counts.n_features, settings.leaks),
                 )
             )
         except ArtifactError as e:
             refused.append(e)
     if not found:
         raise refused[0] if len(refused) == 1 else CombinedError(refused)
-    return OpenSource(source, counts.load(), tuple(found), tuple(refused))
+    counted = counts.load()
+    manifest = RunFolder(source.run_folder).readable_manifest
+    notes = [] if manifest is None else [Note(text) for text in manifest.notes]
+    notes += notes_on_counts(source, sets, counted.n_windows)
+    return OpenSource(source, counted, tuple(found), tuple(refused), settings, tuple(notes))
 
 
-def read_source_data(source: SourceInput, top_n: int) -> SourceData:
+def read_source_data(source: SourceInput) -> SourceData:
     """Read scores, labels and counts of a source, and list all neighbours.
 
     Parameters
     ----------
     source : SourceInput
-    top_n : int
-        Places of the other list that are looked up.
 
     Raises
     ------
@@ -129,17 +147,20 @@ def read_source_data(source: SourceInput, top_n: int) -> SourceData:
         If scores, counts or embeddings cannot be read or do not belong together.
     """
     opened = open_source(source)
-    lists = both_lists(opened.counted, [one for _, _, one in opened.scored], top_n)
-    return source_data(opened, *lists, _examples(source))
+    lists = both_lists(opened.counted, [one for _, _, one in opened.scored], opened.settings)
+    notes: list[Note] = []
+    examples = _examples(source, notes)
+    data = source_data(opened, lists)
+    return replace(
+        data,
+        opposites=opposites(opened.counted),
+        examples=examples,
+        notes=(*data.notes, *notes),
+    )
 
 
-def source_data(
-    opened: OpenSource,
-    functional: Lists,
-    semantic: Sequence[SemanticLists],
-    examples: dict[int, list[Example]] | None,
-) -> SourceData:
-    """Join what was read of a source with its neighbour lists."""
+def source_data(opened: OpenSource, lists: Sequence[BothLists]) -> SourceData:
+    """Join what was read of a source with neighbour lists, one pair for each set of embeddings."""
     source = opened.source
     manifest = RunFolder(source.run_folder).readable_manifest
     return SourceData(
@@ -147,20 +168,25 @@ def source_data(
         windows=opened.counted.counts(),
         n_windows=opened.counted.n_windows,
         neuronpedia=None if manifest is None else manifest.source.neuronpedia_id,
-        functional=functional,
-        examples=examples,
+        settings=opened.settings,
         embeddings=tuple(
-            EmbeddingData(file, one.explainer, one.explanations, scores, lists, one.notes)
-            for (file, scores, one), lists in zip(opened.scored, semantic, strict=True)
+            EmbeddingData(file, one.explainer, one.explanations, scores, both, one.notes)
+            for (file, scores, one), both in zip(opened.scored, lists, strict=True)
         ),
         refused=opened.refused,
+        notes=opened.notes,
+        unreliable_because=unreliable_because([scores for _, scores, _ in opened.scored]),
     )
 
 
-def _examples(source: SourceInput) -> dict[int, list[Example]] | None:
+def _examples(source: SourceInput, notes: list[Note]) -> dict[int, list[Example]] | None:
+    """Return the first examples; None, with a note if the file is damaged."""
     try:
         return {i: found[:N_EXAMPLES] for i, found in iterate_examples(source.folder)}
     except MissingError:
+        return None
+    except ArtifactError as e:
+        notes.append(Note(f"shown without examples: {e.message}", hint=e.hint))
         return None
 
 

@@ -10,7 +10,6 @@ from sfal.report.html import render_page
 from sfal.report.payload import Payload, build_payload
 from sfal.report.source_data import SourceData, read_source_data
 from sfal.scoring.selection import Selection, select_sources
-from sfal.scoring.settings import ScoreSettings
 from sfal.terminal.progress import progress
 
 _PAGE_BYTES = 80_000
@@ -58,23 +57,23 @@ def write_report(
     selected = select_sources(data_dir, selection)
     refused: list[SfalError] = list(selected.refused)
     notes = [Note(f"left out: {error.message}", error.hint) for error in selected.skipped]
-    top_n = ScoreSettings().top_n
     sources: list[SourceData] = []
     with progress(len(selected.sources), "reading", "source") as bar:
         for source in selected.sources:
             bar.note(source=source.name)
             try:
-                one = read_source_data(source, top_n)
+                one = read_source_data(source)
             except SfalError as e:
                 refused += e.errors if isinstance(e, CombinedError) else [e]
             else:
                 sources.append(one)
                 refused += one.refused
+                notes += one.notes
                 notes += [note for each in one.embeddings for note in each.notes]
             bar.update(1)
     if not sources:
         raise refused[0] if len(refused) == 1 else CombinedError(refused)
-    payload = build_payload(sources, top_n, int(max_mb * 1e6) - _PAGE_BYTES)
+    payload = build_payload(sources, int(max_mb * 1e6) - _PAGE_BYTES)
     html = render_page(payload).encode()
     with atomic_path(path) as temporary:
         temporary.write_bytes(html)

@@ -1,7 +1,8 @@
 """``scores.parquet``: the scores of a run, one set after the other."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,10 @@ class ScoreSet:
     """``{type}_{explainer}`` of the explanations; empty if the file does not say."""
     table: "pa.Table"
     """One row per feature, ascending."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What the file says that it was made from: settings, counts; empty in files of earlier versions."""
+    reliability: Mapping[str, Any] = field(default_factory=dict)
+    """What the file says about the median of the set; empty if nothing."""
 
     @property
     def name(self) -> str:
@@ -93,23 +98,41 @@ def _split(table: "pa.Table") -> tuple[ScoreSet, ...]:
     """Split a table where its features begin again."""
     features = to_numpy(table.column("feature")).astype(np.int64)
     starts = np.flatnonzero(np.diff(features, prepend=2**32) <= 0).tolist()
-    stems = _stems(table.schema)
-    sets = []
+    facts = _facts(table.schema)
+    own = _own_facts(facts, len(starts))
+    found = []
     for i, start in enumerate(starts):
         stop = starts[i + 1] if i + 1 < len(starts) else len(table)
         part = table.slice(start, stop - start)
         embedding, explainer = (part.column(name)[0].as_py() for name in _TEXTS[:2])
-        stem = stems[i] if len(stems) == len(starts) else ""
-        sets.append(ScoreSet(embedding, explainer, stem, part))
-    return tuple(sets)
+        reliability = own[i].get("reliability")
+        found.append(
+            ScoreSet(
+                embedding,
+                explainer,
+                str(own[i].get("stem", "")),
+                part,
+                facts,
+                reliability if isinstance(reliability, dict) else {},
+            )
+        )
+    return tuple(found)
 
 
-def _stems(schema: Any) -> list[str]:
+def _facts(schema: Any) -> dict[str, Any]:
     try:
         facts = json.loads((schema.metadata or {})[_METADATA])
-        return [str(one["stem"]) for one in facts["embeddings"]]
-    except (KeyError, TypeError, ValueError, RecursionError):
-        return []
+    except (KeyError, ValueError, RecursionError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _own_facts(facts: Mapping[str, Any], n: int) -> list[dict[str, Any]]:
+    """Return what a file says about each set; nothing unless it names all of them."""
+    own = facts.get("embeddings")
+    if isinstance(own, list) and len(own) == n and all(isinstance(one, dict) for one in own):
+        return own
+    return [{} for _ in range(n)]
 
 
 def _check_schema(schema: Any, path: Path) -> None:

@@ -9,19 +9,16 @@ async function readAll(specs) {
 }
 
 async function readEmbedding(facts, source, number) {
-  const { labels, status, functional_place: functionalPlace } = await readAll({
-    labels: facts.labels,
-    status: facts.status,
-    ...(facts.functional_place && { functional_place: facts.functional_place }),
-  });
+  const { labels, status } = await readAll({ labels: facts.labels, status: facts.status });
   const embedding = {
     ...facts,
     labels,
     status,
-    functionalPlace,
     source,
     number,
+    functional: facts.functional && (await readAll(facts.functional)),
     semantic: facts.semantic && (await readAll(facts.semantic)),
+    nearest: new Map(),
     lists: facts.semantic ? null : new Map(),
     columns: await readAll(facts.columns),
     better: facts.better && (await readAll(facts.better)),
@@ -34,8 +31,7 @@ async function readEmbedding(facts, source, number) {
 async function readSource(facts) {
   const source = { ...facts, windows: await readBlock(facts.windows) };
   source.examples = facts.examples && (await readBlock(facts.examples));
-  source.functional = facts.functional && (await readAll(facts.functional));
-  source.nearest = new Map();
+  source.opposites = facts.opposites && (await readAll(facts.opposites));
   source.embeddings = await Promise.all(
     facts.embeddings.map((one, number) => readEmbedding(one, source, number)));
   const names = facts.embeddings.map((one) => one.embedder);
@@ -53,30 +49,38 @@ export async function loadReport() {
 }
 
 // Return undefined where the page leaves the list out for its size.
-function neighbours(lists, places, index, shown) {
+function neighbours(lists, index, shown) {
   const n = lists.n[index];
   if (n === NOT_KEPT) return undefined;
   return Array.from({ length: n }, (_, i) => {
     const at = index * shown + i;
-    return { feature: lists.feature[at], value: lists.value[at], place: places[at] || null };
+    return { feature: lists.feature[at], value: lists.value[at], place: lists.place[at] || null };
   });
 }
 
 // The lists of a page that is served are known once they are fetched.
 function listsOf(report, embedding, index) {
-  const { source, semantic, lists } = embedding;
+  const { source, functional, semantic, lists } = embedding;
   if (lists) return lists.get(index) ?? {};
   return {
-    functional: neighbours(source.functional, embedding.functionalPlace, index, report.shown),
-    semantic: neighbours(semantic, semantic.place, index, report.shown),
+    functional: neighbours(functional, index, report.shown),
+    semantic: neighbours(semantic, index, report.shown),
+    opposites: opposites(source.opposites, index),
     examples: source.examples?.[index],
   };
 }
 
-// Return the nearest features by phi; none where the page does not know them.
-export function nearestOf(report, source, index, most) {
-  if (report.served) return source.nearest.get(index)?.slice(0, most) ?? [];
-  const { n, feature } = source.functional;
+// Features that fire together with this one least, and their phi.
+function opposites({ n, feature, thousandths }, index) {
+  const width = feature.length / n.length;
+  return Array.from({ length: n[index] }, (_, i) =>
+    ({ feature: feature[index * width + i], value: -thousandths[index * width + i] / 1000 }));
+}
+
+// Return the features that fire most with one; none where the page does not know them.
+export function nearestOf(report, embedding, index, most) {
+  if (report.served) return embedding.nearest.get(index)?.slice(0, most) ?? [];
+  const { n, feature } = embedding.functional;
   if (n[index] === NOT_KEPT) return [];
   const first = index * report.shown;
   return Array.from(feature.subarray(first, first + Math.min(most, n[index])));
@@ -108,6 +112,7 @@ export function featureOf(report, embedding, index) {
   const lists = listsOf(report, embedding, index);
   view.functional = lists.functional;
   view.semantic = lists.semantic;
+  view.opposites = lists.opposites ?? [];
   view.better_labels = betterLabels(embedding, index);
   view.examples = (lists.examples ?? []).map(([before, token, after]) => ({ before, token, after }));
   return view;

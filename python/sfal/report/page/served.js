@@ -30,17 +30,18 @@ export async function fetchLists(embedding, index) {
   lists.set(index, {
     functional: fromRows(found.functional),
     semantic: fromRows(found.semantic),
+    opposites: found.opposites.map(([feature, value]) => ({ feature, value })),
     examples: found.examples,
   });
   if (lists.size > KEPT_LISTS) lists.delete(lists.keys().next().value);
   return true;
 }
 
-// Fetch the nearest features by phi of several features, for the worklist.
-export async function fetchNearest(source, features) {
-  const wanted = features.filter((feature) => !source.nearest.has(feature));
+// Fetch the features that fire most with each of several, for the worklist.
+export async function fetchNearest({ nearest, number, source }, features) {
+  const wanted = features.filter((feature) => !nearest.has(feature));
   if (!wanted.length) return false;
-  const found = await (await request(`nearest/${source.state}/${wanted.join(",")}`)).json();
-  for (const feature of wanted) source.nearest.set(feature, found[feature]);
+  const found = await (await request(`nearest/${source.state}/${number}/${wanted.join(",")}`)).json();
+  for (const feature of wanted) nearest.set(feature, found[feature]);
   return true;
 }

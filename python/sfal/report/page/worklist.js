@@ -83,9 +83,9 @@ export class Worklist {
   }
 
   evidence(i) {
-    const { source, labels } = this.embedding;
+    const { labels } = this.embedding;
     const better = betterLabels(this.embedding, i).slice(0, NEAR).map((one) => labelNode(one.label));
-    const near = nearestOf(this.report, source, i, NEAR).map((other) => labelNode(labels[other]));
+    const near = nearestOf(this.report, this.embedding, i, NEAR).map((other) => labelNode(labels[other]));
     return el("dl", { class: "evidence" },
       better.length ? [el("dt", null, "would fit better"), el("dd", null, quoted(better))] : null,
       near.length ? [el("dt", null, "fires with"), el("dd", null, quoted(near))] : null);
@@ -95,7 +95,7 @@ export class Worklist {
   async complete() {
     const { embedding } = this;
     const features = this.order.slice(Math.max(0, this.n - PAGE), this.n);
-    if (!this.report.served || !(await fetchNearest(embedding.source, features))) return;
+    if (!this.report.served || !(await fetchNearest(embedding, features))) return;
     if (this.embedding !== embedding) return;
     for (const item of byId("worklist").children) {
       item.querySelector(".evidence").replaceWith(this.evidence(Number(item.dataset.feature)));

@@ -9,7 +9,6 @@ from sfal.report.html import render_page
 from sfal.report.payload import Payload, packed_index
 from sfal.report.server.opened import CHANGED, ServedSource, state_of
 from sfal.scoring.selection import Selection, select_sources
-from sfal.scoring.settings import ScoreSettings
 from sfal.terminal.progress import progress
 
 _IN_MEMORY = 2
@@ -30,7 +29,6 @@ class Library:
     def __init__(self, data_dir: Path, selection: Selection) -> None:
         self._data_dir = data_dir
         self._selection = selection
-        self._top_n = ScoreSettings().top_n
         self._lock = threading.Lock()
         self._sources: dict[str, ServedSource] = {}
         self._recent: list[ServedSource] = []
@@ -55,7 +53,7 @@ class Library:
         with self._lock:
             self._refresh()
             shown = list(self._sources.values())
-            index = packed_index([one.entry for one in shown], self._top_n, 0, served=True)
+            index = packed_index([one.entry for one in shown], 0, served=True)
             # Verdicts are about labels; scores that change leave them.
             labels = repr([(one.entry["name"], one.labels) for one in shown])
             key = hashlib.sha256(labels.encode()).hexdigest()[:16]
@@ -81,7 +79,7 @@ class Library:
             raise MissingError("there is no such feature")
         return source.lists(embedding, feature)
 
-    def nearest(self, state: str, features: list[int]) -> bytes:
+    def nearest(self, state: str, embedding: int, features: list[int]) -> bytes:
         """Return the first functional neighbours of some features, as JSON.
 
         Raises
@@ -90,9 +88,9 @@ class Library:
             As :meth:`lists` does.
         """
         source = self._find(state)
-        if max(features) >= source.n_features:
+        if embedding >= source.n_embeddings or max(features) >= source.n_features:
             raise MissingError("there is no such feature")
-        return source.nearest(features)
+        return source.nearest(embedding, features)
 
     def _find(self, state: str) -> ServedSource:
         with self._lock:
@@ -121,7 +119,7 @@ class Library:
                 known = before.get(source.name)
                 try:
                     if known is None or known.state != state_of(source):
-                        known = ServedSource(source, self._top_n)
+                        known = ServedSource(source)
                         self._use(known)
                 except SfalError as e:
                     self.refused += e.errors if isinstance(e, CombinedError) else [e]

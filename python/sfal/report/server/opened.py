@@ -12,12 +12,14 @@ import numpy as np
 from sfal.errors import MissingError, Note, SfalError
 from sfal.report.blocks import Blocks
 from sfal.report.lists import no_lists
+from sfal.report.opposites import opposites
 from sfal.report.payload import describe_source
 from sfal.report.server.cosines import CosineRows
 from sfal.report.source_data import N_EXAMPLES, OpenSource, open_source, source_data
 from sfal.scoring.feature import Neighbour, listed_neighbours, places_in_list
+from sfal.scoring.neighbour_lists import Plan
 from sfal.scoring.selection import SourceInput
-from sfal.scoring.status import is_live
+from sfal.scoring.status import SCORED, is_live, statuses
 from sfal.store.examples import read_examples_of
 from sfal.store.layout import EXAMPLES, EXPLANATIONS, MANIFEST, SCORES
 from sfal.store.published.layout import find_histograms
@@ -52,8 +54,6 @@ class ServedSource:
     Parameters
     ----------
     source : SourceInput
-    top_n : int
-        Longest list.
 
     Raises
     ------
@@ -61,17 +61,16 @@ class ServedSource:
         If scores, counts or embeddings cannot be read.
     """
 
-    def __init__(self, source: SourceInput, top_n: int) -> None:
+    def __init__(self, source: SourceInput) -> None:
         self.state = state_of(source)
         """Digest of its files before they were read."""
         self._source = source
-        self._top_n = top_n
         self._lock = threading.Lock()
         self._answers: OrderedDict[tuple[int, int], bytes] = OrderedDict()
         self._cosines: dict[int, CosineRows] = {}
         self._open: OpenSource | None = open_source(source)
-        functional, semantic = no_lists(self._open.counted.n_features)
-        data = source_data(self._open, functional, [semantic] * len(self._open.scored), None)
+        none = no_lists(self._open.counted.n_features)
+        data = source_data(self._open, [none] * len(self._open.scored))
         blocks = Blocks(named=True)
         self.entry: dict[str, Any] = {**describe_source(data, blocks), "state": self.state}
         """Its part of the page's index."""
@@ -86,7 +85,10 @@ class ServedSource:
         """Sets of embeddings shown."""
         self.refused: Sequence[SfalError] = data.refused
         """Sets of embeddings that cannot be shown, and why."""
-        self.notes: Sequence[Note] = [note for one in data.embeddings for note in one.notes]
+        self.notes: Sequence[Note] = [
+            *data.notes,
+            *(note for one in data.embeddings for note in one.notes),
+        ]
         """What is odd about those that are."""
 
     def release(self) -> None:
@@ -113,19 +115,21 @@ class ServedSource:
                 self._answers.move_to_end((embedding, feature))
             return known
 
-    def nearest(self, features: Sequence[int]) -> bytes:
+    def nearest(self, embedding: int, features: Sequence[int]) -> bytes:
         """Return the first functional neighbours of some features, as JSON."""
         from sfal import _core
 
         with self._lock:
             opened = self._opened()
             live = self._live
+            pool = self._plan(opened, embedding).candidates
             rows = np.array([feature for feature in features if live[feature]], dtype=np.int64)
             near: dict[int, list[int]] = {feature: [] for feature in features}
             if len(rows):
                 # The features that are listed are those of the whole lists.
+                listed = np.flatnonzero(live) if pool is None else pool
                 found, _ = _core.functional_neighbours(
-                    opened.counted, NEAR, rows=rows, candidates=np.flatnonzero(live)
+                    opened.counted, NEAR, opened.settings.measure, rows, listed
                 )
                 near |= dict(zip(rows.tolist(), found.tolist(), strict=True))
         return json.dumps(near).encode()
@@ -134,28 +138,46 @@ class ServedSource:
         from sfal import _core
 
         opened = self._opened()
-        one = opened.scored[embedding][2]
+        settings, one = opened.settings, opened.scored[embedding][2]
         live = self._live
+        pool = self._plan(opened, embedding).candidates
+        row = np.array([feature])
         empty = np.zeros(0, np.uint32), np.zeros(0, np.float32)
-        by_phi, phi = empty
+        by_measure, values = empty
         if live[feature]:
-            ranked, values = _core.functional_neighbours(
-                opened.counted, self._top_n, rows=np.array([feature])
+            ranked, measured = _core.functional_neighbours(
+                opened.counted, settings.top_n, settings.measure, row, pool
             )
-            by_phi, phi = ranked[0], values[0]
+            by_measure, values = ranked[0], measured[0]
         by_cosine, cosine = empty
         if one.explained[feature]:
             by_cosine, cosine = self._cosine_rows(opened, embedding).neighbours(
-                feature, self._top_n
+                feature, settings.top_n, pool
             )
-        functional = places_in_list(feature, by_phi, live)
+        functional = places_in_list(feature, by_measure, live)
         semantic = places_in_list(feature, by_cosine, one.explained)
+        avoided = opposites(opened.counted, row)
+        n = int(avoided.n[feature])
         answer = {
-            "functional": _plain(listed_neighbours(functional, phi, semantic, {})),
+            "functional": _plain(listed_neighbours(functional, values, semantic, {})),
             "semantic": _plain(listed_neighbours(semantic, cosine, functional, {})),
+            "opposites": list(
+                zip(
+                    avoided.feature[feature, :n].tolist(),
+                    avoided.value[feature, :n].tolist(),
+                    strict=True,
+                )
+            ),
             "examples": self._examples(feature),
         }
         return json.dumps(answer, allow_nan=False).encode()
+
+    def _plan(self, opened: OpenSource, embedding: int) -> Plan:
+        counted = opened.counted
+        status = statuses(
+            counted.counts(), counted.n_windows, opened.scored[embedding][2].explained
+        )
+        return Plan(counted.n_features, np.flatnonzero(status == SCORED), opened.settings)
 
     def _examples(self, feature: int) -> list[tuple[str, str, str]]:
         try:

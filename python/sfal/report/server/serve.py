@@ -24,7 +24,7 @@ _SECONDS = 60
 _PATH = re.compile(r"/([A-Za-z0-9_-]{1,100})(?:/([a-z0-9/,]{0,1000}))?")
 _BLOCK = re.compile(r"blocks/([0-9a-f]{64})")
 _LISTS = re.compile(r"lists/([0-9a-f]{16})/([0-9]{1,3})/([0-9]{1,9})")
-_NEAREST = re.compile(r"nearest/([0-9a-f]{16})/([0-9]{1,9}(?:,[0-9]{1,9}){0,49})")
+_NEAREST = re.compile(r"nearest/([0-9a-f]{16})/([0-9]{1,3})/([0-9]{1,9}(?:,[0-9]{1,9}){0,49})")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ def answer(library: Library, path: str) -> Answer:
             lists = library.lists(found[1], int(found[2]), int(found[3]))
             return Answer(HTTPStatus.OK, "application/json", lists)
         if found := _NEAREST.fullmatch(path):
-            nearest = library.nearest(found[1], [int(each) for each in found[2].split(",")])
+            features = [int(each) for each in found[3].split(",")]
+            nearest = library.nearest(found[1], int(found[2]), features)
             return Answer(HTTPStatus.OK, "application/json", nearest)
     except SfalError as e:
         return _problem(HTTPStatus.CONFLICT, e.message)

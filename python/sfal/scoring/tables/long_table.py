@@ -97,6 +97,7 @@ def _facts(scores: SourceScores) -> dict[str, object]:
         "candidates": scores.settings.candidates,
         "ties": scores.settings.ties,
         "measure": scores.settings.measure,
+        "leaks": scores.settings.leaks,
         "counts": scores.read,
         "no_reliability": scores.no_reliability,
         "embeddings": [_facts_of_set(one) for one in scores.embeddings],

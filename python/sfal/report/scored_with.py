@@ -1,0 +1,73 @@
+"""What ``scores.parquet`` says about how its scores were made."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sfal.errors import CorruptError, InvalidInputError, Note
+from sfal.scoring.inputs import CountsInput, open_counts
+from sfal.scoring.selection import SourceInput
+from sfal.scoring.settings import ScoreSettings
+from sfal.store.scores import ScoreSet
+
+_BEFORE = {"candidates": "all", "ties": "index"}
+"""What scores of versions that did not say were made with."""
+
+
+def settings_of(source: SourceInput, sets: Sequence[ScoreSet]) -> ScoreSettings:
+    """Return the settings that a source was scored with.
+
+    Raises
+    ------
+    CorruptError
+        If they are not settings.
+    """
+    facts = _facts(sets)
+    names = ("top_n", "candidates", "ties", "measure", "leaks")
+    known = {name: facts[name] for name in names if name in facts}
+    try:
+        return ScoreSettings(**(_BEFORE | known))
+    except (InvalidInputError, TypeError) as e:
+        raise CorruptError(
+            f"the scores of {source.name} say that they were made in an unknown way ({e})",
+            hint=f"$do_score({source.name}) makes them again",
+        ) from e
+
+
+def counts_of(source: SourceInput, sets: Sequence[ScoreSet]) -> CountsInput:
+    """Find the counts of a source, also where only its scores say how many windows there are.
+
+    Raises
+    ------
+    SfalError
+        As :func:`sfal.scoring.inputs.open_counts` does.
+    """
+    try:
+        return open_counts(source.run_folder)
+    except InvalidInputError:
+        n_windows = _facts(sets).get("n_windows")
+        if not isinstance(n_windows, int):
+            raise
+        return open_counts(source.run_folder, n_windows)
+
+
+def notes_on_counts(source: SourceInput, sets: Sequence[ScoreSet], n_windows: int) -> list[Note]:
+    """Say if more was counted after the source was scored."""
+    scored = _facts(sets).get("n_windows")
+    if not isinstance(scored, int) or scored == n_windows:
+        return []
+    return [
+        Note(
+            f"{source.name} was scored with {scored:,} windows and has {n_windows:,} now: scores "
+            "and neighbours are of different counts",
+            hint=f"$do_score({source.name}) brings the scores up to date",
+        )
+    ]
+
+
+def unreliable_because(sets: Sequence[ScoreSet]) -> str:
+    """Return why nothing is known about how precise the scores are; empty if something is."""
+    return str(_facts(sets).get("no_reliability") or "")
+
+
+def _facts(sets: Sequence[ScoreSet]) -> Mapping[str, Any]:
+    return sets[0].facts if sets else {}

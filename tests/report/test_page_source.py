@@ -1,0 +1,98 @@
+"""What a page shows of a source: lists made as its scores were, how sure they are, what is odd."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from report.pages import Decoded
+from scoring.builders import write_our_source
+from scoring.labelled_case import write_labelled
+from sfal.report.write import write_report
+from sfal.scoring.driver import score_selection
+from sfal.scoring.feature import view_feature
+from sfal.scoring.selection import Selection, select_sources
+from sfal.scoring.settings import ScoreSettings
+from sfal.stats.reliability import source_reliability
+from sfal.store.layout import EXAMPLES, SCORES
+
+
+@pytest.fixture
+def scored(tmp_path):
+    folder, _, _ = write_our_source(tmp_path, n_features=60)
+    score_selection(tmp_path, Selection())
+    return folder
+
+
+def facts_of(data_dir):
+    path = data_dir / "report.html"
+    written = write_report(data_dir, Selection(), path)
+    decoded = Decoded(path.read_text())
+    (facts,) = decoded.index["sources"]
+    return decoded, facts, written
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ScoreSettings(measure="jaccard", top_n=40),
+        ScoreSettings(candidates="all", ties="index"),
+        ScoreSettings(measure="npmi", candidates="all"),
+    ],
+)
+def test_the_lists_are_made_as_the_scores_were(tmp_path, settings):
+    write_our_source(tmp_path, n_features=60)
+    score_selection(tmp_path, Selection(), settings)
+    decoded, facts, _ = facts_of(tmp_path)
+    names = ("measure", "top_n", "candidates", "ties")
+    assert facts["scoring"] == {name: getattr(settings, name) for name in names}
+    (wanted,) = select_sources(tmp_path, Selection()).sources
+    (one,) = facts["embeddings"]
+    for feature in range(60):
+        view = view_feature(wanted, feature, 50, settings)
+        for kind in ("functional", "semantic"):
+            n = decoded.array(one[kind]["n"])[feature]
+            row = [
+                decoded.array(one[kind][name], 60, 50)[feature, :n].tolist()
+                for name in ("feature", "value", "place")
+            ]
+            assert row == [
+                [each.feature for each in getattr(view, kind)],
+                [each.similarity for each in getattr(view, kind)],
+                [
+                    0 if each.other_rank is None else each.other_rank + 1
+                    for each in getattr(view, kind)
+                ],
+            ]
+
+
+def test_damaged_examples_are_left_out_with_a_note(tmp_path, scored):
+    (scored / EXAMPLES).write_bytes(b"PAR1 damaged PAR1")
+    _, facts, written = facts_of(tmp_path)
+    assert written.n_sources == 1
+    assert not written.refused
+    (note,) = written.notes
+    assert "shown without examples" in note.message
+    assert facts["notes"] == [note.message]
+
+
+def test_the_median_has_its_standard_error_and_its_growth(tmp_path):
+    write_labelled(tmp_path)
+    (scores,) = score_selection(tmp_path, Selection()).scores
+    (one,) = scores.embeddings
+    _, facts, _ = facts_of(tmp_path)
+    found = facts["embeddings"][0]["reliability"]
+    expected = source_reliability(one.sfal, one.replicates)
+    assert found["se"] == expected.se
+    assert tuple(found["curve"]) == expected.curve
+    assert found["split_half"] == expected.split_half
+
+
+def test_more_windows_than_were_scored_are_noted(tmp_path, scored):
+    table = pq.read_table(scored / SCORES)
+    facts = json.loads(table.schema.metadata[b"sfal"])
+    facts["n_windows"] += 1
+    table = table.replace_schema_metadata({b"sfal": json.dumps(facts)})
+    pq.write_table(table, scored / SCORES)
+    _, _, written = facts_of(tmp_path)
+    assert "scores and neighbours are of different counts" in written.notes[0].message
