@@ -187,7 +187,7 @@ def test_the_keyboard_selects_opens_searches_and_closes(chrome, page):
 
     open_page(chrome, page)
     press(chrome, "jjjk")
-    selected = chrome.find_element("css selector", "tr[aria-selected=true]")
+    selected = chrome.find_element("css selector", "tr[aria-current=true]")
     assert selected.get_attribute("data-feature") == "1"
     press(chrome, Keys.ENTER)
     opened = "return document.querySelector('#feature')?.dataset.feature ?? null"

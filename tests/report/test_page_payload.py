@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,17 +174,20 @@ def test_modules_are_joined_after_what_they_import():
     script = joined_script()
     assert "</script" not in script
     assert not re.search(r"^(import|export) ", script, re.MULTILINE)
-    folder = files("sfal.report") / "page"
+    folder = Path(str(files("sfal.report") / "page"))
     names = []
     for at, module in enumerate(MODULES):
         text = (folder / f"{module}.js").read_text()
-        assert set(re.findall(r'from "\./(\w+)\.js"', text)) <= set(MODULES[:at])
+        place = (folder / f"{module}.js").parent
+        imported = re.findall(r'from "(\.[^"]+)\.js"', text)
+        names_of = {(place / one).resolve().relative_to(folder).as_posix() for one in imported}
+        assert names_of <= set(MODULES[:at])
         names += re.findall(
             r"^(?:export )?(?:async )?(?:const|let|function\*?|class) (\w+)", text, re.M
         )
     assert len(names) == len(set(names))
     assert {f"{module}.js" for module in MODULES} == {
-        path.name for path in folder.iterdir() if path.name.endswith(".js")
+        path.relative_to(folder).as_posix() for path in folder.rglob("*.js")
     }
 
 

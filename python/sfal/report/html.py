@@ -16,10 +16,16 @@ MODULES = (
     "data",
     "search",
     "verdicts",
-    "chart",
-    "plots",
-    "compare",
+    "plots/chart",
+    "plots/frame",
+    "plots/law",
+    "plots/cloud",
+    "plots/growth",
+    "plots/layers",
+    "plots/plots",
+    "plots/compare",
     "headline",
+    "notes",
     "worklist",
     "browser",
     "feature",
@@ -85,7 +91,7 @@ def joined_script() -> str:
 
 
 def _read(name: str) -> str:
-    return (files("sfal.report") / "page" / name).read_text(encoding="utf-8")
+    return files("sfal.report").joinpath("page", *name.split("/")).read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:

@@ -10,7 +10,7 @@ const column = (name) => (embedding) => embedding.columns[name];
 
 // Name, title, width, values to sort by, cell, class.
 const TABLE = [
-  ["feature", "Feature", 84, () => null, (i) => String(i), "number"],
+  ["feature", "Feature", 84, () => null, null, "number"],
   ["label", "Label", null, (one) => one.labels, (i, one) => labelNode(one.labels[i]), "text"],
   ["sfal", "Score", 108, column("sfal"), (i, one, statuses) => (one.status[i] === 0
     ? fixed(one.columns.sfal[i])
@@ -22,7 +22,7 @@ const TABLE = [
     (i, one) => (one.columns.label_rank[i] ? whole(one.columns.label_rank[i]) : "–"), "number wide"],
   ["p_label", "p", 76, column("p_label"),
     (i, one) => probability(one.columns.p_label[i]), "number wide"],
-  ["ceiling", "Reliability", 100, column("ceiling"),
+  ["ceiling", "Ceiling", 88, column("ceiling"),
     (i, one) => fixed(one.columns.ceiling[i], 2), "number wide"],
   ["windows", "Fires in", 84, (one) => one.source.windows,
     (i, one) => share(one.source.windows[i] / one.source.n_windows), "number wide"],
@@ -30,9 +30,12 @@ const TABLE = [
 ];
 
 export class Browser {
-  constructor(report, open) {
+  // `filtered` is told of the filters when they change.
+  constructor(report, hrefOf, open, filtered) {
     this.report = report;
+    this.hrefOf = hrefOf;
     this.open = open;
+    this.told = filtered;
     this.sort = { name: null, rising: true };
     this.selected = -1;
     this.view = [];
@@ -47,9 +50,15 @@ export class Browser {
     for (const input of document.querySelectorAll("[id^=filter-]")) {
       input.addEventListener("input", () => this.update());
     }
+    byId("clear").addEventListener("click", () => {
+      for (const input of document.querySelectorAll("[id^=filter-]")) input.value = "";
+      byId("search").value = "";
+      this.update();
+      byId("search").focus();
+    });
     this.table.tBodies[0].addEventListener("click", (event) => {
       const row = event.target.closest("tr[data-feature]");
-      if (row) this.open(Number(row.dataset.feature));
+      if (row && !event.target.closest("a")) this.open(Number(row.dataset.feature));
     });
   }
 
@@ -93,15 +102,21 @@ export class Browser {
     byId("count").textContent = found === null ? "not a regular expression yet"
       : n === all ? `${whole(n)} features` : `${whole(n)} of ${whole(all)} features`;
     this.table.setAttribute("aria-rowcount", n + 1);
+    byId("clear").hidden = n === all;
+    this.told(this.filters);
     this.box.scrollTop = 0;
     this.draw();
   }
 
-  filtered(features) {
+  // Numbers in the filters, NaN where there is none.
+  get filters() {
     const number = (id) => (byId(id).value === "" ? NaN : Number(byId(id).value));
+    return Object.fromEntries(["low", "high", "p", "windows", "most"].map((id) => [id, number(`filter-${id}`)]));
+  }
+
+  filtered(features) {
     const status = this.report.statuses.indexOf(byId("filter-status").value);
-    const [low, high, p, windows, most] = ["low", "high", "p", "windows", "most"].map((id) =>
-      number(`filter-${id}`));
+    const { low, high, p, windows, most } = this.filters;
     const { sfal, p_label: pLabel } = this.embedding.columns;
     const { source } = this.embedding;
     const keep = (i) =>
@@ -164,11 +179,14 @@ export class Browser {
     const i = this.view[at];
     const source = this.embedding.source.name;
     const cells = this.columns.map(([name, , , , cell, kind]) => {
+      if (name === "feature") {
+        return el("td", { class: kind }, el("a", { href: this.hrefOf(this.embedding.source, i) }, String(i)));
+      }
       if (name === "verdict") return el("td", { class: kind }, verdictOf(source, i)?.verdict ?? "");
       return el("td", { class: kind }, cell(i, this.embedding, this.report.statuses));
     });
     return el("tr", { "data-feature": i, "data-source": source, "aria-rowindex": at + 2,
-      "aria-selected": at === this.selected }, cells);
+      "aria-current": at === this.selected ? "true" : null }, cells);
   }
 
   select(at) {

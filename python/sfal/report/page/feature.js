@@ -1,15 +1,13 @@
 // One feature: its label, score and both neighbour lists side by side.
-import { interval } from "./chart.js";
+import { interval } from "./plots/chart.js";
 import { featureOf } from "./data.js";
 import { byId, el, fixed, labelNode, probability, share, whole } from "./dom.js";
+import { listed } from "./notes.js";
 import { fetchLists } from "./served.js";
 import { chooseBetter, verdictOf } from "./verdicts.js";
 import { verdictButtons } from "./worklist.js";
 
-const LISTS = {
-  functional: ["Fires with it", "phi"],
-  semantic: ["Labelled like it", "cosine"],
-};
+const LISTS = { functional: "Fires with it", semantic: "Labelled like it" };
 
 // Rows of a list that are drawn at once; a page that is served has whole lists.
 const DRAWN = 50;
@@ -24,7 +22,7 @@ function whyEmpty(view, kind, nWindows) {
   }
   if (view.windows === 0) return "Nothing: it fires in no window.";
   if (view.windows === nWindows) return "Nothing in particular: it fires in every window.";
-  return "Nothing: every other feature fires in no window or in every window.";
+  return "Nothing: no other feature that can be compared fires in some windows only.";
 }
 
 export class FeaturePanel {
@@ -99,7 +97,8 @@ export class FeaturePanel {
       this.better(view),
       el("div", { class: "lists" }, Object.keys(LISTS).map((kind) => this.list(view, kind))),
       el("p", { class: "quiet" }, "A dot marks a match: a neighbour that is among the first " +
-        `${this.report.match} of the other list. # is its place there.`),
+        `${this.report.match} of the other list. # is its place there. Listed: ${listed(source.scoring)}.`),
+      this.opposites(view),
       this.examples(view)));
   }
 
@@ -129,7 +128,7 @@ export class FeaturePanel {
         add("p of the label", probability(view.p_label));
       }
       if (Number.isFinite(view.p_chance)) add("p of chance", probability(view.p_chance));
-      if (Number.isFinite(view.ceiling)) add("Reliability", fixed(view.ceiling, 2));
+      if (Number.isFinite(view.ceiling)) add("Ceiling", fixed(view.ceiling, 2));
       if (Number.isFinite(view.sfal_corrected)) add("Corrected", fixed(view.sfal_corrected));
       add("NDCG", fixed(view.ndcg), el("dd", { class: "quiet numbers" }, `chance ${fixed(view.chance)}`));
     } else {
@@ -162,6 +161,16 @@ export class FeaturePanel {
       el("ol", null, items));
   }
 
+  opposites(view) {
+    if (!view.opposites.length) return null;
+    const items = view.opposites.map((one) => el("li", null,
+      el("span", { class: "value" }, fixed(one.value)),
+      el("a", { href: this.hrefOf(this.embedding.source, one.feature), class: "number" }, String(one.feature)),
+      labelNode(this.embedding.labels[one.feature])));
+    return el("section", { class: "opposites" },
+      el("h3", null, "Avoids", el("span", { class: "quiet" }, " phi")), el("ol", null, items));
+  }
+
   examples(view) {
     if (!view.examples.length) return null;
     const items = view.examples.map((one) => el("li", null,
@@ -171,7 +180,7 @@ export class FeaturePanel {
   }
 
   list(view, kind) {
-    const [title, measure] = LISTS[kind];
+    const measure = kind === "functional" ? this.embedding.source.scoring.measure : "cosine";
     const items = view[kind] ?? [];
     const top = Math.max(...items.map((one) => one.value), 1e-9);
     const drawn = this.whole.has(kind) ? items : items.slice(0, DRAWN);
@@ -196,7 +205,7 @@ export class FeaturePanel {
     const first = items.slice(0, this.report.match);
     const nMatches = first.filter((one) => one.place !== null && one.place <= this.report.match).length;
     return el("section", null,
-      el("h3", null, title, el("span", { class: "quiet" }, ` ${measure}`),
+      el("h3", null, LISTS[kind], el("span", { class: "quiet" }, ` ${measure}`),
         items.length ? el("span", { class: "quiet tally" }, `${nMatches} of ${first.length} match`) : null),
       el("ol", { "data-list": kind, "aria-busy": this.isWaiting(view, kind) || null }, rows),
       drawn.length < items.length ? el("button", {

@@ -1,9 +1,10 @@
 // A row for each source and set of embeddings.
-import { histogram } from "./chart.js";
+import { histogram } from "./plots/chart.js";
 import { byId, el, fixed, quantile, share } from "./dom.js";
 
 function summaryOf(source, embedding) {
-  const { sfal, sfal_corrected: corrected, p_label: pLabel, ceiling } = embedding.columns;
+  const { sfal, sfal_corrected: corrected, p_label: pLabel } = embedding.columns;
+  const { se, split_half: splitHalf } = embedding.reliability;
   const n = embedding.nScored;
   let live = 0;
   let explained = 0;
@@ -20,7 +21,9 @@ function summaryOf(source, embedding) {
     sfal: quantile(sfal, 0.5),
     corrected: corrected && quantile(corrected, 0.5),
     best: pLabel && pLabel.reduce((sum, p) => sum + (p <= 0.01), 0) / n,
-    ceiling: ceiling && quantile(ceiling, 0.5),
+    se: se ?? NaN,
+    planted: embedding.planted_auc ?? undefined,
+    reliability: splitHalf ?? undefined,
     coverage: explained / live,
     values: sfal,
     of: [source, embedding],
@@ -32,13 +35,17 @@ const COLUMNS = [
   ["layer", "Layer", (row) => row.layer ?? "–", "number wide"],
   ["embedder", "Embedder", (row) => row.embedder, "wide"],
   ["explainer", "Explainer", (row) => row.explainer, "wide"],
-  ["sfal", "Median score", (row) => el("strong", null, fixed(row.sfal)), "number"],
+  ["sfal", "Median score", (row) => [el("strong", null, fixed(row.sfal)),
+    Number.isFinite(row.se) ? el("span", { class: "quiet" }, ` \u00b1 ${fixed(row.se)}`) : null], "number",
+    "Median over the scored features, and its standard error, which comes from the choice of documents"],
   ["corrected", "Corrected", (row) => fixed(row.corrected), "number",
     "Median of what the scores would be with endless text"],
   ["best", "Label in best 1 %", (row) => share(row.best), "number",
     "Share of the features whose own label is among the best 1 % of all labels for it"],
-  ["ceiling", "Reliability", (row) => fixed(row.ceiling, 2), "number",
-    "Median of how well co-occurrences agree with themselves on other text"],
+  ["reliability", "Reliability", (row) => fixed(row.reliability, 2), "number",
+    "Correlation, over features, of the scores from two halves of the documents"],
+  ["planted", "Planted errors", (row) => fixed(row.planted, 2), "number",
+    "How often a label that was exchanged on purpose ranks below a right one: 0.5 is chance, 1 is always"],
   ["coverage", "Coverage", (row) => share(row.coverage), "number",
     "Share of the features that fire, but not always, that have a label"],
   ["values", "Scores", (row) => histogram(row.values)],
@@ -79,11 +86,4 @@ export function drawHeadline(report, choose) {
       el("thead", null, el("tr", null, head)), el("tbody", null, body));
   }
   draw();
-
-  const notes = report.sources.flatMap((source) => source.embeddings.flatMap((one) => one.notes));
-  if (report.n_kept !== null) {
-    notes.push("Neighbours are listed only for the best, the worst and the most frequent features, " +
-      "because of the file\u2019s size.");
-  }
-  byId("notes").textContent = [...new Set(notes)].join(" \u00b7 ");
 }

@@ -1,13 +1,15 @@
 // Decode the data, draw the page, and follow the address and the keyboard.
 import { Browser } from "./browser.js";
-import { Compare } from "./compare.js";
+import { Compare } from "./plots/compare.js";
 import { featureOf, findSource, loadReport } from "./data.js";
 import { byId, el, whole } from "./dom.js";
 import { FeaturePanel } from "./feature.js";
 import { drawHeadline } from "./headline.js";
-import { Plots } from "./plots.js";
+import { drawNotes } from "./notes.js";
+import { Plots } from "./plots/plots.js";
 import { searchLabels } from "./search.js";
 import { runSelftest } from "./selftest.js";
+import { fetchLists } from "./served.js";
 import { loadVerdicts } from "./verdicts.js";
 import { Worklist } from "./worklist.js";
 
@@ -22,7 +24,8 @@ class Page {
       this.browser.draw();
     };
     this.worklist = new Worklist(report, hrefOf, changed);
-    this.browser = new Browser(report, (feature) => this.go(feature));
+    this.browser = new Browser(report, hrefOf, (feature) => this.go(feature), (filters) =>
+      this.plots.outline(filters));
     this.compare = new Compare(hrefOf);
     this.plots = new Plots((filters) => {
       this.browser.setFilters(filters);
@@ -37,6 +40,7 @@ class Page {
       this.choose(source, embedding);
       byId("browser").scrollIntoView();
     });
+    drawNotes(report);
     const { opened } = document.body.dataset;
     if (!location.hash && opened) history.replaceState(null, "", opened);
     addEventListener("hashchange", () => this.follow());
@@ -52,7 +56,7 @@ class Page {
     byId("embedding").replaceChildren(...source.embeddings.map((one) => el("option", null, one.name)));
     byId("embedding").selectedIndex = source.embeddings.indexOf(embedding);
     this.worklist.show(embedding);
-    this.plots.show(embedding);
+    this.plots.show(this.report, embedding);
     this.compare.show(source);
     this.browser.show(embedding);
     if (this.panel.isOpen) this.panel.show(embedding, Math.min(this.panel.index, source.n_features - 1));

@@ -67,9 +67,9 @@ export class Worklist {
       facts.push(`label rank ${whole(columns.label_rank[i])} of ${whole(nScored)}`);
     }
     if (columns.ceiling && Number.isFinite(columns.ceiling[i])) {
-      facts.push(`reliability ${fixed(columns.ceiling[i], 2)}`);
+      facts.push(`ceiling ${fixed(columns.ceiling[i], 2)}`);
     }
-    return facts.join(" \u00b7 ");
+    return facts.flatMap((fact, at) => [at ? " \u00b7 " : "", el("span", { class: "fact" }, fact)]);
   }
 
   item(i) {

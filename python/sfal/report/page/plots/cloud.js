@@ -1,66 +1,8 @@
-// Scores against chance, and against how often a feature fires.
-import { byId, el, fixed, quantile, svg, whole } from "./dom.js";
+// Scores against how often a feature fires; dragging over it sets the filters of the table.
+import { el, quantile, svg, whole } from "../dom.js";
+import { HEIGHT, HIGH, LOW, SCORE_TICKS, WIDTH, across, frame, path, scorePart, up } from "./frame.js";
 
-const WIDTH = 540;
-const HEIGHT = 260;
-const EDGE = { left: 40, right: 12, top: 10, bottom: 34 };
-const LOW = -0.2;
-const HIGH = 1;
-
-const across = (part) => EDGE.left + part * (WIDTH - EDGE.left - EDGE.right);
-const up = (part) => HEIGHT - EDGE.bottom - part * (HEIGHT - EDGE.top - EDGE.bottom);
-const scorePart = (score) => (Math.max(LOW, Math.min(HIGH, score)) - LOW) / (HIGH - LOW);
-
-// Ticks are pairs of a text and a part of the axis.
-function frame(xTicks, yTicks, xName, children, label) {
-  const lines = yTicks.flatMap(([text, part]) => [
-    svg("line", { class: "grid", x1: across(0), x2: across(1), y1: up(part), y2: up(part) }),
-    svg("text", { x: across(0) - 8, y: up(part) + 4, "text-anchor": "end" }, text),
-  ]);
-  const marks = xTicks.map(([text, part]) =>
-    svg("text", { x: across(part), y: up(0) + 17, "text-anchor": "middle" }, text));
-  const name = svg("text", { x: across(1), y: up(0) + 33, "text-anchor": "end" }, xName);
-  return svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "plot", role: "img", "aria-label": label },
-    lines, marks, name, children);
-}
-
-const SCORE_TICKS = [0, 0.25, 0.5, 0.75, 1].map((score) => [String(score), scorePart(score)]);
-
-function path(points) {
-  return points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
-}
-
-function figure(title, text, drawing) {
-  return el("figure", null, el("figcaption", null, el("strong", null, title), text), drawing);
-}
-
-function lawPlot(embedding) {
-  const steps = 60;
-  const known = Array.from(embedding.columns.sfal).filter(Number.isFinite).sort((a, b) => a - b);
-  const points = [];
-  let below = 0;
-  for (let step = 0; step <= steps; step += 1) {
-    const score = LOW + ((HIGH - LOW) * step) / steps;
-    while (below < known.length && known[below] < score) below += 1;
-    points.push([across(step / steps), up(1 - below / Math.max(1, known.length))]);
-  }
-  const law = embedding.law?.map((p, step) => [across(step / (embedding.law.length - 1)), up(p)]);
-  const median = quantile(known, 0.5);
-  const curves = [
-    law ? svg("path", { class: "curve chance", d: path(law) }) : null,
-    svg("path", { class: "curve", d: path(points) }),
-    known.length === 0 ? null : svg("text", { class: "name mine", x: across(scorePart(median)) + 10, y: up(0.5) - 4 },
-      `features, median ${fixed(median)}`),
-    law ? svg("text", { class: "name", x: across(0) + 6, y: up(0.5) - 4 }, "chance") : null,
-  ];
-  const drawing = frame(SCORE_TICKS, [0, 0.5, 1].map((part) => [`${part * 100}%`, part]), "score", curves,
-    "Share of the features that reach each score, beside that of random orders");
-  return figure("Scores against chance", law
-    ? "Share of the features that reach a score; dashed, that of random orders."
-    : "Share of the features that reach a score.", drawing);
-}
-
-class Cloud {
+export class Cloud {
   constructor(embedding, brushed) {
     this.embedding = embedding;
     this.brushed = brushed;
@@ -95,6 +37,17 @@ class Cloud {
     const points = bins.map((bin, i) => [bin, i]).filter(([bin]) => bin.length >= 5)
       .map(([bin, i]) => [across((i + 0.5) / 24), up(scorePart(quantile(bin, 0.5)))]);
     return svg("path", { class: "curve", d: path(points) });
+  }
+
+  // Outline what the filters of the table leave; nothing if they leave all.
+  outline({ low, high, windows, most }) {
+    const known = [low, high, windows, most].some((value) => !Number.isNaN(value));
+    const inside = (value, first, last) => Math.max(first, Math.min(last, value));
+    const x = (value, otherwise) => across(Number.isNaN(value) ? otherwise : inside(this.part(value), 0, 1));
+    const y = (value, otherwise) => up(Number.isNaN(value) ? otherwise : scorePart(value));
+    const [left, right, top, bottom] = [x(windows, 0), x(most, 1), y(high, 1), y(low, 0)];
+    const sides = { x: left, y: top, width: known ? Math.max(0, right - left) : 0, height: Math.max(0, bottom - top) };
+    for (const [name, value] of Object.entries(sides)) this.area.setAttribute(name, value);
   }
 
   draw() {
@@ -153,24 +106,5 @@ class Cloud {
       windows: Math.ceil(windows(Math.min(x0, x1))),
       most: Math.floor(windows(Math.max(x0, x1))),
     });
-  }
-}
-
-export class Plots {
-  constructor(brushed) {
-    this.brushed = brushed;
-    const draw = () => this.cloud?.draw();
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-    addEventListener("resize", draw);
-  }
-
-  show(embedding) {
-    this.cloud = new Cloud(embedding, this.brushed);
-    byId("charts").replaceChildren(
-      lawPlot(embedding),
-      figure("Scores by firing rate",
-        "The line is the running median. Drag over features to list them below.", this.cloud.node),
-    );
-    this.cloud.draw();
   }
 }

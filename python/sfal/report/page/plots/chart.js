@@ -1,5 +1,5 @@
 // Small drawings: a histogram in a row, and a score with its interval.
-import { fixed, svg } from "./dom.js";
+import { fixed, svg } from "../dom.js";
 
 export function histogram(values, { low = -0.2, high = 1, bins = 30 } = {}) {
   const counts = new Array(bins).fill(0);

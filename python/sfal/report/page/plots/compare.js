@@ -1,5 +1,5 @@
 // Two explainers or embedders of one source: who scores where, and by which label.
-import { byId, el, fixed, labelNode, svg } from "./dom.js";
+import { byId, el, fixed, labelNode, quantile, svg, whole } from "../dom.js";
 
 const SIZE = 300;
 const SHOWN = 8;
@@ -15,6 +15,8 @@ export function gains(one, other) {
   }
   return found.sort((a, b) => b[0] - a[0] || a[1] - b[1]);
 }
+
+const signed = (gain) => `${gain > 0 ? "+" : ""}${fixed(gain)}`;
 
 function scatter(one, other, found) {
   const step = Math.max(1, Math.ceil(found.length / 4000));
@@ -33,6 +35,8 @@ function scatter(one, other, found) {
   return svg("svg", { viewBox: `0 0 ${SIZE} ${SIZE}`, class: "plot", role: "img",
     "aria-label": `Scores by ${other.name} over scores by ${one.name}` },
   ticks,
+  svg("text", { class: "name", x: SIZE - 10, y: SIZE - 1, "text-anchor": "end" }, one.name),
+  svg("text", { class: "name", x: 0, y: 6 }, other.name),
   svg("line", { class: "axis", x1: place(-0.2), y1: SIZE - place(-0.2), x2: place(1), y2: SIZE - place(1) }),
   svg("path", { class: "dots", d: dots.join("") }));
 }
@@ -64,7 +68,8 @@ export class Compare {
     const found = gains(one, other);
     const wins = found.reduce((n, [gain]) => n + (gain > 0), 0);
     byId("compare-sum").textContent = found.length
-      ? `${other.name} scores higher at ${wins} of ${found.length} features.` : "No feature is scored by both.";
+      ? `${other.name} scores higher at ${whole(wins)} of ${whole(found.length)} features; the median change is ` +
+        `${signed(quantile(found.map(([gain]) => gain), 0.5))}.` : "No feature is scored by both.";
     byId("compare-plot").replaceChildren(scatter(one, other, found));
     this.list("compare-gains", found.filter(([gain]) => gain > 0).slice(0, SHOWN), one, other);
     this.list("compare-losses", found.filter(([gain]) => gain < 0).slice(-SHOWN).reverse(), one, other);
@@ -74,7 +79,7 @@ export class Compare {
     const cell = (each, i) => el("td", null,
       el("span", { class: "value" }, fixed(each.columns.sfal[i])), " ", labelNode(each.labels[i]));
     const rows = found.map(([gain, i]) => el("tr", null,
-      el("td", { class: "number" }, `${gain > 0 ? "+" : ""}${fixed(gain)}`),
+      el("td", { class: "number" }, signed(gain)),
       el("td", { class: "number" }, el("a", { href: this.hrefOf(this.source, i) }, String(i))),
       cell(one, i), cell(other, i)));
     byId(id).replaceChildren(
