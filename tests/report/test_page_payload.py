@@ -21,6 +21,7 @@ from sfal.report.write import write_report
 from sfal.scoring.driver import score_selection
 from sfal.scoring.feature import view_feature
 from sfal.scoring.selection import Selection, select_sources
+from sfal.scoring.settings import ScoreSettings
 from sfal.store.layout import SCORES
 
 
@@ -96,15 +97,18 @@ def test_both_lists_are_those_of_the_feature_command(tmp_path, scored):
             ]
 
 
-def test_the_law_of_chance_is_that_of_the_candidates(tmp_path, scored):
+@pytest.mark.parametrize(("candidates", "n"), [("comparable", 86), ("all", 89)])
+def test_the_law_of_chance_is_that_of_the_candidates(tmp_path, candidates, n):
+    write_our_source(tmp_path, n_features=90)
+    score_selection(tmp_path, Selection(), ScoreSettings(candidates=candidates, top_n=70))
     (source,) = Decoded(page_of(tmp_path)).index["sources"]
     law = source["embeddings"][0]["law"]
     chance = source["embeddings"][0]["chance"]
+    assert chance == _core.chance(n, 70)
     scores = np.linspace(-0.2, 1, 61)
-    expected = np.interp(chance + scores * (1 - chance), *_core.chance_law(86, 1023))
+    expected = np.interp(chance + scores * (1 - chance), *_core.chance_law(n, 70))
     np.testing.assert_allclose(law, expected, atol=1e-6)
-    assert survival_of_chance(90, 80, 0.123) is None
-    assert survival_of_chance(90, 80, None) is None
+    assert survival_of_chance(scores, 90, 1, ScoreSettings()) is None
 
 
 def test_the_same_inputs_give_the_same_bytes(tmp_path, scored):

@@ -9,14 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from matplotlib.patches import Rectangle
 
 from scoring.builders import write_our_source
+from scoring.labelled_case import write_labelled
+from sfal import _core
 from sfal.cli.main import sfal
 from sfal.errors import ArtifactError, InvalidInputError, MissingDependencyError
 from sfal.report import plot
+from sfal.scoring.driver import score_selection
 from sfal.scoring.feature_scores import FeatureScores
+from sfal.scoring.reliability.medians import median_reliability
 from sfal.scoring.score import EmbeddingScores, SourceScores
-from sfal.scoring.selection import SourceInput
+from sfal.scoring.selection import Selection, SourceInput
 
 
 def embedding_scores(values, embedder="Qwen/Qwen3-Embedding-0.6B"):
@@ -143,7 +148,7 @@ def test_each_source_and_embedding_has_a_pair_of_panels_on_common_scales():
 def test_bars_and_points_are_the_scored_features():
     values = np.r_[np.linspace(-0.1, 0.9, 30), np.nan, np.nan]
     left, right = panels(plot._figure([source_scores(embedding_scores(values))]))
-    assert sum(bar.get_height() for bar in left.patches) == 30
+    assert sum(bar.get_height() for bar in left.patches if isinstance(bar, Rectangle)) == 30
     points = right.collections[0].get_offsets()
     np.testing.assert_allclose(points, np.c_[np.arange(1, 31), values[:30]])
     assert "30 of 32 features scored" in left.get_title(loc="left")
@@ -160,12 +165,41 @@ def test_the_axis_of_counts_fits_the_scored_features():
 
 
 def test_chance_and_median_are_marked():
-    values = [-0.1, 0.2, 0.3]
-    left, right = panels(plot._figure([source_scores(embedding_scores(values))]))
-    marks = {line.get_label(): line.get_xdata()[0] for line in left.lines}
-    assert marks == {"chance": 0, "median 0.200": pytest.approx(0.2)}
-    (chance,) = [line for line in right.lines if line.get_label() == "chance"]
-    assert set(chance.get_ydata()) == {0}
+    values = [-0.1, *np.linspace(0.2, 0.3, 99)]
+    one = source_scores(embedding_scores(values))
+    left, right = panels(plot._figure([one]))
+    (median,) = [line for line in left.lines if line.get_label().startswith("median")]
+    assert median.get_label() == f"median {np.median(values):.3f}"
+    assert median.get_xdata()[0] == pytest.approx(np.median(values))
+    (law,) = [patch for patch in left.patches if patch.get_label() == "chance"]
+    expected, edges = law.get_data()[:2]
+    chance = _core.chance(99, 1023)
+    survival = np.interp(chance + edges * (1 - chance), *_core.chance_law(99, 1023))
+    np.testing.assert_allclose(expected, -np.diff(survival) * 100)
+    (rare,) = [line for line in right.lines if line.get_label() == "chance, p .05"]
+    score = rare.get_ydata()[0]
+    assert np.interp(chance + score * (1 - chance), *_core.chance_law(99, 1023)) <= 0.05
+    assert np.interp(chance + (score - 0.001) * (1 - chance), *_core.chance_law(99, 1023)) > 0.05
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_intervals_are_drawn_where_they_are_known(tmp_path, monkeypatch, few):
+    monkeypatch.setattr(plot, "_FEW", 200 if few else 2)
+    write_labelled(tmp_path)
+    (scores,) = score_selection(tmp_path, Selection()).scores
+    (one,) = scores.embeddings
+    left, right = panels(plot._figure([scores]))
+    se = median_reliability(one.sfal, one.replicates).se
+    median = np.nanmedian(one.sfal)
+    assert f"median {median:.3f} ± {se:.3f}" in [line.get_label() for line in left.lines]
+    labels = [each.get_label() for each in right.collections]
+    assert ("95 % interval" if few else "typical 95 % interval") in labels
+    if few:
+        (drawn,) = [each for each in right.collections if each.get_label() == "95 % interval"]
+        sure = one.features.reliability
+        known = ~np.isnan(sure.low)
+        ends = [tuple(segment[:, 1]) for segment in drawn.get_segments()]
+        assert ends == list(zip(sure.low[known], sure.high[known], strict=True))
 
 
 def test_the_running_median_is_that_of_each_half_octave():

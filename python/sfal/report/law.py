@@ -3,6 +3,7 @@
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sfal.scoring.settings import ScoreSettings
 
@@ -10,37 +11,35 @@ LOWEST, HIGHEST, BINS = -0.2, 1.0, 60
 """Scores between which a page plots, and the steps between them."""
 
 
-def survival_of_chance(n_features: int, n_scored: int, chance: float | None) -> list[float] | None:
-    """Return how many random orders score at least as much, at each step from lowest to highest.
+def survival_of_chance(
+    scores: NDArray[np.float64], n_features: int, n_scored: int, settings: ScoreSettings
+) -> NDArray[np.float64] | None:
+    """Return the share of random orders that reach each score.
 
     Parameters
     ----------
+    scores : ndarray of shape (n,), float64
     n_features, n_scored : int
-        All features, and those with a score: either may have been the candidates.
-    chance : float or None
-        Expected NDCG of a random order, as stored with the scores.
+        All features, and those that are scored.
+    settings : ScoreSettings
+        Which of them are candidates, and how long the lists are.
 
     Returns
     -------
-    survival : list of BINS + 1 floats, or None
-        None if the stored chance is of other settings than the usual ones.
+    survival : ndarray of shape (n,), float64, or None
+        None if there is no other candidate.
     """
     from sfal import _core
 
-    top_n = ScoreSettings().top_n
-    if chance is None:
+    n_candidates = (n_scored if settings.candidates == "comparable" else n_features) - 1
+    if n_candidates < 1:
         return None
-    for n_candidates in (n_scored - 1, n_features - 1):
-        if n_candidates > 0 and np.isclose(_core.chance(n_candidates, top_n), chance, atol=1e-12):
-            return _survival(n_candidates, top_n)
-    return None
+    chance = _core.chance(n_candidates, settings.top_n)
+    return np.interp(chance + scores * (1 - chance), *_law(n_candidates, settings.top_n))
 
 
 @cache
-def _survival(n_candidates: int, top_n: int) -> list[float]:
+def _law(n_candidates: int, top_n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     from sfal import _core
 
-    chance = _core.chance(n_candidates, top_n)
-    scores = np.linspace(LOWEST, HIGHEST, BINS + 1)
-    survival = np.interp(chance + scores * (1 - chance), *_core.chance_law(n_candidates, top_n))
-    return [round(float(p), 6) for p in survival]
+    return _core.chance_law(n_candidates, top_n)

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfal.report.blocks import Blocks, packed, smallest
-from sfal.report.law import survival_of_chance
+from sfal.report.law import BINS, HIGHEST, LOWEST, survival_of_chance
 from sfal.report.lists import BothLists, Lists
 from sfal.report.source_data import N_EXAMPLES, EmbeddingData, SourceData, numbers, texts
+from sfal.scoring.settings import ScoreSettings
 from sfal.scoring.status import STATUSES
 
 FORMAT = 1
@@ -236,7 +237,10 @@ def describe_source(source: SourceData, blocks: Blocks) -> dict[str, Any]:
         "windows": blocks.array(smallest(source.windows)),
         "opposites": source.opposites and _opposites(source.opposites, blocks),
         "examples": None,
-        "embeddings": [_embedding(one, len(source.windows), blocks) for one in source.embeddings],
+        "embeddings": [
+            _embedding(one, len(source.windows), source.settings, blocks)
+            for one in source.embeddings
+        ],
     }
 
 
@@ -250,7 +254,9 @@ def _opposites(lists: Lists, blocks: Blocks) -> dict[str, Any]:
     }
 
 
-def _embedding(one: EmbeddingData, n_features: int, blocks: Blocks) -> dict[str, Any]:
+def _embedding(
+    one: EmbeddingData, n_features: int, settings: ScoreSettings, blocks: Blocks
+) -> dict[str, Any]:
     columns: dict[str, dict[str, Any]] = {}
     for name in (*_EXACT, *_ROUNDED):
         values = numbers(one.scores, name)
@@ -269,7 +275,7 @@ def _embedding(one: EmbeddingData, n_features: int, blocks: Blocks) -> dict[str,
         "stem": one.file.stem,
         "explainer": one.explainer,
         "chance": chance,
-        "law": survival_of_chance(n_features, status.count(0), chance),
+        "law": _law(n_features, status.count(0), settings),
         "notes": [note.message for note in one.notes],
         "reliability": dict(one.scores.reliability),
         "planted_auc": one.planted_auc,
@@ -278,6 +284,12 @@ def _embedding(one: EmbeddingData, n_features: int, blocks: Blocks) -> dict[str,
         "columns": columns,
         "better": _better(one, n_features, blocks),
     }
+
+
+def _law(n_features: int, n_scored: int, settings: ScoreSettings) -> list[float] | None:
+    scores = np.linspace(LOWEST, HIGHEST, BINS + 1)
+    survival = survival_of_chance(scores, n_features, n_scored, settings)
+    return None if survival is None else [round(float(p), 6) for p in survival]
 
 
 def _number(value: np.float64) -> float | None:

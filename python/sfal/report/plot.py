@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from sfal.errors import InvalidInputError, MissingDependencyError
 from sfal.io.atomic import atomic_path
+from sfal.report.law import survival_of_chance
+from sfal.scoring.reliability.medians import median_reliability
 from sfal.scoring.score import EmbeddingScores, SourceScores
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ _ROWS = 6
 _LEGEND: dict[str, Any] = {"framealpha": 0.85, "edgecolor": "none", "fontsize": 8}
 _FEW = 200
 """Below this number of features, each is drawn as a large dot."""
+_Z = 1.96
+_RARELY = 0.05
 _SCORES, _CHANCE, _MEDIAN = "#4878a8", "#444444", "#c04e2c"
 
 
@@ -60,10 +64,12 @@ def check_plot(path: Path) -> None:
 def plot_scores(scores: Sequence[SourceScores], path: Path) -> None:
     """Draw scores as small multiples, one pair for each source and set of embeddings.
 
-    Left: how many features have which ``sfal``, with chance (0) and the median
-    marked. Right: ``sfal`` against the number of windows in which a feature
-    fires, on a logarithmic axis, with the median of every half octave that holds
-    at least ten features. All pairs share the scales of their axes, so that they
+    Left: how many features have which ``sfal``, and how many would if their neighbours were in
+    random order; the median, and its 95 % interval over the choice of documents. Right: ``sfal``
+    against the number of windows in which a feature fires, on a logarithmic axis, with the median
+    of every half octave that holds at least ten features, and the score that one random order in
+    twenty reaches. Few features have their 95 % intervals; of many, the band shows how wide these
+    typically are. All pairs share the scales of their axes, so that they
     can be compared. Features without a score are left out; the title counts the
     others.
 
@@ -111,7 +117,7 @@ def _figure(scores: Sequence[SourceScores]) -> "Figure":
     for one, embedding in drawn:
         left, right = next(panels), next(panels)
         left.set_title(_title(one, embedding), loc="left", parse_math=False)
-        _distribution(left, embedding, limits)
+        _distribution(left, one, embedding, limits)
         _against_windows(right, one, embedding, limits, firing)
     for unused in panels:
         unused.set_visible(False)
@@ -147,21 +153,41 @@ def _firing(drawn: Sequence[tuple[SourceScores, EmbeddingScores]]) -> tuple[floa
     return 0.8 * low, 1.25 * high
 
 
-def _distribution(axes: "Axes", embedding: EmbeddingScores, limits: tuple[float, float]) -> None:
+def _distribution(
+    axes: "Axes", one: SourceScores, embedding: EmbeddingScores, limits: tuple[float, float]
+) -> None:
     from matplotlib.ticker import MaxNLocator
 
     values = embedding.sfal[~np.isnan(embedding.sfal)]
     axes.set(xlim=limits, xlabel="sfal", ylabel="features")
-    axes.axvline(0, color=_CHANCE, linestyle="--", linewidth=1, label="chance")
+    axes.axvline(0, color=_CHANCE, linestyle=":", linewidth=1)
     if not len(values):
         _say_nothing_scored(axes)
         return
-    heights, _, _ = axes.hist(values, np.linspace(*limits, _BINS + 1).tolist(), color=_SCORES)
+    edges = np.linspace(*limits, _BINS + 1)
+    heights, _, _ = axes.hist(values, edges.tolist(), color=_SCORES)
+    reached = survival_of_chance(edges, one.n_features, len(values), one.settings)
+    if reached is not None:
+        # Most random orders score about 0: the curve leaves the picture at the top.
+        axes.stairs(
+            -np.diff(reached) * len(values), edges,
+            color=_CHANCE, linestyle="--", linewidth=1, label="chance",
+        )  # fmt: skip
     axes.set_ylim(0, 1.3 * float(np.max(heights)))  # the legend stands above the bars
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
-    median = float(np.median(values))
-    axes.axvline(median, color=_MEDIAN, linewidth=1.2, label=f"median {median:.3f}")
+    median, error = float(np.median(values)), _error(embedding)
+    known = f" ± {error:.3f}" if error == error else ""
+    axes.axvline(median, color=_MEDIAN, linewidth=1.2, label=f"median {median:.3f}{known}")
+    if error == error:
+        axes.axvspan(median - _Z * error, median + _Z * error, color=_MEDIAN, alpha=0.2, lw=0)
     axes.legend(loc="upper right", ncols=2, **_LEGEND)
+
+
+def _error(embedding: EmbeddingScores) -> float:
+    """Return the standard error of the median, NaN if parts of the text were not scored."""
+    if embedding.replicates is None:
+        return np.nan
+    return median_reliability(embedding.sfal, embedding.replicates).se
 
 
 def _against_windows(
@@ -182,11 +208,12 @@ def _against_windows(
     axes.xaxis.set_minor_formatter(
         LogFormatter()
     )  # labels also if the axis spans less than a decade
-    axes.axhline(0, color=_CHANCE, linestyle="--", linewidth=1, label="chance")
+    axes.axhline(0, color=_CHANCE, linestyle=":", linewidth=1)
     if not scored.any():
         _say_nothing_scored(axes)
         return
     windows, values = one.windows[scored].astype(np.float64), embedding.sfal[scored]
+    _rarely_by_chance(axes, one, len(values))
     few = len(values) < _FEW
     # Thousands of points as an image, so that an SVG stays small.
     axes.scatter(
@@ -196,7 +223,42 @@ def _against_windows(
     centres, medians = _running_median(windows, values)
     if len(centres):
         axes.plot(centres, medians, color=_MEDIAN, linewidth=1.2, label="running median")
-    axes.legend(loc="upper left", markerscale=1 if few else 2, **_LEGEND)
+    sure = embedding.features.reliability
+    if sure is not None:
+        _intervals(axes, windows, sure.low[scored], sure.high[scored], few=few)
+    axes.legend(loc="upper left", markerscale=1 if few else 2, ncols=2, **_LEGEND)
+
+
+def _rarely_by_chance(axes: "Axes", one: SourceScores, n_scored: int) -> None:
+    """Mark the score that few random orders reach."""
+    scores = np.linspace(-1, 1, 2001)
+    reached = survival_of_chance(scores, one.n_features, n_scored, one.settings)
+    if reached is not None and (reached <= _RARELY).any():
+        rare = scores[int(np.argmax(reached <= _RARELY))]
+        axes.axhline(rare, color=_CHANCE, linestyle="--", linewidth=1, label="chance, p .05")
+
+
+def _intervals(
+    axes: "Axes",
+    windows: NDArray[np.float64],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    *,
+    few: bool,
+) -> None:
+    known = ~np.isnan(low)
+    windows, low, high = windows[known], low[known], high[known]
+    if few:
+        axes.vlines(
+            windows, low, high, color=_SCORES, alpha=0.35, linewidth=1, label="95 % interval"
+        )
+        return
+    centres, lows = _running_median(windows, low)
+    _, highs = _running_median(windows, high)
+    if len(centres):
+        axes.fill_between(
+            centres, lows, highs, color=_MEDIAN, alpha=0.2, lw=0, label="typical 95 % interval"
+        )
 
 
 def _running_median(
