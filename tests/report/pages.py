@@ -93,7 +93,14 @@ def without_trust(path):
 
 
 def synthetic_source(
-    n=32768, *, name="made/0-made-res", labels=None, seed=0, trusted=True, with_examples=False
+    n=32768,
+    *,
+    name="made/0-made-res",
+    labels=None,
+    seed=0,
+    trusted=True,
+    with_examples=False,
+    functional=None,
 ):
     """Return a source with random scores and lists, as wide as one likes."""
     rng = np.random.default_rng(seed)
@@ -110,7 +117,7 @@ def synthetic_source(
         near, value = np.pad(near, pad), np.pad(value, pad)
         return Lists(np.full(n, shown, np.uint8), near.astype(np.uint32), value)
 
-    functional, semantic = lists(), lists()
+    functional, semantic = functional or lists(), lists()
     semantic_place, functional_place = _places(functional, semantic, rng)
     places = BothLists(functional, semantic, functional_place, semantic_place)
     avoided = Lists(
@@ -161,7 +168,8 @@ def synthetic_source(
 
 def with_second_embedder(source, labels, *, seed=1):
     """Return a source with another set of embeddings beside its own."""
-    other = synthetic_source(labels=labels, seed=seed).embeddings[0]
+    functional = source.embeddings[0].lists.functional
+    other = synthetic_source(labels=labels, seed=seed, functional=functional).embeddings[0]
     file = replace(other.file, embedder="other")
     return replace(source, embeddings=(*source.embeddings, replace(other, file=file)))
 
