@@ -93,7 +93,7 @@ def test_lists_are_whole_and_those_of_sfal_feature(server, data_dir):
 
 def test_the_worklist_learns_the_nearest_features_of_many(server, data_dir):
     state = index_of(server)["sources"][0]["state"]
-    status, _, body = ask(server, f"nearest/{state}/0,4,89")
+    status, _, body = ask(server, f"nearest/{state}/0/0,4,89")
     assert status == 200
     nearest = json.loads(body)
     assert nearest.pop("0") == []
@@ -121,7 +121,7 @@ def test_the_worklist_learns_the_nearest_features_of_many(server, data_dir):
         ("blocks/" + "0" * 64, {}, 404),
         ("scores", {}, 404),
         ("lists/0123456789abcdef/0/0", {}, 409),
-        ("nearest/0123456789abcdef/0", {}, 409),
+        ("nearest/0123456789abcdef/0/0", {}, 409),
     ],
 )
 def test_what_is_not_answered(server, path, options, status):
@@ -130,7 +130,7 @@ def test_what_is_not_answered(server, path, options, status):
 
 def test_indices_beyond_the_source_are_refused(server):
     state = index_of(server)["sources"][0]["state"]
-    for path in (f"lists/{state}/1/0", f"lists/{state}/0/90", f"nearest/{state}/4,90"):
+    for path in (f"lists/{state}/1/0", f"lists/{state}/0/90", f"nearest/{state}/0/4,90"):
         status, _, body = ask(server, path)
         assert status == 409
         assert json.loads(body) == {"problem": "there is no such feature"}

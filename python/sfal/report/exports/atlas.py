@@ -47,8 +47,8 @@ def write_atlas(exported: Exported, folder: Path, neighbours: int) -> list[str]:
 
     table = labelled(exported, "text")
     # A row is a feature, so that indices of features are those of rows.
-    table = table.append_column("neighbors", _structs(exported.functional, neighbours))
-    semantic = _structs(exported.semantic.lists, neighbours)
+    table = table.append_column("neighbors", _structs(exported.lists.functional, neighbours))
+    semantic = _structs(exported.lists.semantic, neighbours)
     table = table.append_column("semantic_neighbors", semantic)
     table = table.append_column("vector", _vectors(exported))
     features, windows = folder / FEATURES, folder / WINDOWS

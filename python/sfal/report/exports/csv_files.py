@@ -53,10 +53,10 @@ def write_csv(exported: Exported, folder: Path, neighbours: int) -> None:
 
 
 def _neighbours(exported: Exported, neighbours: int) -> Iterator[tuple[Any, ...]]:
-    semantic = exported.semantic
+    listed = exported.lists
     both = (
-        ("functional", exported.functional, semantic.functional_place),
-        ("semantic", semantic.lists, semantic.place),
+        ("functional", listed.functional, listed.functional_place),
+        ("semantic", listed.semantic, listed.semantic_place),
     )
     for feature, label in enumerate(exported.labels):
         for name, lists, places in both:

@@ -1,6 +1,6 @@
 """What exports write of a source: scores with labels, and both neighbour lists."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from sfal.errors import CombinedError, InvalidInputError, Note
 from sfal.io.arrow import from_strings
-from sfal.report.lists import LONGEST, Lists, SemanticLists, both_lists
+from sfal.report.lists import LONGEST, BothLists, Lists, both_lists
 from sfal.report.source_data import open_source
 from sfal.scoring.inputs import Embeddings
 from sfal.scoring.selection import Selection, SourceInput, select_sources
-from sfal.scoring.settings import ScoreSettings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,10 +32,8 @@ class Exported:
     """Label of each feature; empty where it has none."""
     embeddings: Embeddings
     """Vectors of the labels."""
-    functional: Lists
-    """Neighbours by phi."""
-    semantic: SemanticLists
-    """Neighbours by cosine, and the places of each in the other list."""
+    lists: BothLists
+    """Neighbours by phi and by cosine, and the place of each in the other list."""
     notes: tuple[Note, ...]
     """What the user may want to know."""
 
@@ -72,7 +69,9 @@ def read_exported(data_dir: Path, selection: Selection, neighbours: int) -> Expo
         refused = opened.refused
         raise refused[0] if len(refused) == 1 else CombinedError(refused)
     _, scores, embeddings = opened.scored[0]
-    functional, (semantic,) = both_lists(opened.counted, [embeddings], ScoreSettings().top_n)
+    # The candidates are those of the scores; the columns are phi, whatever the measure was.
+    settings = replace(opened.settings, measure="phi")
+    (lists,) = both_lists(opened.counted, [embeddings], settings)
     windows = opened.counted.counts()
     return Exported(
         source=source,
@@ -80,9 +79,8 @@ def read_exported(data_dir: Path, selection: Selection, neighbours: int) -> Expo
         windows=windows,
         labels=tuple(embeddings.explanations.get(i, "") for i in range(len(windows))),
         embeddings=embeddings,
-        functional=functional,
-        semantic=semantic,
-        notes=embeddings.notes,
+        lists=lists,
+        notes=(*opened.notes, *embeddings.notes),
     )
 
 

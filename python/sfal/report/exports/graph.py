@@ -53,11 +53,11 @@ def edges_of(exported: Exported, neighbours: int) -> Edges:
     neighbours : int
         Neighbours of each feature.
     """
-    filled = shown(exported.functional, neighbours)
+    filled = shown(exported.lists.functional, neighbours)
     one = np.broadcast_to(np.arange(len(filled))[:, None], filled.shape)[filled]
-    other = exported.functional.feature[:, :neighbours][filled].astype(np.int64)
-    phi = exported.functional.value[:, :neighbours][filled]
-    place = exported.semantic.functional_place[:, :neighbours][filled]
+    other = exported.lists.functional.feature[:, :neighbours][filled].astype(np.int64)
+    phi = exported.lists.functional.value[:, :neighbours][filled]
+    place = exported.lists.functional_place[:, :neighbours][filled]
     matched = (place > 0) & (place <= MATCH)
     pairs = np.minimum(one, other) * len(filled) + np.maximum(one, other)
     found, at, which = np.unique(pairs, return_index=True, return_inverse=True)
