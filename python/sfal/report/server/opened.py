@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sfal.errors import MissingError, Note, SfalError
 from sfal.report.blocks import Blocks
@@ -15,10 +16,11 @@ from sfal.report.lists import no_lists
 from sfal.report.opposites import opposites
 from sfal.report.payload import describe_source
 from sfal.report.server.cosines import CosineRows
-from sfal.report.source_data import N_EXAMPLES, OpenSource, open_source, source_data
+from sfal.report.source_data import N_EXAMPLES, OpenSource, SourceData, open_source, source_data
 from sfal.scoring.feature import Neighbour, listed_neighbours, places_in_list
 from sfal.scoring.neighbour_lists import Plan
 from sfal.scoring.selection import SourceInput
+from sfal.scoring.settings import ScoreSettings
 from sfal.scoring.status import SCORED, is_live, statuses
 from sfal.store.examples import read_examples_of
 from sfal.store.layout import EXAMPLES, EXPLANATIONS, MANIFEST, SCORES
@@ -79,6 +81,9 @@ class ServedSource:
         self.labels = [one["labels"]["block"] for one in self.entry["embeddings"]]
         """Digests of the labels, which verdicts are about."""
         self._live = is_live(data.windows, data.n_windows)
+        self._pools = [
+            _pool(one.explained, data, self._open.settings) for _, _, one in self._open.scored
+        ]
         self.n_features = len(data.windows)
         """Width of the SAE."""
         self.n_embeddings = len(data.embeddings)
@@ -122,7 +127,7 @@ class ServedSource:
         with self._lock:
             opened = self._opened()
             live = self._live
-            pool = self._plan(opened, embedding).candidates
+            pool = self._pools[embedding]
             rows = np.array([feature for feature in features if live[feature]], dtype=np.int64)
             near: dict[int, list[int]] = {feature: [] for feature in features}
             if len(rows):
@@ -140,7 +145,7 @@ class ServedSource:
         opened = self._opened()
         settings, one = opened.settings, opened.scored[embedding][2]
         live = self._live
-        pool = self._plan(opened, embedding).candidates
+        pool = self._pools[embedding]
         row = np.array([feature])
         empty = np.zeros(0, np.uint32), np.zeros(0, np.float32)
         by_measure, values = empty
@@ -172,13 +177,6 @@ class ServedSource:
         }
         return json.dumps(answer, allow_nan=False).encode()
 
-    def _plan(self, opened: OpenSource, embedding: int) -> Plan:
-        counted = opened.counted
-        status = statuses(
-            counted.counts(), counted.n_windows, opened.scored[embedding][2].explained
-        )
-        return Plan(counted.n_features, np.flatnonzero(status == SCORED), opened.settings)
-
     def _examples(self, feature: int) -> list[tuple[str, str, str]]:
         try:
             found = read_examples_of(self._source.folder, feature, N_EXAMPLES)
@@ -197,6 +195,14 @@ class ServedSource:
         if embedding not in self._cosines:
             self._cosines[embedding] = CosineRows(opened.scored[embedding][2].matrix)
         return self._cosines[embedding]
+
+
+def _pool(
+    explained: NDArray[np.bool_], data: SourceData, settings: ScoreSettings
+) -> NDArray[np.int64] | None:
+    """Return the features that may stand in a list; None: all."""
+    status = statuses(data.windows, data.n_windows, explained)
+    return Plan(len(status), np.flatnonzero(status == SCORED), settings).candidates
 
 
 def _plain(neighbours: Sequence[Neighbour]) -> list[tuple[int, float, int]]:
