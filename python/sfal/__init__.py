@@ -25,6 +25,7 @@ The data tree that the command line uses:
 - :func:`run` with :class:`RunSettings`: run all stages for some sources
 - :func:`push`, :func:`pull`: share what was counted through the Hugging Face hub
 - :func:`verify`: check the files of a tree
+- :func:`view`: show scores, labels and neighbours in a notebook
 
 The kernels: :class:`Occurrences`, :class:`Histogram`, :func:`phi`,
 :func:`functional_neighbours`, :func:`semantic_neighbours`,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from sfal.explanations.settings import DownloadSettings
     from sfal.pipeline.run import run
     from sfal.pipeline.settings import RunSettings
+    from sfal.report.notebook.view import view
     from sfal.sharing.pull import pull
     from sfal.sharing.push import push
     from sfal.stats.compare import compare
@@ -108,6 +110,7 @@ __all__ = [
     "top_neighbours",
     "validate",
     "verify",
+    "view",
 ]
 
 # Where a name is defined, `module` or `module:other_name`; the others are in `_core`.
@@ -137,6 +140,7 @@ _MODULES = {
     "score_features": "sfal.api.score",
     "validate": "sfal.stats.validate",
     "verify": "sfal.store.verify:verify_tree",
+    "view": "sfal.report.notebook.view",
 }
 _SUBMODULES = ("collect", "errors", "sources")  # `collect` is callable
 

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import re
 from functools import cache
-from html import escape
 from importlib.resources import files
 
 from sfal.report.payload import Payload
@@ -30,6 +29,7 @@ MODULES = (
     "browser",
     "feature",
     "selftest",
+    "frame",
     "main",
 )
 """Modules of the script, each after those that it imports."""
@@ -38,7 +38,7 @@ _IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export ", re.MULTILINE)
 
 
-def render_page(payload: Payload, *, served_key: str | None = None, opened: str = "") -> str:
+def render_page(payload: Payload, *, served_key: str | None = None) -> str:
     """Join a page.
 
     Its policy allows the style and the script of the package by their hashes and nothing
@@ -50,8 +50,6 @@ def render_page(payload: Payload, *, served_key: str | None = None, opened: str 
     served_key : str, optional
         For a page that a server sends and that asks it for more: the key under which the
         browser keeps verdicts; default: that of the payload.
-    opened : str
-        Fragment that the page opens unless its address has one, such as ``#/SOURCE/FEATURE``.
 
     Returns
     -------
@@ -65,7 +63,6 @@ def render_page(payload: Payload, *, served_key: str | None = None, opened: str 
         "POLICY": content_policy(served=served_key is not None),
         "STYLE": style,
         "KEY": served_key or payload.key,
-        "OPENED": escape(opened, quote=True),
         "DATA": "\n".join(blocks),
         "SCRIPT": script,
     }

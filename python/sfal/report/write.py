@@ -54,6 +54,39 @@ def write_report(
         If no source can be shown (:class:`CombinedError` if there are several reasons), or
         the file cannot be written.
     """
+    found = read_sources(data_dir, selection)
+    payload = payload_of(found.sources, max_mb)
+    html = render_page(payload).encode()
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(html)
+    return Written(len(found.sources), payload, len(html), found.refused, found.notes)
+
+
+def payload_of(sources: Sequence[SourceData], max_mb: float) -> Payload:
+    """Return the data of a page that is to have at most `max_mb` megabytes (10⁶ bytes)."""
+    return build_payload(sources, int(max_mb * 1e6) - _PAGE_BYTES)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Sources to show, and those that cannot be shown."""
+
+    sources: Sequence[SourceData]
+    """The sources, with all neighbours."""
+    refused: Sequence[SfalError]
+    """What was requested and is not shown."""
+    notes: Sequence[Note]
+    """What the user may want to know."""
+
+
+def read_sources(data_dir: Path, selection: Selection) -> Found:
+    """Read the sources that a page is to show, and list all neighbours.
+
+    Raises
+    ------
+    SfalError
+        If no source can be shown (:class:`CombinedError` if there are several reasons).
+    """
     selected = select_sources(data_dir, selection)
     refused: list[SfalError] = list(selected.refused)
     notes = [Note(f"left out: {error.message}", error.hint) for error in selected.skipped]
@@ -73,8 +106,4 @@ def write_report(
             bar.update(1)
     if not sources:
         raise refused[0] if len(refused) == 1 else CombinedError(refused)
-    payload = build_payload(sources, int(max_mb * 1e6) - _PAGE_BYTES)
-    html = render_page(payload).encode()
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(html)
-    return Written(len(sources), payload, len(html), refused, notes)
+    return Found(sources, refused, notes)

@@ -4,6 +4,7 @@ import { Compare } from "./plots/compare.js";
 import { featureOf, findSource, loadReport } from "./data.js";
 import { byId, el, whole } from "./dom.js";
 import { FeaturePanel } from "./feature.js";
+import { followLinksByHand } from "./frame.js";
 import { drawHeadline } from "./headline.js";
 import { drawNotes } from "./notes.js";
 import { Plots } from "./plots/plots.js";
@@ -41,8 +42,6 @@ class Page {
       byId("browser").scrollIntoView();
     });
     drawNotes(report);
-    const { opened } = document.body.dataset;
-    if (!location.hash && opened) history.replaceState(null, "", opened);
     addEventListener("hashchange", () => this.follow());
     document.addEventListener("keydown", (event) => this.key(event));
     this.choose(report.sources[0]);
@@ -141,6 +140,7 @@ async function start() {
   try {
     const report = await loadReport();
     loadVerdicts();
+    followLinksByHand();
     const page = new Page(report);
     offer(report, page);
     const total = report.sources.reduce((n, source) => n + source.n_features, 0);
