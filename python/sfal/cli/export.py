@@ -1,5 +1,6 @@
 """``sfal export``: write scores, labels and neighbours for other tools."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -9,6 +10,11 @@ from sfal.cli.param_types import MANY
 
 _NEIGHBOURS = {"atlas": 10, "graph": 10, "csv": 50}
 """Neighbours of each list, by default."""
+_ATLAS_OPTIONS = {
+    "features.parquet": "--vector vector --text text --neighbors neighbors",
+    "windows.parquet": "--text text",
+}
+"""How embedding-atlas is told which column is what."""
 
 
 @command("export")
@@ -65,10 +71,11 @@ def export(
     if kind == "atlas":
         from sfal.report.exports.atlas import write_atlas
 
-        commands = write_atlas(exported, output, n)
+        paths = write_atlas(exported, output, n)
+
         click.echo(f"{features} in {output}. Open with:")
-        for line in commands:
-            click.echo(f"  {line}")
+        for path in paths:
+            click.echo(f"  embedding-atlas {shlex.quote(str(path))} {_ATLAS_OPTIONS[path.name]}")
     elif kind == "graph":
         from sfal.report.exports.graph import write_graph
 

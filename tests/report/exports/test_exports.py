@@ -56,11 +56,7 @@ def run(*words):
 
 def test_atlas_finds_rows_neighbours_and_vectors(tmp_path, data_dir):
     exported = read_exported(data_dir, SELECTION, 10)
-    commands = write_atlas(exported, tmp_path, 10)
-    assert commands == [
-        f"embedding-atlas {tmp_path}/features.parquet --vector vector --text text "
-        "--neighbors neighbors"
-    ]
+    assert write_atlas(exported, tmp_path, 10) == [tmp_path / "features.parquet"]
     frame = pd.read_parquet(tmp_path / "features.parquet")
     assert frame["feature"].tolist() == list(range(90))
     assert {"status", "sfal", "p_label", "better_labels"} <= set(frame.columns)
@@ -86,8 +82,8 @@ def test_atlas_gets_the_contexts_that_were_gathered(tmp_path, data_dir):
         for rank in range(3)
     ]
     write_examples(tmp_path / "data" / NAME, examples, {})
-    commands = write_atlas(read_exported(tmp_path / "data", SELECTION, 3), tmp_path / "out", 3)
-    assert commands[1] == f"embedding-atlas {tmp_path}/out/windows.parquet --text text"
+    paths = write_atlas(read_exported(tmp_path / "data", SELECTION, 3), tmp_path / "out", 3)
+    assert [path.name for path in paths] == ["features.parquet", "windows.parquet"]
     rows = pq.read_table(tmp_path / "out" / "windows.parquet").to_pylist()
     assert len(rows) == 6
     assert rows[3] == {
@@ -190,7 +186,11 @@ def test_the_command_says_what_it_wrote_and_how_to_open_it(tmp_path, data_dir):
     common = [NAME, "--data-dir", data_dir, "-o", tmp_path / "out dir"]
     done = run("atlas", *common)
     assert done.exit_code == 0, done.output
-    assert f"embedding-atlas '{tmp_path}/out dir/features.parquet' --vector" in done.output
+    command = (
+        f"  embedding-atlas '{tmp_path}/out dir/features.parquet' "
+        "--vector vector --text text --neighbors neighbors\n"
+    )
+    assert done.output.endswith(command)
     done = run("graph", *common, "--neighbours", 3)
     assert done.exit_code == 0
     assert re.search(r"90 features and \d+ edges in", done.output)

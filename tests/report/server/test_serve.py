@@ -265,7 +265,7 @@ def test_the_command_prints_its_address_and_ends_by_ctrl_c(data_dir):
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
         assert process.returncode == 0
         assert out.endswith("Stopped.\n")
         assert err == ""

@@ -4,7 +4,6 @@ Its option ``--neighbors`` takes a column of structs, ``ids`` (zero-based row in
 ascending distance) and ``distances``; ``--vector`` a column of lists of numbers.
 """
 
-import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import islice
@@ -27,7 +26,7 @@ FEATURES, WINDOWS = "features.parquet", "windows.parquet"
 _ROWS = 1 << 14
 
 
-def write_atlas(exported: Exported, folder: Path, neighbours: int) -> list[str]:
+def write_atlas(exported: Exported, folder: Path, neighbours: int) -> list[Path]:
     """Write ``features.parquet`` and, where examples lie there, ``windows.parquet``.
 
     Parameters
@@ -40,8 +39,8 @@ def write_atlas(exported: Exported, folder: Path, neighbours: int) -> list[str]:
 
     Returns
     -------
-    commands : list of str
-        Commands that open the files.
+    paths : list of Path
+        The files.
     """
     import pyarrow.parquet as pq
 
@@ -52,10 +51,6 @@ def write_atlas(exported: Exported, folder: Path, neighbours: int) -> list[str]:
     table = table.append_column("semantic_neighbors", semantic)
     table = table.append_column("vector", _vectors(exported))
     features, windows = folder / FEATURES, folder / WINDOWS
-    commands = [
-        f"embedding-atlas {shlex.quote(str(features))} --vector vector --text text "
-        "--neighbors neighbors"
-    ]
     examples = iterate_examples(exported.source.folder)
     try:
         first = next(examples, None)
@@ -68,9 +63,8 @@ def write_atlas(exported: Exported, folder: Path, neighbours: int) -> list[str]:
             second = stack.enter_context(atomic_path(windows))
             rows = (example for _, found in _chained(first, examples) for example in found)
             _write_windows(rows, exported, second)
-            commands.append(f"embedding-atlas {shlex.quote(str(windows))} --text text")
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
-    return commands
+    return [features] if first is None else [features, windows]
 
 
 def _chained(

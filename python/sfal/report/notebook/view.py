@@ -93,7 +93,7 @@ def view(
         if occurrences is None or embeddings is None:
             raise InvalidInputError(
                 "a table alone does not say which features are near each other",
-                hint="give the $occurrences and $embeddings that it was computed from",
+                hint="give the occurrences and embeddings that it was computed from, too",
             )
         sources: Sequence[SourceData] = [
             table_data(_arrow(source_or_table), occurrences, embeddings, labels)
