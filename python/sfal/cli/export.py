@@ -8,8 +8,6 @@ import click
 from sfal.cli.options import Common, command, say_note
 from sfal.cli.param_types import MANY
 
-_NEIGHBOURS = {"atlas": 10, "graph": 10, "csv": 50}
-"""Neighbours of each list, by default."""
 _ATLAS_OPTIONS = {
     "features.parquet": "--vector vector --text text --neighbors neighbors",
     "windows.parquet": "--text text",
@@ -18,7 +16,7 @@ _ATLAS_OPTIONS = {
 
 
 @command("export")
-@click.argument("kind", type=click.Choice(list(_NEIGHBOURS)))
+@click.argument("kind", type=click.Choice(["atlas", "graph", "csv"]))
 @click.argument("source")
 @click.option(
     "-o",
@@ -31,8 +29,9 @@ _ATLAS_OPTIONS = {
 @click.option(
     "--neighbours",
     type=click.IntRange(1, 50),
-    show_default="10; 50 for csv",
-    help="Neighbours of each feature.",
+    default=10,
+    show_default=True,
+    help="Neighbours in each list.",
 )
 @click.option("--embeddings", type=MANY, default=(), help="Embedder; default: the first found.")
 @click.option("--explainer", type=MANY, default=(), help="Explainer; default: the first found.")
@@ -42,7 +41,7 @@ def export(
     kind: str,
     source: str,
     output: Path,
-    neighbours: int | None,
+    neighbours: int,
     embeddings: tuple[str, ...],
     explainer: tuple[str, ...],
     run: str | None,
@@ -64,14 +63,13 @@ def export(
     from sfal.report.exports.exported import read_exported
     from sfal.scoring.selection import Selection
 
-    n = neighbours or _NEIGHBOURS[kind]
     selection = Selection(sources=(source,), embeddings=embeddings, explainers=explainer, run=run)
-    exported = read_exported(common.data_dir, selection, n)
+    exported = read_exported(common.data_dir, selection, neighbours)
     features = f"{len(exported.labels):,} features"
     if kind == "atlas":
         from sfal.report.exports.atlas import write_atlas
 
-        paths = write_atlas(exported, output, n)
+        paths = write_atlas(exported, output, neighbours)
 
         click.echo(f"{features} in {output}. Open with:")
         for path in paths:
@@ -79,12 +77,12 @@ def export(
     elif kind == "graph":
         from sfal.report.exports.graph import write_graph
 
-        edges = write_graph(exported, output, n)
+        edges = write_graph(exported, output, neighbours)
         click.echo(f"{features} and {len(edges.phi):,} edges in {output}")
     else:
         from sfal.report.exports.csv_files import write_csv
 
-        write_csv(exported, output, n)
+        write_csv(exported, output, neighbours)
         click.echo(f"{features} in {output}")
     for note in exported.notes:
         say_note(note)
