@@ -33,12 +33,15 @@ def browse(common: Common, selection: "Selection", port: int, opens: bool) -> No
     those on disk whenever it is loaded. Only this machine can reach it, and
     only with the address printed. Ctrl-C ends it.
 
-    On another machine, choose a port, forward it with
-    `ssh -L 8000:127.0.0.1:8000 HOST`, and open the address here.
-
     \b
     sfal browse --open
-    sfal browse --port 8000 gemma-2-2b/0-gemmascope-res-16k
+    sfal browse gemma-2-2b/0-gemmascope-res-16k
+
+    Where the data lie on another machine, forward a port and open the
+    address that is printed there:
+
+    \b
+    ssh -t -L 8000:127.0.0.1:8000 HOST sfal browse --port 8000
     """
     from sfal.report.server.library import Library
     from sfal.report.server.serve import Server
