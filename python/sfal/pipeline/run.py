@@ -85,20 +85,22 @@ def run(
     settings.embed.embedders()  # refuse unusable ones now rather than after hours of counting
     tell = on_result or _ignore
     result = RunResult()
+    counted: Sequence[str | Source]
     if settings.counted:
-        names, result.failures = counted_sources(sources, settings.collect.run, data_dir)
+        counted, result.failures = counted_sources(sources, settings.collect.run, data_dir)
     else:
         found, result.failures = resolve_sources(sources)
     for error in result.failures:
         tell(error)
     if not settings.counted:
         result.counted = _count(found, settings, data_dir, result.failures, tell)
-        names = [one.source.name for one in result.counted if one.error is None]
-    if not names:
+        counted = [one.source for one in result.counted if one.error is None]
+    if not counted:
         return result
+    names = [one if isinstance(one, str) else one.name for one in counted]
     # Explanations that came with the counts are those that the counts are to be scored with.
     there = [n for n in names if settings.counted and _has_explanations(n, settings, data_dir)]
-    missing = [name for name in names if name not in there]
+    missing = [one for one, name in zip(counted, names, strict=True) if name not in there]
     if missing:
         result.explained = download_explanations(
             missing, settings.download, data_dir, on_result=tell
