@@ -11,6 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from report.browser import chromium, click, open_page, press
+from report.browser import rows as rows_shown
+
 pytestmark = pytest.mark.slow
 
 
@@ -86,6 +89,66 @@ def test_other_commands_can_use_the_kept_files(kept, tmp_path):
     assert "not whether an independent explanation fits" in scored.stdout
     with output.open(newline="") as again, (kept.folder / "scoring_results.csv").open() as first:
         assert list(csv.reader(again)) == list(csv.reader(first))
+
+
+def test_a_wrong_label_is_found_marked_exported_and_read_by_validate(kept, tmp_path):
+    pytest.importorskip("selenium", reason="selenium is not installed")
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.select import Select
+
+    page = tmp_path / "report.html"
+    written = run("report", "--data-dir", kept.folder, "-o", page)
+    assert written.returncode == 0, written.stderr
+    with chromium() as chrome:
+        settings = {"behavior": "allow", "downloadPath": str(tmp_path)}
+        chrome.execute_cdp_cmd("Browser.setDownloadBehavior", settings)
+        open_page(chrome, page)
+        Select(chrome.find_element("id", "source")).select_by_index(1)
+        items = chrome.find_elements("css selector", "#worklist > li")
+        source = items[0].get_attribute("data-source")
+        worst = int(items[0].get_attribute("data-feature"))
+        label = items[0].find_element("css selector", ".title").text
+        assert "would fit better" in items[0].text
+        assert "fires with" in items[0].text
+
+        click(chrome, items[0].find_element("css selector", ".title"))
+        opened = chrome.find_element("id", "feature")
+        assert opened.get_attribute("data-feature") == str(worst)
+        assert opened.find_element("tag name", "h2").text == label
+        for kind in ("functional", "semantic"):
+            assert len(opened.find_elements("css selector", f"[data-list={kind}] li")) == 50
+        (better, *_) = opened.find_elements("css selector", ".better li")
+        wanted = better.find_element("css selector", "bdi").text
+        click(chrome, better.find_element("tag name", "button"))
+        press(chrome, Keys.ESCAPE)
+
+        for item in items[1:12]:
+            click(chrome, item.find_element("css selector", "[data-verdict=wrong]"))
+        click(chrome, items[12].find_element("css selector", "[data-verdict=unsure]"))
+        click(chrome, chrome.find_element("xpath", "//table[@id='table']//button[text()='Score']"))
+        for feature in rows_shown(chrome)[:12]:
+            chrome.execute_script(f"location.hash = '#/{source}/{feature}'")
+            click(chrome, chrome.find_element("css selector", "#feature [data-verdict=right]"))
+        press(chrome, Keys.ESCAPE)
+        export = chrome.find_element("id", "export-verdicts")
+        assert export.text == "Export 25 verdicts"
+        click(chrome, export)
+        deadline = time.monotonic() + 20
+        while not (tmp_path / "verdicts.csv").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert chrome.get_log("browser") == []
+
+    with (tmp_path / "verdicts.csv").open(newline="") as file:
+        marked = {int(row["feature"]): row for row in csv.DictReader(file)}
+    assert len(marked) == 25
+    assert marked[worst]["verdict"] == "wrong"
+    assert marked[worst]["better_label"] == wanted
+    found = run("validate", source, tmp_path / "verdicts.csv", "--data-dir", kept.folder)
+    assert found.returncode == 0, found.stderr
+    assert "24 features with 24 votes" in found.stdout
+    (line,) = [line for line in found.stdout.splitlines() if line.startswith("sfal ")]
+    assert float(line.split()[1]) > 0.7  # the lowest were called wrong and the highest right
 
 
 def test_the_readme_shows_what_the_demo_shows(kept):

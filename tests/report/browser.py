@@ -19,7 +19,13 @@ def chromium(*, width=1280, height=900):
 
     options = webdriver.ChromeOptions()
     options.binary_location = browser
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--force-prefers-reduced-motion",
+    ):
         options.add_argument(argument)
     options.add_argument(f"--window-size={width},{height}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
@@ -63,6 +69,12 @@ NAME = "gemma-2-2b/0-gemmascope-res-16k"
 
 def script(chrome, text, *arguments):
     return chrome.execute_script(text, *arguments)
+
+
+def click(chrome, element):
+    """Click an element where a reader would: away from the edge, over which the page's head lies."""
+    script(chrome, "arguments[0].scrollIntoView({ block: 'center' })", element)
+    element.click()
 
 
 def press(chrome, keys):
