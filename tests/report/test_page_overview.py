@@ -4,16 +4,19 @@ import re
 from dataclasses import replace
 
 import pytest
+from click.testing import CliRunner
 
 from report.browser import open_page, script
 from report.pages import synthetic_source
 from scoring.labelled_case import NAME, write_labelled
+from sfal.cli.main import sfal
 from sfal.report.html import render_page
 from sfal.report.payload import build_payload
 from sfal.report.write import write_report
 from sfal.scoring.driver import score_selection
 from sfal.scoring.selection import Selection
 from sfal.scoring.settings import ScoreSettings
+from sfal.scoring.tables.sensitivity_table import read_sensitivity
 from sfal.stats.reliability import source_reliability
 
 TEXTS = "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent)"
@@ -129,3 +132,28 @@ def test_the_outline_of_the_cloud_is_that_of_the_filters(chrome, wide_page):
     assert count.text == "32,768 features"
     assert script(chrome, width) == 0
     assert not clear.is_displayed()
+
+
+def test_measures_and_metrics_are_a_table_where_they_were_compared(tmp_path, chrome):
+    folder = write_labelled(tmp_path)
+    score_selection(tmp_path, Selection())
+    words = ["sensitivity", NAME, "--measures", "phi", "lift", "--data-dir", str(tmp_path)]
+    assert CliRunner().invoke(sfal, words).exit_code == 0
+    path = tmp_path / "report.html"
+    write_report(tmp_path, Selection(), path)
+    open_page(chrome, path)
+    rows, _ = read_sensitivity(folder)
+    expected = {
+        measure: [
+            f"{row['spearman']:.2f}".replace("-", "\u2212")
+            for row in rows
+            if row["measure"] == measure and row["window"] == 1
+        ]
+        for measure in ("phi", "lift")
+    }
+    drawn = script(
+        chrome,
+        "return [...document.querySelectorAll('.choices tbody tr')]"
+        ".map((row) => [...row.cells].map((cell) => cell.textContent))",
+    )
+    assert {measure: values for measure, *values in drawn} == expected

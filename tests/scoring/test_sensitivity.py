@@ -10,8 +10,11 @@ from scoring.published_cases import histogram, write_npz
 from sfal import score_features
 from sfal._core import Occurrences
 from sfal.cli.main import sfal
+from sfal.errors import CorruptError, MissingError
 from sfal.scoring.selection import Selection, select_sources
 from sfal.scoring.sensitivity import METRICS, _coarsen, source_sensitivity
+from sfal.scoring.tables.sensitivity_table import read_sensitivity
+from sfal.store.layout import SENSITIVITY
 
 
 def sensitivity(data_dir, measures=("phi", "jaccard")):
@@ -70,5 +73,20 @@ def test_the_command_shows_one_table(tmp_path):
     assert result.exit_code == 0, result.output
     assert result.stdout.count("lift") == 3
     assert len((tmp_path / "s.csv").read_text().splitlines()) == 1 + 6 * len(METRICS)
+    rows, facts = read_sensitivity(tmp_path / NAME)
+    assert len(rows) == 6 * len(METRICS)
+    assert facts["stem"] == "oai_token-act-pair_gpt-4o-mini"
     wrong = CliRunner().invoke(sfal, [*words[:3], "dice", *words[5:]])
     assert "same order as jaccard" in str(wrong.exception)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 not a table PAR1"])
+def test_a_damaged_table_is_refused(tmp_path, content):
+    (tmp_path / SENSITIVITY).write_bytes(content)
+    with pytest.raises(CorruptError, match="cannot be read"):
+        read_sensitivity(tmp_path)
+
+
+def test_a_table_that_is_not_there_is_missing(tmp_path):
+    with pytest.raises(MissingError):
+        read_sensitivity(tmp_path)

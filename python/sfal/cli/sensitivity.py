@@ -43,7 +43,8 @@ def sensitivity(
 
     Scores the source by each measure of co-occurrence and by windows two and
     four times as long, and correlates the scores with the usual ones. Each
-    ranking takes about as long as `sfal score`.
+    ranking takes about as long as `sfal score`. The table is kept beside the
+    scores, where `sfal report` finds it.
 
     \b
     sfal sensitivity gemma-2-2b/0-gemmascope-res-16k
@@ -52,6 +53,7 @@ def sensitivity(
     from sfal.report.sensitivity import sensitivity_text
     from sfal.scoring.selection import Selection, select_sources
     from sfal.scoring.sensitivity import source_sensitivity
+    from sfal.scoring.tables.sensitivity_table import write_sensitivity
 
     if output is not None:
         check_table_name(output)
@@ -61,6 +63,8 @@ def sensitivity(
     (found,) = select_sources(common.data_dir, selection).sources
     result = source_sensitivity(found, measures, ScoreSettings(top_n, n_windows))
     click.echo("\n".join(sensitivity_text(result)))
+    facts = {"embedding": result.embedder, "stem": result.stem, "window_size": result.window_size}
+    write_sensitivity(found.run_folder, result.table(), facts)
     if output is not None:
         write_table(result.table(), output)
         click.echo(f"Sensitivity: {output}")

@@ -20,6 +20,7 @@ MODULES = (
     "plots/law",
     "plots/cloud",
     "plots/growth",
+    "plots/choices",
     "plots/layers",
     "plots/plots",
     "plots/compare",

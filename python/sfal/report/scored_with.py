@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sfal.errors import CorruptError, InvalidInputError, Note
+from sfal.errors import ArtifactError, CorruptError, InvalidInputError, Note
 from sfal.scoring.inputs import CountsInput, open_counts
 from sfal.scoring.selection import SourceInput
 from sfal.scoring.settings import ScoreSettings
+from sfal.scoring.tables.sensitivity_table import read_sensitivity
 from sfal.store.scores import ScoreSet
 
 _BEFORE = {"candidates": "all", "ties": "index"}
@@ -67,6 +68,27 @@ def notes_on_counts(source: SourceInput, sets: Sequence[ScoreSet], n_windows: in
 def unreliable_because(sets: Sequence[ScoreSet]) -> str:
     """Return why nothing is known about how precise the scores are; empty if something is."""
     return str(_facts(sets).get("no_reliability") or "")
+
+
+def sensitivity_of(source: SourceInput, n_windows: int) -> dict[str, Any] | None:
+    """Return how scores depend on choices, if that was computed from the same windows.
+
+    Returns
+    -------
+    sensitivity : dict or None
+        The embedder and stem of the labels, tokens of a window, and rows of measure, metric,
+        length of the windows as counted, and correlation (None if there is none).
+    """
+    try:
+        rows, facts = read_sensitivity(source.run_folder)
+    except ArtifactError:
+        return None
+    if {row["n_windows"] for row in rows if row["window"] == 1} != {n_windows}:
+        return None
+    names = ("measure", "metric", "window", "spearman")
+    found = [[row[name] for name in names] for row in rows]
+    known = {name: facts.get(name) for name in ("embedding", "stem", "window_size")}
+    return {**known, "rows": [[None if v != v else v for v in row] for row in found]}
 
 
 def _facts(sets: Sequence[ScoreSet]) -> Mapping[str, Any]:

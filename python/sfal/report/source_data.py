@@ -1,6 +1,6 @@
 """What a page shows of a source: its scores on disk, labels and neighbour lists."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,13 @@ from sfal.errors import ArtifactError, CombinedError, MissingError, Note, SfalEr
 from sfal.io.arrow import to_numpy
 from sfal.report.lists import BothLists, Lists, both_lists
 from sfal.report.opposites import opposites
-from sfal.report.scored_with import counts_of, notes_on_counts, settings_of, unreliable_because
+from sfal.report.scored_with import (
+    counts_of,
+    notes_on_counts,
+    sensitivity_of,
+    settings_of,
+    unreliable_because,
+)
 from sfal.scoring.inputs import Embeddings, open_counts, read_embeddings
 from sfal.scoring.selection import EmbeddingsFile, SourceInput
 from sfal.scoring.settings import ScoreSettings
@@ -72,6 +78,8 @@ class SourceData:
     """What the user may want to know about the source."""
     unreliable_because: str = ""
     """Why nothing is known about how precise the scores are; empty if something is."""
+    sensitivity: Mapping[str, Any] | None = None
+    """How the scores depend on choices, for the page; None if nobody asked."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +183,7 @@ def source_data(opened: OpenSource, lists: Sequence[BothLists]) -> SourceData:
         ),
         refused=opened.refused,
         notes=opened.notes,
+        sensitivity=sensitivity_of(source, opened.counted.n_windows),
         unreliable_because=unreliable_because([scores for _, scores, _ in opened.scored]),
     )
 

@@ -54,6 +54,8 @@ class Sensitivity:
     """Name of the source."""
     embedder: str
     """Embedder of the labels."""
+    stem: str
+    """``{type}_{explainer}`` of the labels."""
     window_size: int | None
     """Tokens of a window as counted, if known."""
     choices: tuple[Choice, ...]
@@ -168,6 +170,7 @@ def source_sensitivity(
     return Sensitivity(
         source.name,
         file.embedder,
+        file.stem,
         _window_size(source),
         tuple(choices),
         tuple(notes),

@@ -21,6 +21,7 @@ EXAMPLES_STATE = "examples-so-far.npz"
 EXPLANATIONS = "explanations.parquet"
 SCORES = "scores.parquet"
 REPLICATES = "replicates.parquet"
+SENSITIVITY = "sensitivity.parquet"
 RUNS = "runs"
 EXPORT = "export"
 

@@ -30,8 +30,8 @@ export function path(points) {
   return points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 }
 
-export function figure(title, text, drawing) {
-  return el("figure", null, el("figcaption", null, el("strong", null, title), text), drawing);
+export function figure(title, text, drawing, kind = null) {
+  return el("figure", { class: kind }, el("figcaption", null, el("strong", null, title), text), drawing);
 }
 
 

@@ -1,5 +1,6 @@
 // All plots of the sources and embeddings chosen.
 import { byId } from "../dom.js";
+import { choicesTable } from "./choices.js";
 import { Cloud } from "./cloud.js";
 import { figure } from "./frame.js";
 import { growthPlot } from "./growth.js";
@@ -22,6 +23,7 @@ export class Plots {
         "The line is the running median. Drag over features to list them below.", this.cloud.node),
       layersPlot(report, embedding),
       growthPlot(embedding),
+      choicesTable(embedding),
     ];
     byId("charts").replaceChildren(...drawn.filter((one) => one !== null));
     this.cloud.draw();
