@@ -144,6 +144,8 @@ def frames(folder, rng):
 
 def ours(root, rng, fired):
     from sfal.scoring.reliability.replicate_tables import HalfScores, write_replicates
+    from sfal.scoring.sensitivity import Choice, Sensitivity
+    from sfal.scoring.tables.sensitivity_table import write_sensitivity
     from sfal.store.embeddings import write_vectors
     from sfal.store.examples import Example, write_examples
     from sfal.store.explanations import make_table, write_explanations
@@ -165,6 +167,9 @@ def ours(root, rng, fired):
     halves[:, :, 2] = np.nan
     kept = [HalfScores(name, "me", "custom_me", halves) for name in ("local/a", "b/c")]
     write_replicates(fresh(root / "replicates"), kept, {"a": 1})
+    choice = Choice("phi", 1, 40, N, {"ndcg": 1.0, "rbo98": float("nan")})
+    compared = Sensitivity("m/0-res", "local/a", "custom_me", 32, (choice,))
+    write_sensitivity(fresh(root / "sensitivity"), compared.table(), {"stem": "custom_me"})
     rows = [(text, "custom", "me") for text in TEXTS]
     write_explanations(fresh(root / "explanations"), make_table(features, rows), {"a": 1})
     told = [

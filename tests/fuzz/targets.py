@@ -27,6 +27,7 @@ from sfal.explanations.user_files.reader import LabelPlace, read_explanations_fi
 from sfal.io.atomic import sha256_file
 from sfal.io.web import s3
 from sfal.scoring.reliability.replicate_tables import read_replicates
+from sfal.scoring.tables.sensitivity_table import read_sensitivity
 from sfal.sources.layouts import layout_of
 from sfal.sources.local import resolve_local
 from sfal.sources.neuronpedia import ExplainedSae
@@ -98,6 +99,10 @@ def imported(folder):
 
 def replicates(folder):
     read_replicates(folder)
+
+
+def sensitivity(folder):
+    read_sensitivity(folder)
 
 
 def explanations(folder):
@@ -238,6 +243,7 @@ TARGETS = {
     "vectors": vectors,
     "imported": imported,
     "replicates": replicates,
+    "sensitivity": sensitivity,
     "explanations": explanations,
     "examples": examples,
     "run": run,

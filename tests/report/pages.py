@@ -123,7 +123,7 @@ def synthetic_source(
     avoided = Lists(
         rng.integers(0, min(N_OPPOSITES, n - 1) + 1, n).astype(np.uint8),
         (np.arange(n)[:, None] + 1 + np.arange(N_OPPOSITES)).astype(np.uint32) % n,
-        np.sort(-rng.random((n, N_OPPOSITES)).astype(np.float32) / 5, axis=1),
+        np.sort(-rng.uniform(0.001, 0.2, (n, N_OPPOSITES)).astype(np.float32), axis=1),
     )
     sfal = rng.normal(0.3, 0.2, n)
     columns = {

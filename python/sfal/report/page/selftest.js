@@ -20,6 +20,11 @@ function* listProblems(report, embedding, index) {
       }
     }
   }
+  for (const [i, one] of view.opposites.entries()) {
+    if (one.feature === index || one.value >= 0 || (i && one.value < view.opposites[i - 1].value)) {
+      yield `the features that ${index} avoids`;
+    }
+  }
   if ((view.status === "scored") !== Number.isFinite(view.sfal)) yield `status of ${index}`;
 }
 
