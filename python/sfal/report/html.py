@@ -14,6 +14,7 @@ MODULES = (
     "blocks",
     "data",
     "search",
+    "terms",
     "verdicts",
     "plots/chart",
     "plots/frame",

@@ -1,6 +1,7 @@
 // All features as a table that draws only the rows in sight.
 import { byId, el, fixed, labelNode, probability, share, whole } from "./dom.js";
 import { searchLabels } from "./search.js";
+import { TERMS } from "./terms.js";
 import { verdictOf } from "./verdicts.js";
 
 const ROW = 38;
@@ -10,23 +11,23 @@ const column = (name) => (embedding) => embedding.columns[name];
 
 // Name, title, width, values to sort by, cell, class.
 const TABLE = [
-  ["feature", "Feature", 84, () => null, null, "number"],
+  ["feature", "Feature", 76, () => null, null, "number"],
   ["label", "Label", null, (one) => one.labels, (i, one) => labelNode(one.labels[i]), "text"],
-  ["sfal", "Score", 108, column("sfal"), (i, one, statuses) => (one.status[i] === 0
+  ["sfal", "Score", 96, column("sfal"), (i, one, statuses) => (one.status[i] === 0
     ? fixed(one.columns.sfal[i])
     : el("span", { class: "quiet" }, statuses[one.status[i]].replaceAll("_", " "))), "number"],
-  ["interval", "95 % interval", 132, column("low"),
+  ["interval", "95 % interval", 124, column("low"),
     (i, one) => (Number.isFinite(one.columns.low[i])
       ? `${fixed(one.columns.low[i], 2)} to ${fixed(one.columns.high[i], 2)}` : "–"), "number wide"],
-  ["label_rank", "Rank", 84, column("label_rank"),
+  ["label_rank", "Label rank", 92, column("label_rank"),
     (i, one) => (one.columns.label_rank[i] ? whole(one.columns.label_rank[i]) : "–"), "number wide"],
-  ["p_label", "p", 76, column("p_label"),
+  ["p_label", "p of the label", 108, column("p_label"),
     (i, one) => probability(one.columns.p_label[i]), "number wide"],
-  ["ceiling", "Ceiling", 88, column("ceiling"),
+  ["ceiling", "Ceiling", 76, column("ceiling"),
     (i, one) => fixed(one.columns.ceiling[i], 2), "number wide"],
-  ["windows", "Fires in", 84, (one) => one.source.windows,
+  ["windows", "Fires in", 76, (one) => one.source.windows,
     (i, one) => share(one.source.windows[i] / one.source.n_windows), "number wide"],
-  ["verdict", "Verdict", 84, null, null, "wide"],
+  ["verdict", "Verdict", 76, null, null, "wide"],
 ];
 
 export class Browser {
@@ -85,7 +86,7 @@ export class Browser {
         this.update();
         this.table.tHead.rows[0].cells[i].querySelector("button").focus();
       };
-      return el("th", { scope: "col", class: kind,
+      return el("th", { scope: "col", class: kind, title: TERMS[title],
         "aria-sort": now ? (this.sort.rising ? "ascending" : "descending") : null },
         values ? el("button", { type: "button", onclick: sort }, title) : title);
     });

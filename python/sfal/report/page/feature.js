@@ -4,6 +4,7 @@ import { featureOf } from "./data.js";
 import { byId, el, fixed, labelNode, probability, share, whole } from "./dom.js";
 import { listed } from "./notes.js";
 import { fetchLists } from "./served.js";
+import { TERMS } from "./terms.js";
 import { chooseBetter, verdictOf } from "./verdicts.js";
 import { verdictButtons } from "./worklist.js";
 
@@ -116,7 +117,7 @@ export class FeaturePanel {
     const { nScored, source } = this.embedding;
     const facts = [];
     const add = (name, value, ...more) => facts.push(
-      el("div", null, el("dt", null, name), el("dd", { class: "numbers" }, value), more));
+      el("div", { title: TERMS[name] }, el("dt", null, name), el("dd", { class: "numbers" }, value), more));
     if (view.status === "scored") {
       const known = Number.isFinite(view.low);
       facts.push(el("div", { class: "score" }, el("dt", null, "Score"),

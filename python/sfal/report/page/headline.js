@@ -1,6 +1,7 @@
 // A row for each source and set of embeddings.
 import { histogram } from "./plots/chart.js";
 import { byId, el, fixed, quantile, share } from "./dom.js";
+import { TERMS, drawTerms } from "./terms.js";
 
 function summaryOf(source, embedding) {
   const { sfal, sfal_corrected: corrected, p_label: pLabel } = embedding.columns;
@@ -36,20 +37,23 @@ const COLUMNS = [
   ["embedder", "Embedder", (row) => row.embedder, "wide"],
   ["explainer", "Explainer", (row) => row.explainer, "wide"],
   ["sfal", "Median score", (row) => [el("strong", null, fixed(row.sfal)),
-    Number.isFinite(row.se) ? el("span", { class: "quiet" }, ` \u00b1 ${fixed(row.se)}`) : null], "number",
-    "Median over the scored features, and its standard error, which comes from the choice of documents"],
-  ["corrected", "Corrected", (row) => fixed(row.corrected), "number",
-    "Median of what the scores would be with endless text"],
-  ["best", "Label in best 1 %", (row) => share(row.best), "number",
-    "Share of the features whose own label is among the best 1 % of all labels for it"],
-  ["reliability", "Reliability", (row) => fixed(row.reliability, 2), "number",
-    "Correlation, over features, of the scores from two halves of the documents"],
-  ["planted", "Planted errors", (row) => fixed(row.planted, 2), "number",
-    "How often a label that was exchanged on purpose ranks below a right one: 0.5 is chance, 1 is always"],
-  ["coverage", "Coverage", (row) => share(row.coverage), "number",
-    "Share of the features that fire, but not always, that have a label"],
+    Number.isFinite(row.se) ? el("span", { class: "quiet" }, ` \u00b1 ${fixed(row.se)}`) : null], "number"],
+  ["corrected", "Corrected", (row) => fixed(row.corrected), "number"],
+  ["best", "Label in best 1 %", (row) => share(row.best), "number"],
+  ["reliability", "Reliability", (row) => fixed(row.reliability, 2), "number"],
+  ["planted", "Planted errors", (row) => fixed(row.planted, 2), "number"],
+  ["coverage", "Coverage", (row) => share(row.coverage), "number"],
   ["values", "Scores", (row) => histogram(row.values)],
 ];
+
+// Columns of features, and what they are called.
+const OF_FEATURES = {
+  low: "95 % interval",
+  label_rank: "Label rank",
+  p_label: "p of the label",
+  p_chance: "p of chance",
+  ceiling: "Ceiling",
+};
 
 export function drawHeadline(report, choose) {
   const rows = report.sources.flatMap((source) =>
@@ -64,7 +68,7 @@ export function drawHeadline(report, choose) {
       const order = (a, b) => (a[sorted] > b[sorted] ? 1 : a[sorted] < b[sorted] ? -1 : 0);
       shown.sort((a, b) => (rising ? order(a, b) : order(b, a)));
     }
-    const head = columns.map(([name, title, , kind, help]) => {
+    const head = columns.map(([name, title, , kind]) => {
       if (name === "values") return el("th", { scope: "col" }, title);
       const direction = sorted === name ? (rising ? "ascending" : "descending") : null;
       const sort = () => {
@@ -72,7 +76,7 @@ export function drawHeadline(report, choose) {
         sorted = name;
         draw();
       };
-      return el("th", { scope: "col", class: kind, "aria-sort": direction, title: help },
+      return el("th", { scope: "col", class: kind, "aria-sort": direction, title: TERMS[title] },
         el("button", { type: "button", onclick: sort }, title));
     });
     const body = shown.map((row) => el("tr", null, columns.map(([name, , cell, kind]) => {
@@ -86,4 +90,7 @@ export function drawHeadline(report, choose) {
       el("thead", null, el("tr", null, head)), el("tbody", null, body));
   }
   draw();
+  const { columns: known } = report.sources[0].embeddings[0];
+  drawTerms([...columns.map(([, title]) => title), "NDCG", ...Object.entries(OF_FEATURES)
+    .filter(([name]) => known[name]).map(([, title]) => title)]);
 }

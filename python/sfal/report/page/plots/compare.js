@@ -36,7 +36,7 @@ function scatter(one, other, found) {
     "aria-label": `Scores by ${other.name} over scores by ${one.name}` },
   ticks,
   svg("text", { class: "name", x: SIZE - 10, y: SIZE - 1, "text-anchor": "end" }, one.name),
-  svg("text", { class: "name", x: 0, y: 6 }, other.name),
+  svg("text", { class: "name", x: 32, y: 6 }, other.name),
   svg("line", { class: "axis", x1: place(-0.2), y1: SIZE - place(-0.2), x2: place(1), y2: SIZE - place(1) }),
   svg("path", { class: "dots", d: dots.join("") }));
 }
