@@ -4,17 +4,20 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
+from report.browser import NAME
 from report.pages import Decoded
 from scoring.builders import write_our_source
 from scoring.labelled_case import write_labelled
+from sfal.cli.main import sfal
 from sfal.report.write import write_report
 from sfal.scoring.driver import score_selection
 from sfal.scoring.feature import view_feature
 from sfal.scoring.selection import Selection, select_sources
 from sfal.scoring.settings import ScoreSettings
 from sfal.stats.reliability import source_reliability
-from sfal.store.layout import EXAMPLES, SCORES
+from sfal.store.layout import CONTROLS, EXAMPLES, SCORES
 
 
 @pytest.fixture
@@ -96,3 +99,15 @@ def test_more_windows_than_were_scored_are_noted(tmp_path, scored):
     pq.write_table(table, scored / SCORES)
     _, _, written = facts_of(tmp_path)
     assert "scores and neighbours are of different counts" in written.notes[0].message
+
+
+def test_controls_beside_the_scores_say_how_often_planted_errors_are_found(tmp_path, scored):
+    words = ["controls", NAME, "--data-dir", str(tmp_path), "--output", str(scored / CONTROLS)]
+    result = CliRunner().invoke(sfal, words)
+    assert result.exit_code == 0, result.output
+    _, facts, _ = facts_of(tmp_path)
+    auc = pq.read_table(scored / CONTROLS).column("auc")[0].as_py()
+    assert facts["embeddings"][0]["planted_auc"] == auc
+    (scored / CONTROLS).write_bytes(b"damaged")
+    _, facts, _ = facts_of(tmp_path)
+    assert facts["embeddings"][0]["planted_auc"] is None

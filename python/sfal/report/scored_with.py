@@ -5,9 +5,10 @@ from typing import Any
 
 from sfal.errors import ArtifactError, CorruptError, InvalidInputError, Note
 from sfal.scoring.inputs import CountsInput, open_counts
-from sfal.scoring.selection import SourceInput
+from sfal.scoring.selection import EmbeddingsFile, SourceInput
 from sfal.scoring.settings import ScoreSettings
 from sfal.scoring.tables.sensitivity_table import read_sensitivity
+from sfal.store.layout import CONTROLS
 from sfal.store.scores import ScoreSet
 
 _BEFORE = {"candidates": "all", "ties": "index"}
@@ -89,6 +90,27 @@ def sensitivity_of(source: SourceInput, n_windows: int) -> dict[str, Any] | None
     found = [[row[name] for name in names] for row in rows]
     known = {name: facts.get(name) for name in ("embedding", "stem", "window_size")}
     return {**known, "rows": [[None if v != v else v for v in row] for row in found]}
+
+
+def planted_auc(source: SourceInput, file: EmbeddingsFile) -> float | None:
+    """Return how often a label that was exchanged on purpose ranked below a right one.
+
+    Returns
+    -------
+    auc : float or None
+        None unless ``controls.parquet`` beside the scores says, in a row whose column ``labels``
+        is the embedder and, in parentheses, the stem.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(source.run_folder / CONTROLS, columns=["labels", "auc"])
+        found = dict(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    except (OSError, ValueError, pa.ArrowException):
+        return None
+    auc = found.get(f"{file.embedder} ({file.stem})")
+    return auc if isinstance(auc, float) and 0 <= auc <= 1 else None
 
 
 def _facts(sets: Sequence[ScoreSet]) -> Mapping[str, Any]:

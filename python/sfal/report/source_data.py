@@ -14,6 +14,7 @@ from sfal.report.opposites import opposites
 from sfal.report.scored_with import (
     counts_of,
     notes_on_counts,
+    planted_auc,
     sensitivity_of,
     settings_of,
     unreliable_because,
@@ -178,7 +179,15 @@ def source_data(opened: OpenSource, lists: Sequence[BothLists]) -> SourceData:
         neuronpedia=None if manifest is None else manifest.source.neuronpedia_id,
         settings=opened.settings,
         embeddings=tuple(
-            EmbeddingData(file, one.explainer, one.explanations, scores, both, one.notes)
+            EmbeddingData(
+                file,
+                one.explainer,
+                one.explanations,
+                scores,
+                both,
+                one.notes,
+                planted_auc(source, file),
+            )
             for (file, scores, one), both in zip(opened.scored, lists, strict=True)
         ),
         refused=opened.refused,
