@@ -17,7 +17,7 @@ MODULES = (
     "terms",
     "verdicts",
     "plots/chart",
-    "plots/frame",
+    "plots/axes",
     "plots/law",
     "plots/cloud",
     "plots/growth",

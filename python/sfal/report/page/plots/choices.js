@@ -1,6 +1,6 @@
 // How much the order of the features depends on the measure, the metric and the window.
 import { el, fixed } from "../dom.js";
-import { figure } from "./frame.js";
+import { figure } from "./axes.js";
 
 const METRICS = { ndcg: "NDCG", overlap10: "first ten", rbo98: "RBO" };
 

@@ -1,6 +1,6 @@
 // Scores against how often a feature fires; dragging over it sets the filters of the table.
 import { el, quantile, svg, whole } from "../dom.js";
-import { HEIGHT, HIGH, LOW, SCORE_TICKS, WIDTH, across, frame, path, scorePart, up } from "./frame.js";
+import { HEIGHT, HIGH, LOW, SCORE_TICKS, WIDTH, across, frame, path, scorePart, up } from "./axes.js";
 
 export class Cloud {
   constructor(embedding, brushed) {

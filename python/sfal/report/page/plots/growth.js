@@ -1,6 +1,6 @@
 // The median with a quarter of the text, half of it, and all: whether more text would raise it.
 import { fixed, quantile, svg, whole } from "../dom.js";
-import { across, figure, frame, fromZero, path, up, whisker } from "./frame.js";
+import { across, figure, frame, fromZero, path, up, whisker } from "./axes.js";
 
 const PARTS = [1 / 4, 1 / 2, 1];
 

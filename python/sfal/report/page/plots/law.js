@@ -1,6 +1,6 @@
 // Scores against chance: how many features reach a score, and how many random orders do.
 import { fixed, quantile, svg } from "../dom.js";
-import { HIGH, LOW, SCORE_TICKS, across, figure, frame, path, scorePart, up } from "./frame.js";
+import { HIGH, LOW, SCORE_TICKS, across, figure, frame, path, scorePart, up } from "./axes.js";
 
 export function lawPlot(embedding) {
   const steps = 60;

@@ -1,6 +1,6 @@
 // The median score of each layer of a model.
 import { el, fixed, quantile, svg } from "../dom.js";
-import { across, figure, frame, fromZero, path, up, whisker } from "./frame.js";
+import { across, figure, frame, fromZero, path, up, whisker } from "./axes.js";
 
 // Pairs of a name and points, for each embedder and explainer of a model.
 function seriesOf(report, model) {

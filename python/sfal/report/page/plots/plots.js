@@ -2,7 +2,7 @@
 import { byId } from "../dom.js";
 import { choicesTable } from "./choices.js";
 import { Cloud } from "./cloud.js";
-import { figure } from "./frame.js";
+import { figure } from "./axes.js";
 import { growthPlot } from "./growth.js";
 import { lawPlot } from "./law.js";
 import { layersPlot } from "./layers.js";
