@@ -18,6 +18,7 @@ from sfal.scoring.selection import Selection, select_sources
 from sfal.scoring.settings import ScoreSettings
 from sfal.stats.reliability import source_reliability
 from sfal.store.layout import CONTROLS, EXAMPLES, SCORES
+from sfal.store.manifest import Manifest
 
 
 @pytest.fixture
@@ -111,3 +112,21 @@ def test_controls_beside_the_scores_say_how_often_planted_errors_are_found(tmp_p
     (scored / CONTROLS).write_bytes(b"damaged")
     _, facts, _ = facts_of(tmp_path)
     assert facts["embeddings"][0]["planted_auc"] is None
+
+
+def test_leaked_labels_that_were_scored_are_noted(tmp_path):
+    write_labelled(tmp_path)
+    score_selection(tmp_path, Selection(), ScoreSettings(leaks="keep"))
+    _, facts, written = facts_of(tmp_path)
+    (note,) = [note for note in written.notes if "reasoning" in note.message]
+    assert "1 labels" in note.message
+    assert "scored all the same" in note.message
+    assert note.message in facts["notes"]
+    assert facts["embeddings"][0]["notes"] == []
+
+
+def test_what_was_said_while_counting_is_on_the_page_alone(tmp_path, scored):
+    Manifest.load(scored).with_notes(["its setting X does not apply"]).save(scored)
+    _, facts, written = facts_of(tmp_path)
+    assert facts["notes"] == ["its setting X does not apply"]
+    assert written.notes == []

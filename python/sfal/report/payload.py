@@ -232,7 +232,7 @@ def describe_source(source: SourceData, blocks: Blocks) -> dict[str, Any]:
         "n_windows": source.n_windows,
         "neuronpedia": source.neuronpedia,
         "scoring": {name: getattr(source.settings, name) for name in _SETTINGS},
-        "notes": [note.message for note in source.notes],
+        "notes": [*source.run_notes, *(note.message for note in source.notes)],
         "sensitivity": source.sensitivity,
         "unreliable_because": source.unreliable_because,
         "windows": blocks.array(smallest(source.windows)),

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sfal.errors import ArtifactError, CorruptError, InvalidInputError, Note
-from sfal.scoring.inputs import CountsInput, open_counts
+from sfal.explanations.label_audit import leak_reason
+from sfal.scoring.inputs import CountsInput, Embeddings, open_counts
 from sfal.scoring.selection import EmbeddingsFile, SourceInput
 from sfal.scoring.settings import ScoreSettings
 from sfal.scoring.tables.sensitivity_table import read_sensitivity
@@ -62,6 +63,20 @@ def notes_on_counts(source: SourceInput, sets: Sequence[ScoreSet], n_windows: in
             f"{source.name} was scored with {scored:,} windows and has {n_windows:,} now: scores "
             "and neighbours are of different counts",
             hint=f"$do_score({source.name}) brings the scores up to date",
+        )
+    ]
+
+
+def notes_on_leaks(source: SourceInput, embeddings: Embeddings) -> list[Note]:
+    """Say if labels were scored that are the explainer's reasoning or prompt."""
+    n = sum(leak_reason(text) is not None for text in embeddings.explanations.values())
+    if not n:
+        return []
+    return [
+        Note(
+            f"{source.name}: {n:,} labels are the explainer's reasoning or prompt, and are scored "
+            "all the same",
+            hint=f"$do_score({source.name}) with $leaks(drop) leaves them out",
         )
     ]
 

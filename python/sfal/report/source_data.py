@@ -14,6 +14,7 @@ from sfal.report.opposites import opposites
 from sfal.report.scored_with import (
     counts_of,
     notes_on_counts,
+    notes_on_leaks,
     planted_auc,
     sensitivity_of,
     settings_of,
@@ -75,8 +76,10 @@ class SourceData:
     """The first max-activating examples of features; None where none were gathered, or likewise."""
     refused: tuple[SfalError, ...] = ()
     """Sets of embeddings that are not shown, and why."""
+    run_notes: tuple[str, ...] = ()
+    """What was said when the source was counted, such as settings of the SAE that do not apply."""
     notes: tuple[Note, ...] = ()
-    """What the user may want to know about the source."""
+    """What the user may want to know about the source now."""
     unreliable_because: str = ""
     """Why nothing is known about how precise the scores are; empty if something is."""
     sensitivity: Mapping[str, Any] | None = None
@@ -135,9 +138,10 @@ def open_source(source: SourceInput) -> OpenSource:
     if not found:
         raise refused[0] if len(refused) == 1 else CombinedError(refused)
     counted = counts.load()
-    manifest = RunFolder(source.run_folder).readable_manifest
-    notes = [] if manifest is None else [Note(text) for text in manifest.notes]
-    notes += notes_on_counts(source, sets, counted.n_windows)
+    notes = notes_on_counts(source, sets, counted.n_windows)
+    if settings.leaks == "keep":
+        leaks = [note for _, _, one in found for note in notes_on_leaks(source, one)]
+        notes += dict.fromkeys(leaks)
     return OpenSource(source, counted, tuple(found), tuple(refused), settings, tuple(notes))
 
 
@@ -191,6 +195,7 @@ def source_data(opened: OpenSource, lists: Sequence[BothLists]) -> SourceData:
             for (file, scores, one), both in zip(opened.scored, lists, strict=True)
         ),
         refused=opened.refused,
+        run_notes=() if manifest is None else manifest.notes,
         notes=opened.notes,
         sensitivity=sensitivity_of(source, opened.counted.n_windows),
         unreliable_because=unreliable_because([scores for _, scores, _ in opened.scored]),
