@@ -1,16 +1,14 @@
 """What a page shows of a source: lists made as its scores were, how sure they are, what is odd."""
 
+import hashlib
 import json
 
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner
 
-from report.browser import NAME
 from report.pages import Decoded
 from scoring.builders import write_our_source
 from scoring.labelled_case import write_labelled
-from sfal.cli.main import sfal
 from sfal.report.write import write_report
 from sfal.scoring.driver import score_selection
 from sfal.scoring.feature import view_feature
@@ -103,15 +101,19 @@ def test_more_windows_than_were_scored_are_noted(tmp_path, scored):
 
 
 def test_controls_beside_the_scores_say_how_often_planted_errors_are_found(tmp_path, scored):
-    words = ["controls", NAME, "--data-dir", str(tmp_path), "--output", str(scored / CONTROLS)]
-    result = CliRunner().invoke(sfal, words)
-    assert result.exit_code == 0, result.output
-    _, facts, _ = facts_of(tmp_path)
-    auc = pq.read_table(scored / CONTROLS).column("auc")[0].as_py()
-    assert facts["embeddings"][0]["planted_auc"] == auc
-    (scored / CONTROLS).write_bytes(b"damaged")
-    _, facts, _ = facts_of(tmp_path)
-    assert facts["embeddings"][0]["planted_auc"] is None
+    (wanted,) = select_sources(tmp_path, Selection()).sources
+    (file,) = wanted.embeddings
+    planted = {"embedding": file.embedder, "stem": file.stem, "auc": 0.93}
+    digest = hashlib.sha256((scored / SCORES).read_bytes()).hexdigest()
+    for kept, auc in (
+        ({"scores_sha256": digest, "planted": [planted]}, 0.93),
+        ({"scores_sha256": "of other scores", "planted": [planted]}, None),
+        ({"scores_sha256": digest, "planted": [{**planted, "auc": "high"}]}, None),
+        ({"planted": 3}, None),
+    ):
+        (scored / CONTROLS).write_text(json.dumps(kept))
+        _, facts, _ = facts_of(tmp_path)
+        assert facts["embeddings"][0]["planted_auc"] == auc
 
 
 def test_leaked_labels_that_were_scored_are_noted(tmp_path):

@@ -5,11 +5,12 @@ from typing import Any
 
 from sfal.errors import ArtifactError, CorruptError, InvalidInputError, Note
 from sfal.explanations.label_audit import leak_reason
+from sfal.io.atomic import read_json, sha256_file
 from sfal.scoring.inputs import CountsInput, Embeddings, open_counts
 from sfal.scoring.selection import EmbeddingsFile, SourceInput
 from sfal.scoring.settings import ScoreSettings
 from sfal.scoring.tables.sensitivity_table import read_sensitivity
-from sfal.store.layout import CONTROLS
+from sfal.store.layout import CONTROLS, SCORES
 from sfal.store.scores import ScoreSet
 
 _BEFORE = {"candidates": "all", "ties": "index"}
@@ -113,18 +114,16 @@ def planted_auc(source: SourceInput, file: EmbeddingsFile) -> float | None:
     Returns
     -------
     auc : float or None
-        None unless ``controls.parquet`` beside the scores says, in a row whose column ``labels``
-        is the embedder and, in parentheses, the stem.
+        None unless ``controls.json`` beside the scores says, and is about these scores.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
-        table = pq.read_table(source.run_folder / CONTROLS, columns=["labels", "auc"])
-        found = dict(zip(*(column.to_pylist() for column in table.columns), strict=True))
-    except (OSError, ValueError, pa.ArrowException):
+        kept = read_json(source.run_folder / CONTROLS)
+        if kept["scores_sha256"] != sha256_file(source.run_folder / SCORES):
+            return None
+        found = {(one["embedding"], one["stem"]): one["auc"] for one in kept["planted"]}
+    except (ArtifactError, KeyError, TypeError, ValueError):
         return None
-    auc = found.get(f"{file.embedder} ({file.stem})")
+    auc = found.get((file.embedder, file.stem))
     return auc if isinstance(auc, float) and 0 <= auc <= 1 else None
 
 
