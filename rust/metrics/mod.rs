@@ -2,10 +2,14 @@
 
 pub mod chance_law;
 mod feature_map;
+mod functional_neighbours;
 pub mod label_fit;
+mod label_gains;
+mod label_sums;
 mod labels;
 pub mod ndcg;
 pub mod overlap;
 pub mod reliability;
+mod shortlist;
 pub mod ties;
 mod transposed;

@@ -7,26 +7,33 @@ use crate::simd::{Isa, per_isa};
 
 /// Cells from a score of 0 to 1.
 const CELLS: usize = 1 << 15;
+/// Mass of cells that are left out at the end of a law: far below what is told apart.
+const NEGLIGIBLE: f64 = 1e-16;
 
 /// Score at a cell.
 pub(super) fn score(cell: usize) -> f64 {
     cell as f64 / CELLS as f64
 }
 
-/// Probability that a score is at least that of each cell.
+/// Cell of a score; sums of the same terms may differ in their last digits.
+pub(super) fn cell_of(score: f64) -> usize {
+    (((score + 1e-9) * CELLS as f64) as usize).min(CELLS)
+}
+
+/// Probability of each cell for what neighbours from semantic rank `first` on add to a score.
 ///
 /// A neighbour's law is spread over the cells so that its mean stays; the one of least weight comes
 /// first, as the sum then covers few cells for longest.
 ///
 /// # Errors
 /// [`crate::Error::Interrupted`].
-pub(super) fn survival(terms: &Terms, context: &Context) -> Result<Vec<f64>> {
+pub(super) fn masses(terms: &Terms, first: usize, context: &Context) -> Result<Vec<f64>> {
     let isa = Isa::active();
     let mut law = vec![0.0; CELLS + 1];
     let mut sum = vec![0.0; CELLS + 1];
     (law[0], sum[0]) = (1.0, 1.0);
     let mut covered = 1;
-    for &weight in terms.weights.iter().rev() {
+    for &weight in terms.weights[first..].iter().rev() {
         context.proceed()?;
         let cells = cells(terms, weight);
         let end = (covered + cells.last().map_or(0, |cell| cell.0)).min(CELLS + 1);
@@ -40,6 +47,28 @@ pub(super) fn survival(terms: &Terms, context: &Context) -> Result<Vec<f64>> {
         (law, sum) = (sum, law);
         covered = end;
     }
+    Ok(law)
+}
+
+/// Probability of a sum in each cell, of two independent terms.
+pub(super) fn convolve(one: &[f64], other: &[f64]) -> Vec<f64> {
+    let isa = Isa::active();
+    let within = |law: &[f64]| law.iter().rposition(|&mass| mass > NEGLIGIBLE).map_or(0, |k| k + 1);
+    let (one, other) = (&one[..within(one)], &other[..within(other)]);
+    let mut sum = vec![0.0; CELLS + 1];
+    for (cell, &mass) in one.iter().enumerate().filter(|&(_, &mass)| mass > 0.0) {
+        let n = other.len().min(sum.len() - cell);
+        add_scaled(isa, mass, &other[..n], &mut sum[cell..cell + n]);
+    }
+    sum
+}
+
+/// Probability that a score is at least that of each cell, as if all positions were independent.
+///
+/// # Errors
+/// [`crate::Error::Interrupted`].
+pub(super) fn survival(terms: &Terms, context: &Context) -> Result<Vec<f64>> {
+    let mut law = masses(terms, 0, context)?;
     let mut above = 0.0;
     for mass in law.iter_mut().rev() {
         // A cell stands for the scores half a cell around it.

@@ -24,6 +24,8 @@ use crate::metrics::ndcg::Scale;
 const MOST_ENUMERATED: usize = 8;
 /// Candidates from which independent positions are within 4 % of distinct ones.
 const FEWEST_CONVOLVED: usize = 4096;
+/// Candidates from which only the first ranks are sampled.
+const FEWEST_SPLIT: usize = 1024;
 /// Survival down to which the convolution is used.
 const LEAST_CONVOLVED: f64 = 1e-4;
 /// Least survival that is told apart.

@@ -12,8 +12,8 @@
 
 use rayon::prelude::*;
 
-use super::convolution::score;
-use super::{FEWEST_CONVOLVED, FLOOR, LEAST_CONVOLVED, Terms};
+use super::convolution::{cell_of, convolve, masses, score};
+use super::{FEWEST_CONVOLVED, FEWEST_SPLIT, FLOOR, LEAST_CONVOLVED, Terms};
 use crate::context::Context;
 use crate::error::Result;
 
@@ -21,10 +21,11 @@ use crate::error::Result;
 const TILTS: usize = 8;
 /// Samples drawn together from one seed.
 const BATCH: usize = 512;
-/// Samples at most.
-const SAMPLES: usize = 1 << 18;
-/// Nanoseconds that all samples may take, roughly.
-const TIME: f64 = 1.2e9;
+/// Samples of the first ranks; twice as many where all ranks are sampled.
+const SAMPLES: usize = 1 << 16;
+/// The largest tilt in units of that at which independent positions score as the rarest orders do:
+/// distinct positions score less.
+const BEYOND: f64 = 1.2;
 /// Largest mass of a position: sums of masses from which the used ones are subtracted stay exact
 /// enough.
 const LARGEST_MASS: f64 = 1e9;
@@ -39,6 +40,9 @@ const NEGLIGIBLE: f64 = 5e-5;
 
 /// Replace the survival `independent` of each cell where it is not good enough.
 ///
+/// Of many candidates only the first ranks are sampled. The others add little each, so that their
+/// positions count as independent, and the law of their sum is convolved with that of the samples.
+///
 /// # Errors
 /// [`crate::Error::Interrupted`].
 pub(super) fn refine(
@@ -46,37 +50,36 @@ pub(super) fn refine(
     mut independent: Vec<f64>,
     context: &Context,
 ) -> Result<Vec<f64>> {
-    let many = terms.n_candidates >= FEWEST_CONVOLVED;
-    let n_sampled = sampled_ranks(terms);
+    let n_varying = varying_ranks(terms);
     let below = |p: f64| independent.partition_point(|&survival| survival >= p);
-    let tilted = Tilted::new(terms, n_sampled, tilt(terms, n_sampled, score(below(FLOOR))));
-    let first = if many { below(LEAST_CONVOLVED) } else { 0 };
-    // A rank costs a draw, and one with a table a look at the positions of the ranks before it.
-    let n_tabled = tilted.n_tabled as f64;
-    let share = terms.discounts.len() as f64 / terms.n_candidates as f64;
-    let cost = n_sampled as f64 * 40.0 + n_tabled * n_tabled * share / 2.0 * 30.0;
-    let n_batches = ((TIME / cost) as usize).clamp(2_048, SAMPLES) / BATCH;
-    let batches = (0..n_batches as u64).into_par_iter().map(|batch| {
+    let largest = tilt(terms, n_varying, score(below(FLOOR)));
+    let n_tabled = terms.weights[..n_varying].partition_point(|weight| weight * largest >= TABLED);
+    let convolved = terms.n_candidates >= FEWEST_SPLIT;
+    let n_sampled = if convolved { n_tabled } else { n_varying };
+    let n_samples = if convolved { SAMPLES } else { 2 * SAMPLES };
+    let tilted = Tilted::new(terms, (n_tabled, n_sampled), largest);
+    let first = if terms.n_candidates >= FEWEST_CONVOLVED { below(LEAST_CONVOLVED) } else { 0 };
+    let batches = (0..(n_samples / BATCH) as u64).into_par_iter().map(|batch| {
         context.proceed()?;
         Ok(tilted.samples(batch))
     });
-    let mut samples = batches.collect::<Result<Vec<_>>>()?.concat();
-    samples.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1)));
-    let n_samples = samples.len() as f64;
-    let mut samples = samples.into_iter().peekable();
-    let mut sum = 0.0;
+    let mut law = vec![0.0; independent.len()];
+    for (score, weight) in batches.collect::<Result<Vec<_>>>()?.into_iter().flatten() {
+        law[cell_of(score)] += weight / n_samples as f64;
+    }
+    if convolved {
+        law = convolve(&law, &masses(terms, n_sampled, context)?);
+    }
+    let mut at_least = 0.0;
     for cell in (first..independent.len()).rev() {
-        // Sums of the same terms may differ in their last digits.
-        while samples.peek().is_some_and(|&(sampled, _)| sampled >= score(cell) - 1e-9) {
-            sum += samples.next().map_or(0.0, |(_, weight)| weight);
-        }
-        independent[cell] = sum / n_samples;
+        at_least += law[cell];
+        independent[cell] = at_least;
     }
     Ok(independent)
 }
 
 /// Ranks that are sampled; those after them hardly vary.
-fn sampled_ranks(terms: &Terms) -> usize {
+fn varying_ranks(terms: &Terms) -> usize {
     let n = terms.n_candidates as f64;
     let square = terms.discounts.iter().map(|d| d * d).sum::<f64>() / n;
     let mut variance = 0.0;
@@ -110,7 +113,7 @@ fn tilt(terms: &Terms, n_sampled: usize, wanted: f64) -> f64 {
         let middle = f64::midpoint(low, high);
         if mean(middle) < wanted { low = middle } else { high = middle }
     }
-    high.min(LARGEST_MASS.ln() / terms.weights[0])
+    (BEYOND * high).min(LARGEST_MASS.ln() / terms.weights[0])
 }
 
 /// The distributions that positions are drawn from.
@@ -126,7 +129,7 @@ struct Tilted<'a> {
     masses: Vec<[f64; TILTS]>,
     /// Sums of the masses up to and with each position: rank by rank, tilt by tilt.
     sums: Vec<f64>,
-    /// Sum of the weights of the ranks that are not sampled.
+    /// Sum of the weights of the ranks that count by their mean.
     rest: f64,
 }
 
@@ -137,10 +140,8 @@ struct Scratch {
 }
 
 impl<'a> Tilted<'a> {
-    fn new(terms: &'a Terms, n_sampled: usize, largest: f64) -> Self {
+    fn new(terms: &'a Terms, (n_tabled, n_sampled): (usize, usize), largest: f64) -> Self {
         let tilts = std::array::from_fn(|k| largest * k as f64 / (TILTS - 1) as f64);
-        let tabled = |weight: &f64| weight * largest >= TABLED;
-        let n_tabled = terms.weights[..n_sampled].partition_point(tabled);
         let sampled = &terms.weights[..n_tabled];
         let mut moments = [0.0; ORDERS];
         terms.discounts.iter().for_each(|&discount| add_powers(discount, &mut moments));
@@ -159,7 +160,11 @@ impl<'a> Tilted<'a> {
                 }));
             }
         }
-        let rest = terms.weights[n_sampled..].iter().sum();
+        let rest = if terms.n_candidates < FEWEST_SPLIT {
+            terms.weights[n_sampled..].iter().sum()
+        } else {
+            0.0
+        };
         Self { terms, n_sampled, tilts, n_tabled, moments, masses, sums, rest }
     }
 
@@ -168,7 +173,7 @@ impl<'a> Tilted<'a> {
         let mut random = SplitMix::new(batch);
         let is_used = vec![false; self.terms.discounts.len()];
         let mut scratch = Scratch { is_used, used: Vec::new() };
-        (0..BATCH).map(|k| self.sample(k % TILTS, &mut random, &mut scratch)).collect()
+        (0..BATCH).map(|k| self.sample(k * TILTS / BATCH, &mut random, &mut scratch)).collect()
     }
 
     fn sample(&self, tilt: usize, random: &mut SplitMix, scratch: &mut Scratch) -> (f64, f64) {
@@ -222,7 +227,7 @@ impl<'a> Tilted<'a> {
         let likelihood = |(tilt, excess): (&f64, f64)| (tilt * score).exp() / excess;
         let mean = self.tilts.iter().zip(excess).map(likelihood).sum::<f64>() / TILTS as f64;
         let others = n - self.n_sampled as f64;
-        if others > 0.0 {
+        if self.rest > 0.0 {
             let taken: f64 = used.iter().map(|&position| discounts[position]).sum();
             score += self.rest * (discounts.iter().sum::<f64>() - taken) / others;
         }

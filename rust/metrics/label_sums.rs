@@ -1,0 +1,293 @@
+//! The fit of all labels to one feature after the other.
+//!
+//! Rows are made one at a time; nothing of F × F is held. Adding all gains takes a multiply-add for
+//! each functional neighbour of a feature and each label that has it among its first neighbours.
+//! Most of them need not be made: after the largest gains of all labels, which come first, a label's
+//! sum is known within a bound, and for nearly all labels that tells whether they fit as well as a
+//! feature's own. The others are added up one by one. Sums in single precision count with their
+//! error; where two may be equal, both are made exactly and in the same order.
+
+use rayon::prelude::*;
+
+use crate::context::Context;
+use crate::error::Result;
+use crate::metrics::functional_neighbours::Neighbours;
+use crate::metrics::label_fit::{LabelFit, NO_LABEL};
+use crate::metrics::label_gains::{FeatureGain, LabelGains, TIERS};
+use crate::metrics::labels::Same;
+use crate::metrics::shortlist::Shortlist;
+use crate::metrics::ties::{Averages, weighted};
+use crate::metrics::transposed::{BLOCK, Block};
+use crate::neighbours::row_ties::Lists;
+use crate::simd::line::for_each_bit;
+use crate::simd::threshold::{CHUNK, above_f32};
+use crate::simd::{Isa, per_isa};
+
+/// Gains of the second tier in whose time one label is added up.
+const PER_LABEL: usize = 256;
+/// Gains of an undecided label between two looks at whether it is decided.
+const STRIDE: usize = 8;
+/// Neighbours whose gains are asked for ahead of time.
+const AHEAD: usize = 6;
+
+/// What is known of all labels, and the features to fit them to.
+pub(super) struct Fit<'a> {
+    pub(super) functional: Lists<'a>,
+    pub(super) semantic: Lists<'a>,
+    pub(super) labels: &'a [u32],
+    /// Position of each feature's label.
+    pub(super) label_of: Vec<u32>,
+    pub(super) gains: Averages,
+    pub(super) discounts: Averages,
+    pub(super) by_label: LabelGains,
+    pub(super) blocks: Vec<Block>,
+    /// Sum of the gains of each feature.
+    pub(super) totals: Vec<f64>,
+    /// Most that the gains after each tier add to a sum.
+    pub(super) bounds: [f64; TIERS - 1],
+    /// Relative error of a sum in single precision, at most.
+    pub(super) error: f64,
+    pub(super) same: Option<Same>,
+    pub(super) best: usize,
+}
+
+/// Buffers that a thread reuses for its next rows.
+struct Scratch {
+    neighbours: Neighbours,
+    sums: Vec<f32>,
+    shortlist: Shortlist,
+    terms: Vec<(u32, f64)>,
+    gains: Vec<f64>,
+}
+
+impl Fit<'_> {
+    /// Rank the labels of each row.
+    ///
+    /// # Errors
+    /// [`crate::Error::Interrupted`].
+    pub(super) fn rows(&self, rows: &[u32], context: &Context) -> Result<LabelFit> {
+        let scratch = || Scratch {
+            neighbours: Neighbours::new(self.label_of.len()),
+            sums: vec![0.0; self.labels.len().min(BLOCK)],
+            shortlist: Shortlist::new(self.best),
+            terms: Vec::new(),
+            gains: Vec::new(),
+        };
+        let found = rows.par_iter().enumerate().map_init(scratch, |scratch, (row, &feature)| {
+            context.proceed()?;
+            Ok(self.row(row, feature, scratch))
+        });
+        let mut fit = LabelFit {
+            rank: Vec::with_capacity(rows.len()),
+            mean: Vec::with_capacity(rows.len()),
+            better: vec![NO_LABEL; rows.len() * self.best],
+            value: vec![f32::NAN; rows.len() * self.best],
+        };
+        for (row, found) in found.collect::<Result<Vec<_>>>()?.into_iter().enumerate() {
+            let (rank, mean, better) = found;
+            fit.rank.push(rank);
+            fit.mean.push(mean);
+            for (at, (label, value)) in better.into_iter().enumerate() {
+                fit.better[row * self.best + at] = self.labels[label];
+                fit.value[row * self.best + at] = value as f32;
+            }
+        }
+        Ok(fit)
+    }
+
+    /// Rank and mean of a row, and its better labels with the NDCG each would give.
+    fn row(
+        &self,
+        row: usize,
+        feature: u32,
+        scratch: &mut Scratch,
+    ) -> (u32, f64, Vec<(usize, f64)>) {
+        let Scratch { neighbours, sums, shortlist, terms, gains } = scratch;
+        neighbours.set(feature, self.functional, row, &self.discounts);
+        shortlist.clear();
+        let own = self.label_of[feature as usize] as usize;
+        let value = self.sum(own, neighbours, terms);
+        let alone = [own as u32];
+        let equals = self.same.as_ref().map_or(&alone[..], |same| same.members(own));
+        // Equal labels fit equally, whatever rounding says: they count, and are not better.
+        let mut rank = equals.len() as u32;
+        for (b, block) in self.blocks.iter().enumerate() {
+            let first = b * BLOCK;
+            let sums = &mut sums[..BLOCK.min(self.labels.len() - first)];
+            sums.fill(0.0);
+            for &label in equals {
+                if let Some(sum) = sums.get_mut((label as usize).wrapping_sub(first)) {
+                    *sum = f32::NEG_INFINITY;
+                }
+            }
+            let mut tier = 0;
+            self.add(block, tier, first, neighbours, sums);
+            let (low, _) = self.limits(value, tier);
+            let many = neighbours.list.len() * self.mean_length(tier + 1) / PER_LABEL;
+            if count_from(Isa::active(), sums, low) as usize > many {
+                tier += 1;
+                self.add(block, tier, first, neighbours, sums);
+            }
+            let (low, high) = self.limits(value, tier);
+            let mut visit = |at: usize, sum: f32| {
+                if sum < high && !self.reaches(first + at, (sum, tier), value, neighbours, terms) {
+                    return;
+                }
+                let sum = f64::from(sum);
+                let upper = sum * (1.0 + self.error) + self.bounds[tier];
+                rank += 1;
+                shortlist.add(first + at, (sum * (1.0 - self.error), upper));
+            };
+            let (chunks, tail) = sums.as_chunks::<CHUNK>();
+            for (c, chunk) in chunks.iter().enumerate() {
+                let (mask, _) = above_f32(Isa::active(), chunk, &[low; CHUNK]);
+                for_each_bit(mask, |k| visit(c * CHUNK + k, chunk[k]));
+            }
+            for (at, &sum) in (sums.len() - tail.len()..).zip(tail) {
+                if sum >= low {
+                    visit(at, sum);
+                }
+            }
+        }
+        let mean = (self.total(neighbours) - value) / (self.labels.len() as f64 - 1.0);
+        let mut better: Vec<(usize, f64)> = shortlist
+            .labels()
+            .map(|label| (label, self.sum(label, neighbours, terms)))
+            .filter(|&(_, sum)| sum > value)
+            .collect();
+        let highest_first =
+            |a: &(usize, f64), b: &(usize, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+        better.sort_by(highest_first);
+        better.truncate(self.best);
+        for (label, sum) in &mut better {
+            *sum = self.by_all_gains(*label, neighbours, gains);
+        }
+        better.sort_by(highest_first);
+        neighbours.clear();
+        (rank, mean, better)
+    }
+
+    /// Mean number of a label's gains in a tier.
+    fn mean_length(&self, tier: usize) -> usize {
+        let step = (self.labels.len() / 16).max(1);
+        let labels = (0..self.labels.len()).step_by(step);
+        let n = labels.len();
+        labels.map(|label| self.by_label.tier(label, tier).len()).sum::<usize>() / n
+    }
+
+    /// The sum after a tier below which a label fits worse than `value`, and that from which it fits
+    /// as well.
+    fn limits(&self, value: f64, tier: usize) -> (f32, f32) {
+        // Rounding to single precision changes a limit by less than the error.
+        let low = (value - self.bounds[tier]) * (1.0 - 2.0 * self.error);
+        // Sums are never negative.
+        (low.max(0.0) as f32, (value * (1.0 + 2.0 * self.error)) as f32)
+    }
+
+    /// Add the gains of one tier to the sums of a block's labels.
+    fn add(
+        &self,
+        block: &Block,
+        tier: usize,
+        first: usize,
+        neighbours: &Neighbours,
+        sums: &mut [f32],
+    ) {
+        let feature = neighbours.feature;
+        for gain in block.of(feature, tier) {
+            let standing = self.labels[first + gain.label as usize];
+            sums[gain.label as usize] += neighbours.discount(feature, standing) as f32 * gain.gain;
+        }
+        let list = &neighbours.list;
+        for (rank, &(neighbour, discount)) in list.iter().enumerate() {
+            // Gains lie anywhere in memory; without a hint each feature would wait for its own.
+            if let Some(&(later, _)) = list.get(rank + 2 * AHEAD) {
+                block.prefetch_start(later);
+            }
+            if let Some(&(later, _)) = list.get(rank + AHEAD) {
+                block.prefetch(later, tier);
+            }
+            if neighbour == feature {
+                continue;
+            }
+            let discount = discount as f32;
+            for gain in block.of(neighbour, tier) {
+                sums[gain.label as usize] += discount * gain.gain;
+            }
+        }
+    }
+
+    /// Whether a label whose sum after a tier does not tell fits at least as well as `value`.
+    fn reaches(
+        &self,
+        label: usize,
+        (sum, tier): (f32, usize),
+        value: f64,
+        neighbours: &Neighbours,
+        terms: &mut Vec<(u32, f64)>,
+    ) -> bool {
+        let standing = self.labels[label];
+        let mut sum = f64::from(sum);
+        for gains in self.by_label.after(label, tier).chunks(STRIDE) {
+            for gain in gains {
+                sum += neighbours.discount(gain.feature, standing) * f64::from(gain.gain);
+            }
+            let after = gains.last().map_or(0.0, |gain| f64::from(gain.after));
+            if sum * (1.0 - self.error) > value {
+                return true;
+            }
+            if (sum + after) * (1.0 + self.error) < value {
+                return false;
+            }
+        }
+        self.sum(label, neighbours, terms) >= value
+    }
+
+    /// The fit of a label by its deciding gains. Every sum runs in the order of the functional list,
+    /// so that equal terms make equal sums.
+    fn sum(&self, label: usize, neighbours: &Neighbours, terms: &mut Vec<(u32, f64)>) -> f64 {
+        let standing = self.labels[label];
+        terms.clear();
+        for &FeatureGain { feature, gain, .. } in self.by_label.of(label) {
+            let place = neighbours.place(feature, standing);
+            if place > 0 {
+                terms.push((place as u32, neighbours.discounts[place] * f64::from(gain)));
+            }
+        }
+        terms.sort_by_key(|&(place, _)| place);
+        terms.iter().fold(0.0, |sum, &(_, term)| sum + term)
+    }
+
+    /// The sum of the fits of all labels.
+    fn total(&self, neighbours: &Neighbours) -> f64 {
+        let feature = neighbours.feature;
+        let others = neighbours.list.iter().filter(|&&(neighbour, _)| neighbour != feature);
+        let mut total = others.map(|&(f, discount)| discount * self.totals[f as usize]).sum();
+        for (b, block) in self.blocks.iter().enumerate() {
+            for gain in block.of_all_tiers(feature) {
+                let standing = self.labels[b * BLOCK + gain.label as usize];
+                total += neighbours.discount(feature, standing) * f64::from(gain.gain);
+            }
+        }
+        total
+    }
+
+    /// The fit of one label by all its gains.
+    fn by_all_gains(&self, label: usize, neighbours: &Neighbours, gains: &mut Vec<f64>) -> f64 {
+        let list = self.semantic.row(label);
+        let standing = self.labels[label];
+        weighted(list, self.gains.of(list, gains))
+            .map(|(feature, gain)| gain * neighbours.discount(feature, standing))
+            .sum()
+    }
+}
+
+per_isa! {
+    /// How many of the sums are at least `low`.
+    pub fn count_from(sums: &[f32], low: f32) -> u32 = count_from_plain
+}
+
+#[inline(always)]
+fn count_from_plain(sums: &[f32], low: f32) -> u32 {
+    sums.iter().fold(0_u32, |n, &sum| n.wrapping_add(u32::from(sum >= low)))
+}
