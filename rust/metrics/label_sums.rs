@@ -24,7 +24,7 @@ use crate::simd::threshold::{CHUNK, above_f32};
 use crate::simd::{Isa, per_isa};
 
 /// Gains of the second tier in whose time one label is added up.
-const PER_LABEL: usize = 256;
+const PER_LABEL: usize = 128;
 /// Gains of an undecided label between two looks at whether it is decided.
 const STRIDE: usize = 8;
 /// Neighbours whose gains are asked for ahead of time.
@@ -122,21 +122,22 @@ impl Fit<'_> {
             }
             let mut tier = 0;
             self.add(block, tier, first, neighbours, sums);
-            let (low, _) = self.limits(value, tier);
+            let low = self.limit(value, tier);
             let many = neighbours.list.len() * self.mean_length(tier + 1) / PER_LABEL;
             if count_from(Isa::active(), sums, low) as usize > many {
                 tier += 1;
                 self.add(block, tier, first, neighbours, sums);
             }
-            let (low, high) = self.limits(value, tier);
+            let low = self.limit(value, tier);
             let mut visit = |at: usize, sum: f32| {
-                if sum < high && !self.reaches(first + at, (sum, tier), value, neighbours, terms) {
-                    return;
+                let (label, least) = (first + at, shortlist.least());
+                let (low, high) = self.narrow(label, (sum, tier), (value, least), neighbours);
+                let fits =
+                    low > value || (high >= value && self.sum(label, neighbours, terms) >= value);
+                if fits {
+                    rank += 1;
+                    shortlist.add(label, (low, high));
                 }
-                let sum = f64::from(sum);
-                let upper = sum * (1.0 + self.error) + self.bounds[tier];
-                rank += 1;
-                shortlist.add(first + at, (sum * (1.0 - self.error), upper));
             };
             let (chunks, tail) = sums.as_chunks::<CHUNK>();
             for (c, chunk) in chunks.iter().enumerate() {
@@ -175,13 +176,11 @@ impl Fit<'_> {
         labels.map(|label| self.by_label.tier(label, tier).len()).sum::<usize>() / n
     }
 
-    /// The sum after a tier below which a label fits worse than `value`, and that from which it fits
-    /// as well.
-    fn limits(&self, value: f64, tier: usize) -> (f32, f32) {
-        // Rounding to single precision changes a limit by less than the error.
-        let low = (value - self.bounds[tier]) * (1.0 - 2.0 * self.error);
-        // Sums are never negative.
-        (low.max(0.0) as f32, (value * (1.0 + 2.0 * self.error)) as f32)
+    /// The sum after a tier below which a label fits worse than `value`.
+    fn limit(&self, value: f64, tier: usize) -> f32 {
+        // Rounding to single precision changes the limit by less than the error; sums are never
+        // negative.
+        ((value - self.bounds[tier]) * (1.0 - 2.0 * self.error)).max(0.0) as f32
     }
 
     /// Add the gains of one tier to the sums of a block's labels.
@@ -217,30 +216,28 @@ impl Fit<'_> {
         }
     }
 
-    /// Whether a label whose sum after a tier does not tell fits at least as well as `value`.
-    fn reaches(
+    /// Bounds of a label's sum, given that after a tier: close to each other, or such that they tell
+    /// whether it is at least `value`, and if so, that it is not at least `least`.
+    fn narrow(
         &self,
         label: usize,
         (sum, tier): (f32, usize),
-        value: f64,
+        (value, least): (f64, f64),
         neighbours: &Neighbours,
-        terms: &mut Vec<(u32, f64)>,
-    ) -> bool {
+    ) -> (f64, f64) {
         let standing = self.labels[label];
-        let mut sum = f64::from(sum);
+        let (mut sum, mut after) = (f64::from(sum), self.bounds[tier]);
         for gains in self.by_label.after(label, tier).chunks(STRIDE) {
+            let (low, high) = (sum * (1.0 - self.error), (sum + after) * (1.0 + self.error));
+            if high < value || (low > value && high < least) {
+                return (low, high);
+            }
             for gain in gains {
                 sum += neighbours.discount(gain.feature, standing) * f64::from(gain.gain);
-            }
-            let after = gains.last().map_or(0.0, |gain| f64::from(gain.after));
-            if sum * (1.0 - self.error) > value {
-                return true;
-            }
-            if (sum + after) * (1.0 + self.error) < value {
-                return false;
+                after = f64::from(gain.after);
             }
         }
-        self.sum(label, neighbours, terms) >= value
+        (sum * (1.0 - self.error), sum * (1.0 + self.error))
     }
 
     /// The fit of a label by its deciding gains. Every sum runs in the order of the functional list,

@@ -47,7 +47,7 @@ impl Shortlist {
     }
 
     /// No sum below this one can be among the highest.
-    fn least(&self) -> f64 {
+    pub(crate) fn least(&self) -> f64 {
         if self.lowest.len() < self.n { f64::NEG_INFINITY } else { self.lowest[self.n - 1] }
     }
 }

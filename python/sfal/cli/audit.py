@@ -28,6 +28,12 @@ from sfal.cli.scoring_options import n_windows_option
     help="Write all of them, and the faulty texts.",
 )
 @n_windows_option
+@click.option(
+    "--leaks",
+    type=click.Choice(["drop", "keep"]),
+    help="Judge labels that are the explainer's reasoning or prompt like all others (keep), or list "
+    "them as faulty texts only (drop). Default: as `sfal score` did.",
+)
 def audit(
     common: Common,
     source: str,
@@ -37,6 +43,7 @@ def audit(
     top: int,
     output: Path | None,
     n_windows: int | None,
+    leaks: str | None,
 ) -> None:
     """List the labels that are probably wrong, worst first, and what would fit better.
 
@@ -58,7 +65,7 @@ def audit(
         check_table_name(output)
     selection = Selection(sources=(source,), embeddings=embeddings, explainers=explainer, run=run)
     (found,) = select_sources(common.data_dir, selection).sources
-    result = audit_source(found, shown=top, n_windows=n_windows)
+    result = audit_source(found, shown=top, n_windows=n_windows, leaks=leaks)
     click.echo("\n".join(audit_text(result, top, terminal_width())))
     if output is not None:
         write_table(result.table(), output)

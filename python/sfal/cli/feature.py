@@ -1,5 +1,6 @@
 """``sfal feature``: show one feature and its two neighbourhoods side by side."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -40,10 +41,13 @@ def feature(
     from sfal.report.feature import feature_text
     from sfal.scoring.feature import view_feature
     from sfal.scoring.selection import Selection, select_sources
+    from sfal.scoring.tables.stored import stored_leaks
     from sfal.terminal.table import terminal_width
 
     selection = Selection(sources=(source,), embeddings=embeddings, explainers=explainer, run=run)
     (found,) = select_sources(common.data_dir, selection).sources
+    if settings.leaks == "drop":  # the default
+        settings = replace(settings, leaks=stored_leaks(found))
     view = view_feature(found, index, shown, settings)
     click.echo("\n".join(feature_text(view, terminal_width())))
     for note in view.notes:

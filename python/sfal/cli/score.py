@@ -1,6 +1,5 @@
 """``sfal score``: compare neighbourhoods (stage 3)."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,9 +43,9 @@ if TYPE_CHECKING:
     help="Draw the scores; needs matplotlib (`pip install '.[plot]'`).",
 )
 @scoring_options
+@leaks_option
 @reliability_option
 @click.option("--run", help="Name of another run of the same sources.")
-@leaks_option
 def score(
     common: Common,
     model: str | None,
@@ -58,7 +57,6 @@ def score(
     plot: Path | None,
     settings: "ScoreSettings",
     run: str | None,
-    leaks: str,
 ) -> None:
     """Compare the functional and the semantic neighbourhood of every feature.
 
@@ -76,7 +74,6 @@ def score(
     if plot is not None:
         check_plot(plot)
     selection = Selection(model, layers, sources, embeddings, explainer, run)
-    settings = replace(settings, leaks=leaks)
     outcome = score_selection(common.data_dir, selection, settings, output=output)
     show_scores(outcome, output)
     if plot is not None:

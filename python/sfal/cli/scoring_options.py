@@ -46,7 +46,7 @@ _OPTIONS = (
     click.option(
         "--published",
         is_flag=True,
-        help="Rank as published: --candidates all --ties index --measure phi.",
+        help="Rank as published: --candidates all --ties index --measure phi, all labels kept.",
     ),
 )
 
@@ -76,4 +76,4 @@ def reliability_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
-_NAMES = ("top_n", "n_windows", "measure", "candidates", "ties", "reliability")
+_NAMES = ("top_n", "n_windows", "measure", "candidates", "ties", "reliability", "leaks")

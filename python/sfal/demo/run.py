@@ -220,7 +220,8 @@ def _shuffled(scores: "SourceScores") -> tuple[NDArray[np.uint32], NDArray[np.fl
 
     source, settings = scores.source, scores.settings
     counts = open_counts(source.run_folder).load()
-    embeddings = read_embeddings(source, source.embeddings[0], scores.n_features)
+    leaks = scores.settings.leaks
+    embeddings = read_embeddings(source, source.embeddings[0], scores.n_features, leaks)
     (one,) = scores.embeddings
     scored = np.flatnonzero(one.status == SCORED)
     matrix = embeddings.matrix.copy()
@@ -237,7 +238,8 @@ def _planted(scores: "SourceScores") -> "PlantedErrors":
 
     source = scores.source
     counts = open_counts(source.run_folder).load()
-    embeddings = read_embeddings(source, source.embeddings[0], scores.n_features)
+    leaks = scores.settings.leaks
+    embeddings = read_embeddings(source, source.embeddings[0], scores.n_features, leaks)
     top_n = scores.settings.top_n
     return controls(counts, embeddings.matrix, embeddings.explained, top_n, seed=_SEED).planted
 

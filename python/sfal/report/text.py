@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sfal.errors import ArtifactError
 from sfal.scoring.score import EmbeddingScores, SourceScores
 from sfal.scoring.summary import Summary, summarise
 from sfal.stats.reliability import SourceReliability, source_reliability
+from sfal.store.controls import read_planted
 from sfal.terminal.table import Column, figure, render_table
 
 _COLUMNS = (
@@ -29,6 +31,10 @@ _LEGEND = (
     "halves: correlation of the scores from two halves of the documents\n"
     "best 1 %: share of the features whose own label is among the best 1 % of all labels for it\n"
     "coverage: share of the features that fire, but not always, that have an explanation"
+)
+_PLANTED = (
+    "planted: AUC of the controls, the probability that a label that was exchanged has a higher "
+    "label_rank than a right one"
 )
 _TOP_TOKENS = (
     "Top tokens come from the same SAE as the counts, though from other documents: such a score "
@@ -54,11 +60,29 @@ def summary(scores: Sequence[SourceScores]) -> str:
     summaries = [one for source in scores for one in summarise(source)]
     sure = [_reliability(one) for source in scores for one in source.embeddings]
     rows = [_row(*pair) for pair in zip(summaries, sure, strict=True)]
-    lines = render_table(_COLUMNS, rows)
+    planted = [_planted(source, one) for source in scores for one in source.embeddings]
+    columns: tuple[Column, ...] = _COLUMNS
+    legend = _LEGEND
+    if any(planted):
+        columns = (*_COLUMNS[:-1], Column("planted", "right"), _COLUMNS[-1])
+        rows = [(*row[:-1], auc, row[-1]) for row, auc in zip(rows, planted, strict=True)]
+        legend = f"{_LEGEND}\n{_PLANTED}"
+    lines = render_table(columns, rows)
     read = [_read(one) for one in scores]
     rising = [_rising(*pair) for pair in zip(summaries, sure, strict=True)]
     caveat = [_TOP_TOKENS] if any(one.top_tokens for one in summaries) else []
-    return "\n".join([*lines, _LEGEND, "", *read, *filter(None, rising), *caveat])
+    return "\n".join([*lines, legend, "", *read, *filter(None, rising), *caveat])
+
+
+def _planted(source: SourceScores, one: EmbeddingScores) -> str:
+    """Return the AUC of planted labels, if controls ran on these scores; otherwise nothing."""
+    try:
+        found = read_planted(source.source.run_folder)
+    except ArtifactError:
+        return ""
+    known = {(result.embedding, result.stem): result.auc for result in found}
+    auc = known.get((one.embedder, one.stem))
+    return "" if auc is None else f"{auc:.3f}"
 
 
 def _reliability(one: EmbeddingScores) -> SourceReliability | None:

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfal.errors import MissingError, Note
-from sfal.explanations.label_audit import audit_labels
+from sfal.explanations.label_audit import audit_labels, check_leaks
 from sfal.io.arrow import to_numpy
 from sfal.scoring.inputs import open_counts, read_embeddings
 from sfal.scoring.selection import SourceInput
 from sfal.scoring.settings import Measure
-from sfal.scoring.tables.stored import stored_facts, stored_scores
+from sfal.scoring.tables.stored import stored_leaks, stored_scores
 from sfal.store.explanations import TOP_TOKENS
 from sfal.store.scores import ScoreSet
 
@@ -118,6 +118,7 @@ def audit_source(
     shown: int = 50,
     n_neighbours: int = 3,
     n_windows: int | None = None,
+    leaks: str | None = None,
 ) -> Audit:
     """Find the labels of a source that are probably wrong, and those that are faulty as texts.
 
@@ -131,18 +132,29 @@ def audit_source(
         Neighbours of each.
     n_windows : int, optional
         Number of windows, for a histogram that does not state it.
+    leaks : str, optional
+        Insist on scores that ``drop`` leaked labels, so that these are faulty texts only, or ``keep``
+        them, so that they are judged like all others. By default either will do.
 
     Raises
     ------
     MissingError
-        If there are no scores, or scores of an earlier version without label ranks.
+        If there are no scores, scores of an earlier version without label ranks, or scores that treat
+        leaked labels in the other way.
     ArtifactError
         If scores, counts or embeddings cannot be read.
     """
     scores = _scores_of(source)
     table = scores.table
     file = source.embeddings[0]
-    embeddings = read_embeddings(source, file, len(table))
+    known = stored_leaks(source)
+    if leaks is not None and leaks != known:
+        check_leaks(leaks)
+        raise MissingError(
+            f"the scores of {source.name} {known} leaked labels",
+            hint=f"$do_score({source.name}) with $leaks({leaks}) makes others",
+        )
+    embeddings = read_embeddings(source, file, len(table), known)
     texts = embeddings.explanations
     rank, p_label, ceiling, sfal = (
         _numbers(table, name) for name in ("label_rank", "p_label", "ceiling", "sfal")
@@ -153,7 +165,7 @@ def audit_source(
     worst = np.flatnonzero(judged & (p_label > WRONG_P))
     worst = worst[np.argsort(-p_label[worst], kind="stable")]
     better = table.column("better_labels").to_pylist()
-    measure = stored_facts(scores).get("measure", "phi")
+    measure = scores.facts.get("measure", "phi")
     near = _neighbours(source, worst[:shown], scored, n_neighbours, n_windows, measure)
     suspects = tuple(
         Suspect(

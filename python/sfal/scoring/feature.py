@@ -15,7 +15,7 @@ from sfal.scoring.neighbour_lists import Block, Plan
 from sfal.scoring.selection import SourceInput
 from sfal.scoring.settings import ScoreSettings
 from sfal.scoring.status import SCORED, STATUSES, Status, is_live, statuses
-from sfal.scoring.tables.stored import Reliability, stored_reliability
+from sfal.scoring.tables.stored import Reliability, stored_leaks, stored_reliability
 from sfal.store.run_folder import RunFolder
 
 _NEURONPEDIA = "https://www.neuronpedia.org"
@@ -134,6 +134,7 @@ def view_feature(
     shown : int
         Neighbours to show in each list.
     settings : ScoreSettings, optional
+        By default leaked labels count as in the scores on disk.
 
     Raises
     ------
@@ -144,7 +145,7 @@ def view_feature(
     """
     from sfal import _core
 
-    settings = settings or ScoreSettings()
+    settings = settings or ScoreSettings(leaks=stored_leaks(source))
     counts = open_counts(source.run_folder, settings.n_windows)
     if not 0 <= feature < counts.n_features:
         raise InvalidInputError(

@@ -73,5 +73,8 @@ class ScoreSettings:
             _core.functional_neighbours(_core.Occurrences(1), 1, self.measure)
 
     def published(self) -> "ScoreSettings":
-        """Return the same settings with the published rules: all candidates, ties by index, phi."""
-        return replace(self, candidates="all", ties="index", measure="phi")
+        """Return the same settings with the published rules.
+
+        All candidates, ties by index, phi, and every label, leaked ones too.
+        """
+        return replace(self, candidates="all", ties="index", measure="phi", leaks="keep")

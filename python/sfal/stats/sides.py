@@ -13,6 +13,7 @@ from sfal.errors import InvalidInputError, MissingError, Note, SfalError
 from sfal.scoring.inputs import open_counts, read_embeddings
 from sfal.scoring.reliability.replicate_tables import read_replicates
 from sfal.scoring.selection import Selection, SourceInput, select_sources
+from sfal.scoring.tables.stored import stored_leaks
 from sfal.stats.clusters import label_clusters
 from sfal.stats.rankings import comparable_features, sfal_among
 from sfal.store.scores import ScoreSet, read_scores
@@ -215,7 +216,8 @@ def _by_measure(
         )
     counts = open_counts(found.run_folder)
     occurrences = counts.load()
-    vectors = read_embeddings(found, found.embeddings[0], counts.n_features)
+    leaks = stored_leaks(found)
+    vectors = read_embeddings(found, found.embeddings[0], counts.n_features, leaks)
     features = comparable_features(occurrences, vectors.explained)
     return [
         Side(
@@ -256,7 +258,7 @@ def _clusters(
         found = _select(data_dir, source, embeddings[:1], explainers[:1])
         if n_features is None:
             n_features = open_counts(found.run_folder).n_features
-        vectors = read_embeddings(found, found.embeddings[0], n_features)
+        vectors = read_embeddings(found, found.embeddings[0], n_features, stored_leaks(found))
     except SfalError as e:
         message = f"intervals take features as independent, and are too narrow: {e.message}"
         return None, (Note(message, e.hint),)

@@ -1,12 +1,15 @@
-"""Controls of a source on disk: one for each set of its embeddings."""
+"""Controls of a source on disk: one for each set of its embeddings; results are kept there."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sfal.errors import Note
+from sfal.errors import ArtifactError, Note
 from sfal.scoring.inputs import open_counts, read_embeddings
-from sfal.scoring.selection import SourceInput
+from sfal.scoring.selection import EmbeddingsFile, SourceInput
+from sfal.scoring.tables.stored import stored_leaks
 from sfal.stats.controls import Controls, controls
+from sfal.store.controls import PlantedResult, write_planted
+from sfal.store.scores import read_score_facts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,6 +27,9 @@ def controls_of_source(
     seed: int = 0,
 ) -> tuple[list[Named], tuple[Note, ...]]:
     """Run the controls on every set of a source's embeddings.
+
+    Where the scores on disk rank features in the same way, the results are kept beside them, in
+    ``controls.json``.
 
     Parameters
     ----------
@@ -51,12 +57,15 @@ def controls_of_source(
     occurrences = counts.load()
     found: list[Named] = []
     notes: list[Note] = []
+    planted: list[PlantedResult] = []
+    leaks = stored_leaks(source)
     for file in source.embeddings:
-        embeddings = read_embeddings(source, file, counts.n_features)
+        embeddings = read_embeddings(source, file, counts.n_features, leaks)
         one = controls(
             occurrences, embeddings.matrix, embeddings.explained, top_n, share=share, seed=seed
         )
         found.append((f"{file.embedder} ({file.stem})", one))
+        planted.append(_result(file, one, share, seed))
         notes += embeddings.notes
     if found and found[0][1].permuted_occurrences != found[0][1].permuted_occurrences:
         notes.append(
@@ -65,7 +74,28 @@ def controls_of_source(
                 "these were not permuted"
             )
         )
+    if _are_of_the_scores(source, top_n):
+        try:
+            write_planted(source.run_folder, planted)
+        except ArtifactError as e:
+            notes.append(Note(f"the results were not kept: {e.message}", e.hint))
     return found, tuple(notes)
+
+
+def _are_of_the_scores(source: SourceInput, top_n: int) -> bool:
+    """Return whether the scores on disk rank features as the controls do."""
+    facts = read_score_facts(source.run_folder)
+    rules = {"top_n": top_n, "candidates": "comparable", "ties": "average", "measure": "phi"}
+    return all(facts.get(name) == value for name, value in rules.items())
+
+
+def _result(file: EmbeddingsFile, one: Controls, share: float, seed: int) -> PlantedResult:
+    auc, in_ten_best = (
+        None if value != value else value for value in (one.planted.auc, one.planted.in_ten_best)
+    )
+    return PlantedResult(
+        file.embedder, file.stem, share, seed, one.planted.n, one.planted.n_wrong, auc, in_ten_best
+    )
 
 
 def controls_table(found: Sequence[Named]) -> "pa.Table":

@@ -94,6 +94,23 @@ def read_scores(run_folder: Path) -> tuple[ScoreSet, ...]:
     return _split(table)
 
 
+def read_score_facts(run_folder: Path) -> dict[str, Any]:
+    """Return what ``scores.parquet`` says about how scores were computed.
+
+    Returns
+    -------
+    facts : dict
+        Empty if there are no scores, or those of an earlier version, which say nothing.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return _facts(pq.read_schema(run_folder / SCORES))
+    except (OSError, ValueError, pa.ArrowException):
+        return {}
+
+
 def _split(table: "pa.Table") -> tuple[ScoreSet, ...]:
     """Split a table where its features begin again."""
     features = to_numpy(table.column("feature")).astype(np.int64)

@@ -1,14 +1,12 @@
 """Scores that a run has on disk, looked up by a set of embeddings."""
 
-import json
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from sfal.errors import ArtifactError
 from sfal.scoring.selection import SourceInput
-from sfal.store.scores import ScoreSet, read_scores
+from sfal.store.scores import ScoreSet, read_score_facts, read_scores
 
 _SAME = 1e-9
 """Difference of two NDCG that come from the same data."""
@@ -47,13 +45,9 @@ def stored_scores(source: SourceInput) -> ScoreSet | None:
     return None
 
 
-def stored_facts(scores: ScoreSet) -> dict[str, Any]:
-    """Return what the file says about how scores were computed; empty if it does not."""
-    try:
-        facts = json.loads((scores.table.schema.metadata or {}).get(b"sfal", b"{}"))
-    except ValueError:
-        return {}
-    return facts if isinstance(facts, dict) else {}
+def stored_leaks(source: SourceInput) -> str:
+    """Return what the scores of a run did with leaked labels: ``drop``, by default, or ``keep``."""
+    return "keep" if read_score_facts(source.run_folder).get("leaks") == "keep" else "drop"
 
 
 def stored_reliability(
@@ -86,8 +80,6 @@ def stored_reliability(
     if row["feature"] != feature or not np.isclose(row["ndcg"] or np.nan, ndcg, atol=_SAME):
         return None, "the scores on disk come from other data or settings"
     if row["se"] is None and row["ceiling"] is None:
-        return None, str(
-            stored_facts(scores).get("no_reliability") or "too few parts of the text have one"
-        )
+        return None, str(scores.facts.get("no_reliability") or "too few parts of the text have one")
     names = ("se", "low", "high", "ceiling", "sfal_corrected")
     return Reliability(*(np.nan if row[name] is None else row[name] for name in names)), ""
