@@ -13,7 +13,7 @@ pub use crate::metrics::labels::Labels;
 use crate::metrics::labels::{Same, check};
 use crate::metrics::ndcg::{Scale, chance};
 use crate::metrics::ties::Averages;
-use crate::metrics::transposed::transpose;
+use crate::metrics::transposed::{GAIN_ERROR, LEAST_GAIN, transpose};
 use crate::neighbours::row_ties::Lists;
 
 /// Most that the gains after the first tier add to a sum.
@@ -96,8 +96,9 @@ pub fn label_fit(
             label_of,
             gains,
             discounts,
-            // The sums of each term's rounding, twice over.
-            error: f64::from(f32::EPSILON) * (by_label.longest() + 8) as f64,
+            slack: f64::from(LEAST_GAIN) * by_label.longest() as f64,
+            // That of the gains, and the sums of each term's rounding, twice over.
+            error: 1.01 * GAIN_ERROR + f64::from(f32::EPSILON) * (by_label.longest() + 8) as f64,
             bounds,
             by_label,
             blocks,

@@ -4,12 +4,16 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::metrics::ties::{Averages, weighted};
 use crate::neighbours::row_ties::Lists;
+use crate::simd::prefetch;
 
 /// Semantic neighbours whose gains decide the ranks; a tie class that goes on counts as a whole.
 pub const DECIDING: usize = 128;
 /// Parts of a label's gains: without those after the first part, and after the second, sums are too
 /// small by no more than a bound.
 pub(crate) const TIERS: usize = 3;
+
+/// Cache lines of a label's later gains that are asked for ahead of time; most are decided by then.
+const LINES: usize = 3;
 
 /// A gain of one label.
 #[derive(Debug, Clone, Copy)]
@@ -106,6 +110,15 @@ impl LabelGains {
     /// The gains of a label in one tier.
     pub(crate) fn tier(&self, label: usize, tier: usize) -> &[FeatureGain] {
         &self.gains[self.starts[TIERS * label + tier]..self.starts[TIERS * label + tier + 1]]
+    }
+
+    /// Ask for the gains of a label after a tier.
+    pub(crate) fn prefetch_after(&self, label: usize, tier: usize) {
+        const LINE: usize = 64 / size_of::<FeatureGain>();
+        let first = self.starts[TIERS * label + tier + 1];
+        for line in 0..LINES {
+            prefetch(&self.gains, first + line * LINE);
+        }
     }
 
     /// The gains of a label after a tier.

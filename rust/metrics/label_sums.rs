@@ -45,7 +45,8 @@ pub(super) struct Fit<'a> {
     pub(super) totals: Vec<f64>,
     /// Most that the gains after each tier add to a sum.
     pub(super) bounds: [f64; TIERS - 1],
-    /// Relative error of a sum in single precision, at most.
+    /// Absolute and relative error of a sum of rounded gains, at most.
+    pub(super) slack: f64,
     pub(super) error: f64,
     pub(super) same: Option<Same>,
     pub(super) best: usize,
@@ -55,6 +56,8 @@ pub(super) struct Fit<'a> {
 struct Scratch {
     neighbours: Neighbours,
     sums: Vec<f32>,
+    /// Labels of a block, by position, that may fit as well as the own one, and their sums.
+    possible: Vec<(usize, f32)>,
     shortlist: Shortlist,
     terms: Vec<(u32, f64)>,
     gains: Vec<f64>,
@@ -69,6 +72,7 @@ impl Fit<'_> {
         let scratch = || Scratch {
             neighbours: Neighbours::new(self.label_of.len()),
             sums: vec![0.0; self.labels.len().min(BLOCK)],
+            possible: Vec::new(),
             shortlist: Shortlist::new(self.best),
             terms: Vec::new(),
             gains: Vec::new(),
@@ -102,7 +106,7 @@ impl Fit<'_> {
         feature: u32,
         scratch: &mut Scratch,
     ) -> (u32, f64, Vec<(usize, f64)>) {
-        let Scratch { neighbours, sums, shortlist, terms, gains } = scratch;
+        let Scratch { neighbours, sums, possible, shortlist, terms, gains } = scratch;
         neighbours.set(feature, self.functional, row, &self.discounts);
         shortlist.clear();
         let own = self.label_of[feature as usize] as usize;
@@ -129,24 +133,31 @@ impl Fit<'_> {
                 self.add(block, tier, first, neighbours, sums);
             }
             let low = self.limit(value, tier);
-            let mut visit = |at: usize, sum: f32| {
-                let (label, least) = (first + at, shortlist.least());
+            above(sums, low, possible);
+            // Labels that surely fit as well, and surely not among the best, only count.
+            let only_counts = |sum: f32, least: f64| {
+                let (low, high) = self.within(f64::from(sum), self.bounds[tier]);
+                (low > value || value <= 0.0) && high < least
+            };
+            for (k, &(at, sum)) in possible.iter().enumerate() {
+                let least = shortlist.least();
+                if let Some(&(later, sum)) = possible.get(k + AHEAD)
+                    && !only_counts(sum, least)
+                {
+                    self.by_label.prefetch_after(first + later, tier);
+                }
+                if only_counts(sum, least) {
+                    rank += 1;
+                    continue;
+                }
+                let label = first + at;
                 let (low, high) = self.narrow(label, (sum, tier), (value, least), neighbours);
-                let fits =
-                    low > value || (high >= value && self.sum(label, neighbours, terms) >= value);
+                let fits = low > value
+                    || value <= 0.0
+                    || (high >= value && self.sum(label, neighbours, terms) >= value);
                 if fits {
                     rank += 1;
                     shortlist.add(label, (low, high));
-                }
-            };
-            let (chunks, tail) = sums.as_chunks::<CHUNK>();
-            for (c, chunk) in chunks.iter().enumerate() {
-                let (mask, _) = above_f32(Isa::active(), chunk, &[low; CHUNK]);
-                for_each_bit(mask, |k| visit(c * CHUNK + k, chunk[k]));
-            }
-            for (at, &sum) in (sums.len() - tail.len()..).zip(tail) {
-                if sum >= low {
-                    visit(at, sum);
                 }
             }
         }
@@ -180,7 +191,7 @@ impl Fit<'_> {
     fn limit(&self, value: f64, tier: usize) -> f32 {
         // Rounding to single precision changes the limit by less than the error; sums are never
         // negative.
-        ((value - self.bounds[tier]) * (1.0 - 2.0 * self.error)).max(0.0) as f32
+        ((value - self.bounds[tier] - self.slack) * (1.0 - 2.0 * self.error)).max(0.0) as f32
     }
 
     /// Add the gains of one tier to the sums of a block's labels.
@@ -194,8 +205,8 @@ impl Fit<'_> {
     ) {
         let feature = neighbours.feature;
         for gain in block.of(feature, tier) {
-            let standing = self.labels[first + gain.label as usize];
-            sums[gain.label as usize] += neighbours.discount(feature, standing) as f32 * gain.gain;
+            let standing = self.labels[first + gain.label()];
+            sums[gain.label()] += neighbours.discount(feature, standing) as f32 * gain.gain();
         }
         let list = &neighbours.list;
         for (rank, &(neighbour, discount)) in list.iter().enumerate() {
@@ -211,9 +222,15 @@ impl Fit<'_> {
             }
             let discount = discount as f32;
             for gain in block.of(neighbour, tier) {
-                sums[gain.label as usize] += discount * gain.gain;
+                sums[gain.label()] += discount * gain.gain();
             }
         }
+    }
+
+    /// Bounds of a sum to which at most `after` has not been added yet.
+    #[inline(always)]
+    fn within(&self, sum: f64, after: f64) -> (f64, f64) {
+        (sum * (1.0 - self.error) - self.slack, (sum + after) * (1.0 + self.error) + self.slack)
     }
 
     /// Bounds of a label's sum, given that after a tier: close to each other, or such that they tell
@@ -228,7 +245,7 @@ impl Fit<'_> {
         let standing = self.labels[label];
         let (mut sum, mut after) = (f64::from(sum), self.bounds[tier]);
         for gains in self.by_label.after(label, tier).chunks(STRIDE) {
-            let (low, high) = (sum * (1.0 - self.error), (sum + after) * (1.0 + self.error));
+            let (low, high) = self.within(sum, after);
             if high < value || (low > value && high < least) {
                 return (low, high);
             }
@@ -237,7 +254,7 @@ impl Fit<'_> {
                 after = f64::from(gain.after);
             }
         }
-        (sum * (1.0 - self.error), sum * (1.0 + self.error))
+        self.within(sum, 0.0)
     }
 
     /// The fit of a label by its deciding gains. Every sum runs in the order of the functional list,
@@ -261,9 +278,9 @@ impl Fit<'_> {
         let others = neighbours.list.iter().filter(|&&(neighbour, _)| neighbour != feature);
         let mut total = others.map(|&(f, discount)| discount * self.totals[f as usize]).sum();
         for (b, block) in self.blocks.iter().enumerate() {
-            for gain in block.of_all_tiers(feature) {
-                let standing = self.labels[b * BLOCK + gain.label as usize];
-                total += neighbours.discount(feature, standing) * f64::from(gain.gain);
+            for (label, gain) in block.exactly(feature) {
+                let standing = self.labels[b * BLOCK + label];
+                total += neighbours.discount(feature, standing) * f64::from(gain);
             }
         }
         total
@@ -277,6 +294,18 @@ impl Fit<'_> {
             .map(|(feature, gain)| gain * neighbours.discount(feature, standing))
             .sum()
     }
+}
+
+/// Collect the positions of the sums that are at least `low`.
+fn above(sums: &[f32], low: f32, found: &mut Vec<(usize, f32)>) {
+    found.clear();
+    let (chunks, tail) = sums.as_chunks::<CHUNK>();
+    for (c, chunk) in chunks.iter().enumerate() {
+        let (mask, _) = above_f32(Isa::active(), chunk, &[low; CHUNK]);
+        for_each_bit(mask, |k| found.push((c * CHUNK + k, chunk[k])));
+    }
+    let tail = (sums.len() - tail.len()..).zip(tail.iter().copied());
+    found.extend(tail.filter(|&(_, sum)| sum >= low));
 }
 
 per_isa! {

@@ -6,23 +6,53 @@ use crate::error::Result;
 use crate::metrics::label_gains::{LabelGains, TIERS};
 use crate::simd::prefetch;
 
-/// Labels whose sums stand together in the cache, 512 KiB. Smaller blocks would cut the gains of a
+/// Labels whose sums stand together in the cache, 256 KiB. Smaller blocks would cut the gains of a
 /// feature into pieces so short that finding them takes longer than adding them.
-pub(crate) const BLOCK: usize = 1 << 17;
+pub(crate) const BLOCK: usize = 1 << 16;
+/// Relative error of a gain, at most: reading gains takes longer than adding them, so that they have
+/// 11 bits and an exponent.
+pub(crate) const GAIN_ERROR: f64 = 1.0 / 4096.0;
+/// Gains below this one count as much as it.
+pub(crate) const LEAST_GAIN: f32 = 1.0 / (1_u32 << 30) as f32;
+
+/// Bits of the mantissa of single precision that are cut.
+const CUT: u32 = 12;
+/// Bits of the least power of two that is told apart, without those cut.
+const LEAST: u32 = (127 - 31) << (23 - CUT);
 
 /// A gain that a feature earns for a label.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Gain {
     /// Position of the label in its block.
-    pub(crate) label: u32,
-    /// Gain over the ideal: at most 1, so that single precision holds it.
-    pub(crate) gain: f32,
+    label: u16,
+    bits: u16,
+}
+
+impl Gain {
+    fn new(label: usize, gain: f32) -> Self {
+        let rounded = (gain.clamp(LEAST_GAIN, 1.0).to_bits() + (1 << (CUT - 1))) >> CUT;
+        Self { label: label as u16, bits: (rounded - LEAST).min(u32::from(u16::MAX)) as u16 }
+    }
+
+    /// Position of the label in its block.
+    #[inline(always)]
+    pub(crate) fn label(self) -> usize {
+        usize::from(self.label)
+    }
+
+    /// Gain over the ideal.
+    #[inline(always)]
+    pub(crate) fn gain(self) -> f32 {
+        f32::from_bits((u32::from(self.bits) + LEAST) << CUT)
+    }
 }
 
 /// The gains of one block of labels, feature by feature and tier by tier.
 pub(crate) struct Block {
     starts: Vec<usize>,
     gains: Vec<Gain>,
+    /// The same in single precision.
+    exact: Vec<f32>,
 }
 
 impl Block {
@@ -46,10 +76,12 @@ impl Block {
         &self.gains[self.starts[at]..self.starts[at + 1]]
     }
 
-    /// The labels that earn something from `feature` in any tier.
-    pub(crate) fn of_all_tiers(&self, feature: u32) -> &[Gain] {
+    /// The labels that earn something from `feature` in any tier, and what.
+    pub(crate) fn exactly(&self, feature: u32) -> impl Iterator<Item = (usize, f32)> {
         let at = TIERS * feature as usize;
-        &self.gains[self.starts[at]..self.starts[at + TIERS]]
+        let range = self.starts[at]..self.starts[at + TIERS];
+        let gains = &self.gains[range.clone()];
+        gains.iter().map(|gain| gain.label()).zip(self.exact[range].iter().copied())
     }
 }
 
@@ -67,7 +99,7 @@ pub(crate) fn transpose(
     let starts_bytes = n_blocks * (TIERS * n_features + 1) * size_of::<usize>();
     context.check_memory(
         "the gains of all labels",
-        (labels.n_gains() * size_of::<Gain>() + starts_bytes) as u128,
+        (labels.n_gains() * (size_of::<Gain>() + size_of::<f32>()) + starts_bytes) as u128,
         "rank only the features that are scored, or give fewer columns of semantic",
     )?;
     let mut blocks = Vec::with_capacity(n_blocks);
@@ -87,17 +119,19 @@ pub(crate) fn transpose(
         }
         let mut next = starts.clone();
         let mut gains = zeros::<Gain>(starts[TIERS * n_features]);
+        let mut exact = zeros::<f32>(gains.len());
         for label in block {
             for tier in 0..TIERS {
                 for gain in labels.tier(label, tier) {
                     let at = &mut next[TIERS * gain.feature as usize + tier];
-                    gains[*at] = Gain { label: (label - first) as u32, gain: gain.gain };
+                    gains[*at] = Gain::new(label - first, gain.gain);
+                    exact[*at] = gain.gain;
                     *at += 1;
                 }
             }
         }
         context.proceed()?;
-        blocks.push(Block { starts, gains });
+        blocks.push(Block { starts, gains, exact });
     }
     Ok(blocks)
 }

@@ -13,6 +13,7 @@ from sfal.cli.main import sfal
 from sfal.scoring.driver import score_selection
 from sfal.scoring.reliability.replicate_tables import HalfScores, write_replicates
 from sfal.scoring.selection import Selection
+from sfal.store.controls import read_planted
 from sfal.store.scores import read_scores
 
 SOURCE = "gemma-2-2b/0-gemmascope-res-16k"
@@ -177,3 +178,16 @@ def test_controls_of_a_source(scored):
     assert (first["n"], first["n_wrong"]) == ("21", "4")
     assert second["labels"].startswith(OTHER)
     assert "taken for right" in result.stdout
+
+
+def test_controls_are_kept_and_shown_with_the_scores(scored):
+    result = run("controls", SOURCE, "--embeddings", EMBEDDER, "--share", "0.3", data_dir=scored)
+    assert result.exit_code == 0, result.output
+    ((one,),) = (read_planted(scored / SOURCE),)
+    assert (one.embedding, one.share) == (EMBEDDER, 0.3)
+    result = run("score", "--output", scored / "x.csv", data_dir=scored)
+    assert result.exit_code == 0, result.output
+    assert "planted" in result.stdout
+    assert f"{one.auc:.3f}" in result.stdout
+    result = run("score", "--top-n", 5, "--output", scored / "x.csv", data_dir=scored)
+    assert "planted" not in result.stdout
