@@ -1,5 +1,7 @@
 """Scores of version 0.1.0, which say nothing of chance, labels or precision, in every command."""
 
+import json
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,12 +15,13 @@ from sfal.scoring.selection import Selection
 from sfal.store.layout import REPLICATES, SCORES
 
 OTHER = "sentence-transformers/all-MiniLM-L6-v2"
+FACTS = ("source", "n_windows", "n_features", "top_n", "counts", "embeddings")
 OLD = ("layer", "feature", "embedding", "explainer", "status", "windows", "ndcg", "sfal")
 
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
-    """A source scored by two embedders; its file holds the columns of version 0.1.0 alone."""
+    """A source scored by two embedders; its file holds what version 0.1.0 wrote."""
     root = tmp_path_factory.mktemp("old")
     folder = write_labelled(root)
     _, _, vectors = topical(seed=0)
@@ -27,7 +30,9 @@ def data_dir(tmp_path_factory):
     (folder / REPLICATES).unlink(missing_ok=True)
     table = pq.read_table(folder / SCORES)
     table = table.select([name for name in OLD if name in table.column_names])
-    pq.write_table(table.replace_schema_metadata(None), folder / SCORES)
+    facts = json.loads(table.schema.metadata[b"sfal"])
+    old = json.dumps({name: facts[name] for name in FACTS})
+    pq.write_table(table.replace_schema_metadata({b"sfal": old.encode()}), folder / SCORES)
     return root
 
 

@@ -13,7 +13,7 @@ from sfal.cli.main import sfal
 from sfal.scoring.driver import score_selection
 from sfal.scoring.reliability.replicate_tables import HalfScores, write_replicates
 from sfal.scoring.selection import Selection
-from sfal.store.controls import read_planted
+from sfal.stats.source_controls import read_planted
 from sfal.store.scores import read_scores
 
 SOURCE = "gemma-2-2b/0-gemmascope-res-16k"

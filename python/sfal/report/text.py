@@ -8,7 +8,7 @@ from sfal.errors import ArtifactError
 from sfal.scoring.score import EmbeddingScores, SourceScores
 from sfal.scoring.summary import Summary, summarise
 from sfal.stats.reliability import SourceReliability, source_reliability
-from sfal.store.controls import read_planted
+from sfal.stats.source_controls import read_planted
 from sfal.terminal.table import Column, figure, render_table
 
 _COLUMNS = (

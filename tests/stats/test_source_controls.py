@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sfal.errors import CorruptError, MissingError
-from sfal.store.controls import PlantedResult, read_planted, write_planted
+from sfal.stats.source_controls import PlantedResult, read_planted, write_planted
 from sfal.store.layout import CONTROLS, SCORES
 
 ONE = PlantedResult("a/model", "type_explainer", 0.05, 0, 100, 4, 0.98, 0.75)
