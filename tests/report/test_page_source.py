@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import asdict
 
 import pyarrow.parquet as pq
 import pytest
@@ -15,6 +16,7 @@ from sfal.scoring.feature import view_feature
 from sfal.scoring.selection import Selection, select_sources
 from sfal.scoring.settings import ScoreSettings
 from sfal.stats.reliability import source_reliability
+from sfal.stats.source_controls import PlantedResult
 from sfal.store.layout import CONTROLS, EXAMPLES, SCORES
 from sfal.store.manifest import Manifest
 
@@ -103,7 +105,7 @@ def test_more_windows_than_were_scored_are_noted(tmp_path, scored):
 def test_controls_beside_the_scores_say_how_often_planted_errors_are_found(tmp_path, scored):
     (wanted,) = select_sources(tmp_path, Selection()).sources
     (file,) = wanted.embeddings
-    planted = {"embedding": file.embedder, "stem": file.stem, "auc": 0.93}
+    planted = asdict(PlantedResult(file.embedder, file.stem, 0.05, 0, 100, 4, 0.93, 0.5))
     digest = hashlib.sha256((scored / SCORES).read_bytes()).hexdigest()
     for kept, auc in (
         ({"scores_sha256": digest, "planted": [planted]}, 0.93),

@@ -5,12 +5,11 @@ from typing import Any
 
 from sfal.errors import ArtifactError, CorruptError, InvalidInputError, Note
 from sfal.explanations.label_audit import leak_reason
-from sfal.io.atomic import read_json, sha256_file
 from sfal.scoring.inputs import CountsInput, Embeddings, open_counts
-from sfal.scoring.selection import EmbeddingsFile, SourceInput
+from sfal.scoring.selection import SourceInput
 from sfal.scoring.settings import ScoreSettings
 from sfal.scoring.tables.sensitivity_table import read_sensitivity
-from sfal.store.layout import CONTROLS, SCORES
+from sfal.stats.source_controls import read_planted
 from sfal.store.scores import ScoreSet
 
 _BEFORE = {"candidates": "all", "ties": "index"}
@@ -108,7 +107,7 @@ def sensitivity_of(source: SourceInput, n_windows: int) -> dict[str, Any] | None
     return {**known, "rows": [[None if v != v else v for v in row] for row in found]}
 
 
-def planted_auc(source: SourceInput, file: EmbeddingsFile) -> float | None:
+def planted_auc(source: SourceInput, embedder: str, stem: str) -> float | None:
     """Return how often a label that was exchanged on purpose ranked below a right one.
 
     Returns
@@ -117,14 +116,10 @@ def planted_auc(source: SourceInput, file: EmbeddingsFile) -> float | None:
         None unless ``controls.json`` beside the scores says, and is about these scores.
     """
     try:
-        kept = read_json(source.run_folder / CONTROLS)
-        if kept["scores_sha256"] != sha256_file(source.run_folder / SCORES):
-            return None
-        found = {(one["embedding"], one["stem"]): one["auc"] for one in kept["planted"]}
-    except (ArtifactError, KeyError, TypeError, ValueError):
+        found = {(one.embedding, one.stem): one.auc for one in read_planted(source.run_folder)}
+    except ArtifactError:
         return None
-    auc = found.get((file.embedder, file.stem))
-    return auc if isinstance(auc, float) and 0 <= auc <= 1 else None
+    return found.get((embedder, stem))
 
 
 def _facts(sets: Sequence[ScoreSet]) -> Mapping[str, Any]:

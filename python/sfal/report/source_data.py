@@ -190,7 +190,7 @@ def source_data(opened: OpenSource, lists: Sequence[BothLists]) -> SourceData:
                 scores,
                 both,
                 one.notes,
-                planted_auc(source, file),
+                planted_auc(source, file.embedder, file.stem),
             )
             for (file, scores, one), both in zip(opened.scored, lists, strict=True)
         ),

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sfal.errors import ArtifactError
+from sfal.report.scored_with import planted_auc
 from sfal.scoring.score import EmbeddingScores, SourceScores
 from sfal.scoring.summary import Summary, summarise
 from sfal.stats.reliability import SourceReliability, source_reliability
-from sfal.stats.source_controls import read_planted
 from sfal.terminal.table import Column, figure, render_table
 
 _COLUMNS = (
@@ -76,12 +75,7 @@ def summary(scores: Sequence[SourceScores]) -> str:
 
 def _planted(source: SourceScores, one: EmbeddingScores) -> str:
     """Return the AUC of planted labels, if controls ran on these scores; otherwise nothing."""
-    try:
-        found = read_planted(source.source.run_folder)
-    except ArtifactError:
-        return ""
-    known = {(result.embedding, result.stem): result.auc for result in found}
-    auc = known.get((one.embedder, one.stem))
+    auc = planted_auc(source.source, one.embedder, one.stem)
     return "" if auc is None else f"{auc:.3f}"
 
 
