@@ -29,7 +29,7 @@ The data tree that the command line uses:
 
 The kernels: :class:`Occurrences`, :class:`Histogram`, :func:`phi`,
 :func:`functional_neighbours`, :func:`semantic_neighbours`,
-:func:`top_neighbours`, :func:`ndcg`, :func:`chance`.
+:func:`top_neighbours`, :func:`ndcg`, :func:`chance`, :func:`chance_law`, :func:`label_fit`.
 
 The errors that they raise: :mod:`sfal.errors`. The version: ``sfal.__version__``.
 """
@@ -42,7 +42,9 @@ if TYPE_CHECKING:
         Histogram,
         Occurrences,
         chance,
+        chance_law,
         functional_neighbours,
+        label_fit,
         ndcg,
         phi,
         semantic_neighbours,
@@ -83,6 +85,7 @@ __all__ = [
     "Occurrences",
     "RunSettings",
     "chance",
+    "chance_law",
     "collect",
     "compare",
     "controls",
@@ -96,6 +99,7 @@ __all__ = [
     "functional_neighbours",
     "import_embeddings",
     "import_firings",
+    "label_fit",
     "merge_runs",
     "ndcg",
     "phi",

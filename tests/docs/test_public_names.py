@@ -7,6 +7,7 @@ from importlib.util import find_spec
 import pytest
 
 import sfal
+from sfal import _core
 
 CALLS = """
 import sys
@@ -38,3 +39,8 @@ def test_no_module_hides_a_public_name() -> None:
     """Python sets `sfal.x` to a module once that is imported, whatever it was before."""
     modules = {name for name in sfal.__all__ if find_spec(f"sfal.{name}") is not None}
     assert modules == set(sfal._SUBMODULES)
+
+
+def test_the_kernels_behind_the_columns_of_scores_are_public() -> None:
+    assert sfal.label_fit is _core.label_fit
+    assert sfal.chance_law is _core.chance_law
