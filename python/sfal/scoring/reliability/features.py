@@ -49,8 +49,8 @@ class FeatureReliability:
     high: Values
     """Upper end."""
     ceiling: Values
-    """How well the feature's functional order agrees with itself on other text: no explanation can be
-    expected to reach more."""
+    """How well the feature's functional order agrees with itself on other text of the same size. Even a
+    perfect explanation can only be expected to reach its square root."""
     sfal_corrected: Values
     """What sfal would be with endless text."""
 
