@@ -1,0 +1,1 @@
+"""Studies of what scores can and cannot tell, run by hand."""
