@@ -47,7 +47,7 @@ def size(axes: Any, rows: Sequence[dict[str, Any]]) -> None:
 
 def quality(axes: Any, rows: Sequence[dict[str, Any]]) -> None:
     """Draw median scores of SAEs against the mean F1 of their latents."""
-    for sae, marker in (("the true features", "*"), ("perturbed", "o"), ("trained", "s")):
+    for sae, marker in (("the true features", "*"), ("perturbed", "o")):
         chosen = sorted((r for r in rows if r["sae"] == sae), key=lambda row: float(row["f1"]))
         for value, colour in (("sfal", _RAW), ("corrected", _CORRECTED)):
             label = f"{sae}: {'median sfal' if value == 'sfal' else 'corrected'}"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sfal import Occurrences
 
-WINDOW_SIZE = 32
+WINDOW_SIZE = 16
 EMBEDDER = "all-MiniLM-L6-v2"
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 LEVELS = (0.001, 0.01, 0.05, 0.1, 0.25, 0.5)
@@ -190,7 +190,7 @@ def main() -> None:
     case, table = prepare(options.folder)
     parts: dict[str, Callable[[], Any]] = {
         "summary": lambda: summary(table, case),
-        "corpus_size": lambda: list(corpus_size(case, table, (2, 4, 8, 16))),
+        "corpus_size": lambda: list(corpus_size(case, table, (2, 4, 8, 15))),
         "calibration": lambda: list(calibration(case, 2)),
         "coverage": lambda: list(coverage(case, {2: 2, 3: 1, 6: 1})),
         "dose_response": lambda: list(dose_response(case, 2)),

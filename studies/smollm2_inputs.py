@@ -9,12 +9,12 @@ from typing import Any
 LAYER = 9
 N_FEATURES = 2048
 L0 = 24
-N_COUNTED = 1700
+N_COUNTED = 1000
 """Articles whose windows are counted."""
-N_LABELLED = 600
+N_LABELLED = 300
 """Articles after those, which give the labels."""
-N_TRAINED = 1200
-"""Articles after those, which the SAE is trained on."""
+TRAINED = slice(2300, 3500)
+"""Other articles, which the SAE is trained on."""
 MOST_TOKENS = 512
 SEED = 0
 
@@ -89,6 +89,5 @@ def write_inputs(folder: Path) -> tuple[Path, Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     model = write_model(folder / "smollm2-135m")
     texts = write_corpus(folder / "wikipedia.jsonl")
-    first = N_COUNTED + N_LABELLED
-    sae = write_sae(folder / "topk-2k", model, texts[first : first + N_TRAINED])
+    sae = write_sae(folder / "topk-2k", model, texts[TRAINED])
     return model, folder / "wikipedia.jsonl", sae

@@ -21,7 +21,6 @@ from studies.synthetic_world import (
     fires_in,
     make_world,
     perturbed_saes,
-    trained_saes,
 )
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ N_TRUE = 200_000
 PER_DOCUMENT = 20
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 NOISE = (0.0, 0.3, 0.6, 1.0, 1.5, 2.5)
-TRAINED_ON = (50_000, 150_000, 500_000)
 SIZES = (1_300, 2_500, 5_000, 10_000, 20_000, 40_000)
 
 
@@ -98,12 +96,10 @@ def quality(latents: Latents, world: World, **which: object) -> dict[str, Any]:
 
 
 def qualities(world: World, x: Any, truth: Bits, k: int) -> Iterator[dict[str, Any]]:
-    """Yield the quality of the true features, of perturbed SAEs and of one in training."""
+    """Yield the quality of the true features, and of perturbed SAEs."""
     yield quality(Latents.of(truth, truth), world, sae="the true features")
     for level, sae in perturbed_saes(world, NOISE, k):
         yield quality(Latents.of(fires_in(sae, x), truth), world, sae="perturbed", noise=level)
-    for n, sae in trained_saes(world, TRAINED_ON, k):
-        yield quality(Latents.of(fires_in(sae, x), truth), world, sae="trained", samples=n)
 
 
 def corrupted(latents: Latents, world: World, n_seeds: int) -> Iterator[dict[str, Any]]:

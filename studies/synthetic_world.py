@@ -83,22 +83,6 @@ def make_world() -> World:
     return World(model, _meanings(topics.correlation_factor.numpy(), parent), parent)
 
 
-def trained_saes(world: World, steps: tuple[int, ...], k: int) -> Iterator[tuple[int, Any]]:
-    """Yield one TopK SAE at several points of its training, after so many samples in all."""
-    import torch
-    from sae_lens import TopKTrainingSAE, TopKTrainingSAEConfig
-    from sae_lens.synthetic import train_toy_sae
-
-    torch.manual_seed(SEED)
-    sae = TopKTrainingSAE(TopKTrainingSAEConfig(d_in=D_MODEL, d_sae=N_FEATURES, k=k))
-    seen = 0
-    for total in steps:
-        generator = world.model.activation_generator
-        train_toy_sae(sae, world.model.feature_dict, generator, total - seen, 1024, lr=1e-3)
-        seen = total
-        yield total, sae
-
-
 def perturbed_saes(world: World, levels: tuple[float, ...], k: int) -> Iterator[tuple[float, Any]]:
     """Yield TopK SAEs that point at the true features, with noise of a length relative to theirs."""
     import torch
