@@ -15,7 +15,8 @@ _RAW, _CORRECTED, _THIRD = "#0b6e99", "#c2541b", "#6a6a6a"
 def mean_by(rows: Sequence[dict[str, Any]], key: str, value: str) -> tuple[list[Any], list[float]]:
     """Return the distinct values of a key, in order, and the mean of another one for each."""
     keys = list(dict.fromkeys(row[key] for row in rows))
-    return keys, [float(np.mean([r[value] for r in rows if r[key] == k])) for k in keys]
+    same = ([row[value] for row in rows if row[key] == k] for k in keys)
+    return keys, [float(np.array(values, dtype=np.float64).mean()) for values in same]  # null: NaN
 
 
 def dose(axes: Any, rows: Sequence[dict[str, Any]]) -> None:
@@ -43,6 +44,8 @@ def size(axes: Any, rows: Sequence[dict[str, Any]]) -> None:
     ):
         axes.plot(windows, mean_by(rows, "of", value)[1], "o-", ms=3, color=colour, label=label)
     axes.set(xscale="log", xlabel="windows", ylim=(0, None))
+    axes.set_xticks(windows, [f"{n:,.0f}" for n in windows])
+    axes.minorticks_off()
 
 
 def quality(axes: Any, rows: Sequence[dict[str, Any]]) -> None:

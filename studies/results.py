@@ -33,7 +33,16 @@ def compute_missing(study: str, parts: Mapping[str, Callable[[], Any]]) -> None:
     for name, compute in parts.items():
         if name not in found:
             found[name] = compute()
-            path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+            path.write_text(json.dumps(_without_nan(found), indent=1) + "\n", encoding="utf-8")
+
+
+def _without_nan(value: Any) -> Any:
+    """Return the same with null for what JSON cannot hold."""
+    if isinstance(value, dict):
+        return {key: _without_nan(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(one) for one in value]
+    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def read_results(study: str) -> dict[str, Any]:

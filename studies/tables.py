@@ -16,7 +16,7 @@ Rows = Sequence[dict[str, Any]]
 _TABLE = re.compile(r"(<!-- table (\w+) (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def number(value: float) -> str:
+def number(value: float | None) -> str:
     """Return a score or share with as many digits as it deserves."""
     if value is None or math.isnan(value):
         return "–"
@@ -24,7 +24,7 @@ def number(value: float) -> str:
     return text.replace("0.", ".", 1) if abs(value) < 1 else text
 
 
-def percent(value: float) -> str:
+def percent(value: float | None) -> str:
     """Return a share in per cent."""
     return "–" if value is None or math.isnan(value) else f"{value * 100:.{value < 0.1:d}f} %"
 
@@ -136,10 +136,11 @@ def corrupted(rows: Rows) -> str:
         same = [row for row in rows if row["share"] == share]
         f1, sfal, fixed = (np.mean([r[name] for r in same]) for name in ("f1", "sfal", "corrected"))
         ranks = [
-            np.mean([r["rank_correlation_with_f1"][name] for r in same])
+            np.mean(np.array([r["rank_correlation_with_f1"][name] for r in same], dtype=np.float64))
             for name in ("sfal", "sfal_corrected", "label_rank")
         ]
-        auc = np.mean([r["planted"]["auc"] if "planted" in r else np.nan for r in same])
+        found = [r["planted"]["auc"] if "planted" in r else np.nan for r in same]
+        auc = np.mean(np.array(found, dtype=np.float64))
         shown = [number(float(value)) for value in (f1, sfal, fixed, *ranks, auc)]
         body.append((f"{share * 100:.0f} %", *shown))
     head = ("exchanged", "mean F1 of the labels", "median `sfal`", "corrected")
