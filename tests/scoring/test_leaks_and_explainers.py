@@ -13,7 +13,14 @@ from sfal.scoring.settings import ScoreSettings
 from sfal.scoring.status import STATUSES
 from sfal.scoring.summary import differing_explainers
 from sfal.store.embeddings import find_vectors, read_vectors, write_vectors
-from sfal.store.explanations import make_table, read_explanations, write_explanations
+from sfal.store.explanations import (
+    embeddings_stem,
+    explanations_sha256,
+    labels_by_feature,
+    make_table,
+    read_explanations,
+    write_explanations,
+)
 
 LEAK = "The user wants a concise explanation of the neuron"
 
@@ -49,6 +56,34 @@ def test_a_leaked_label_leaves_its_feature_unexplained_unless_it_is_kept(tmp_pat
     kept = score_selection(tmp_path, Selection(), ScoreSettings(leaks="keep"))
     assert status(kept) == before
     assert not any("reasoning" in str(note) for note in kept.notes)
+
+
+def test_each_explainer_keeps_its_own_labels_when_a_second_one_comes(tmp_path):
+    folder, _, _ = write_our_source(tmp_path)
+    ((_, path),) = find_vectors(folder).items()
+    found = read_vectors(path)
+    table = read_explanations(folder)
+    first = labels_by_feature(table)
+    about = {**found.metadata, "explanations_sha256": explanations_sha256(table)}
+    write_vectors(path, found.features, found.vectors, about, first)
+    others = [("the user wants a label", TYPE, "somebody") for _ in first]
+    theirs = make_table(np.array(sorted(first), dtype=np.uint32), others)
+    write_explanations(folder, theirs, {})
+    other = path.with_name(f"{embeddings_stem(theirs)}_embeddings.parquet")
+    about = {**about, "explainer": "somebody", "explanations_sha256": explanations_sha256(theirs)}
+    write_vectors(other, found.features, found.vectors, about, labels_by_feature(theirs))
+    outcome = score_selection(tmp_path, Selection(), ScoreSettings(leaks="keep"))
+    (source,) = outcome.scores
+    assert [e.explainer for e in source.embeddings] == ["gpt-4o-mini", "somebody"]
+    # Both have the same vectors here; leaks are those of each one's own labels.
+    dropped = score_selection(tmp_path, Selection(explainers=("gpt-4o-mini",)))
+    assert status(dropped) == status(
+        score_selection(
+            tmp_path, Selection(explainers=("gpt-4o-mini",)), ScoreSettings(leaks="keep")
+        )
+    )
+    assert not any("other explanations" in str(n) for n in (*outcome.notes, *dropped.notes))
+    assert dropped.scores[0].explanations == first
 
 
 def one(source, model, *explainers):

@@ -15,7 +15,13 @@ from sfal.io.atomic import remove_temporaries, sha256_file
 from sfal.io.lock import folder_lock
 from sfal.sources.source import Source
 from sfal.store.embeddings import SUFFIX, read_vectors_metadata, write_vectors
-from sfal.store.explanations import MIXED, embeddings_stem, explanations_sha256, kinds
+from sfal.store.explanations import (
+    MIXED,
+    embeddings_stem,
+    explanations_sha256,
+    kinds,
+    labels_by_feature,
+)
 from sfal.store.layout import DEFAULT_DATA_DIR, check_name, embeddings_path
 from sfal.store.source_folder import SourceFolder
 
@@ -107,7 +113,8 @@ def import_embeddings(
         unchanged = _check_others(target, about)
         if not unchanged:
             features = np.array([feature for feature, _ in rows], dtype=np.uint32)
-            write_vectors(target, features, np.stack([vector for _, vector in rows]), about)
+            labels = labels_by_feature(folder.explanations()) if folder.has_explanations else None
+            write_vectors(target, features, np.stack([vector for _, vector in rows]), about, labels)
     return ImportSummary(
         folder.name, embedding_name, target, len(rows), n_missing, dimension, unchanged
     )

@@ -19,7 +19,13 @@ from sfal.io.arrow import to_numpy
 from sfal.io.atomic import remove_temporaries
 from sfal.io.lock import folder_lock
 from sfal.store.embeddings import SUFFIX, read_vectors_metadata, write_vector_pieces, write_vectors
-from sfal.store.explanations import MIXED, embeddings_stem, explanations_sha256, kinds
+from sfal.store.explanations import (
+    MIXED,
+    embeddings_stem,
+    explanations_sha256,
+    kinds,
+    labels_by_feature,
+)
 from sfal.store.layout import embeddings_path
 from sfal.store.source_folder import SourceFolder
 
@@ -109,7 +115,8 @@ def embed_source(
             batch_size,
         )
         made_by = {"fingerprint": embedder.fingerprint, "batch_size": batch_size}
-        write_vectors(path, _features(kept), vectors, {**requested, **made_by, **embedder.facts})
+        about = {**requested, **made_by, **embedder.facts}
+        write_vectors(path, _features(kept), vectors, about, labels_by_feature(kept))
         remove_pieces(path.parent)
         return EmbeddedSummary(
             source.name, ref.name, path, len(vectors), 0, skipped=False, n_leaks=n_leaks
@@ -143,7 +150,8 @@ def _from_export(
     metadata = {**requested, "export_sha256": export.sha256}
     reader = record_reader(source, export)
     with read_export_vectors(export, reader, table, path.parent) as found:
-        write_vector_pieces(path, found.width, found.pieces(), metadata)
+        labels = labels_by_feature(table)
+        write_vector_pieces(path, found.width, found.pieces(), metadata, labels)
     n_vectors = len(found.features)
     return EmbeddedSummary(
         source.name, NEURONPEDIA, path, n_vectors, found.n_missing, skipped=False

@@ -167,7 +167,7 @@ def read_embeddings(
 
         vectors = read_vectors(file.path)
         sha256 = vectors.metadata.get("explanations_sha256")
-        explanations = _explanations(source.folder, file.path, sha256, notes)
+        explanations = _explanations(source.folder, file, sha256, notes)
     _check_source(file.path, vectors.metadata.get("source"), source.name)
     matrix = _matrix(file.path, vectors, n_features)
     if leaks == "drop" and not file.stem.startswith(f"{TOP_TOKENS}_"):
@@ -222,24 +222,38 @@ def _check_source(path: Path, made_for: object, source_name: str) -> None:
 
 
 def _explanations(
-    folder: Path, embeddings: Path, sha256: object, notes: list[Note]
+    folder: Path, file: EmbeddingsFile, sha256: object, notes: list[Note]
 ) -> dict[int, str]:
-    """Return the texts of the source's explanations; empty, with a note, if they cannot be read."""
-    from sfal.store.explanations import explanations_sha256, read_explanations
+    """Return the explanations that were embedded.
+
+    They are those of the source, unless it has got others in the meantime, such as a second
+    explainer's: then those that are kept beside the vectors.
+    """
+    from sfal.store.embeddings import read_embedded_labels
+    from sfal.store.explanations import (
+        embeddings_stem,
+        explanations_sha256,
+        labels_by_feature,
+        read_explanations,
+    )
 
     if not (folder / EXPLANATIONS).exists():
-        return {}
+        return read_embedded_labels(file.path) or {}
     try:
         table = read_explanations(folder)
     except SfalError as e:
-        notes.append(Note(f"scored without the texts of the explanations: {e.message}", e.hint))
-        return {}
-    if sha256 is not None and sha256 != explanations_sha256(table):
+        labels = read_embedded_labels(file.path)
+        if labels is None:
+            notes.append(Note(f"scored without the texts of the explanations: {e.message}", e.hint))
+        return labels or {}
+    if sha256 is None or sha256 == explanations_sha256(table):
+        return labels_by_feature(table)
+    labels = read_embedded_labels(file.path)
+    if labels is None or embeddings_stem(table) == file.stem:
         notes.append(
             Note(
-                f"{embeddings} was made from other explanations than those now in {folder}",
+                f"{file.path} was made from other explanations than those now in {folder}",
                 hint="$do_embed brings it up to date",
             )
         )
-    features = table.column("feature").to_pylist()
-    return dict(zip(features, table.column("explanation").to_pylist(), strict=True))
+    return labels_by_feature(table) if labels is None else labels

@@ -16,6 +16,9 @@ from sfal.store.layout import RUNS
 
 SUFFIX = "_embeddings.parquet"
 
+LABEL = "explanation"
+"""Column with the explanations that were embedded; files made before it existed lack it."""
+
 _METADATA = b"sfal"
 _ROWS = 1 << 14
 _MAX_RATIO = 1000
@@ -38,6 +41,7 @@ def write_vectors(
     features: NDArray[np.uint32],
     vectors: NDArray[np.float32],
     metadata: Mapping[str, object],
+    labels: Mapping[int, str] | None = None,
 ) -> None:
     """Write embeddings, atomically; equal input gives equal bytes.
 
@@ -51,6 +55,9 @@ def write_vectors(
         Finite.
     metadata : mapping
         Anything that JSON can hold.
+    labels : mapping of int to str, optional
+        The explanations that were embedded, by feature. They stay with their vectors when the
+        source gets other explanations.
 
     Raises
     ------
@@ -69,7 +76,7 @@ def write_vectors(
         (features[start : start + _ROWS], vectors[start : start + _ROWS])
         for start in range(0, len(features), _ROWS)
     )
-    write_vector_pieces(path, vectors.shape[1], pieces, metadata)
+    write_vector_pieces(path, vectors.shape[1], pieces, metadata, labels)
 
 
 def write_vector_pieces(
@@ -77,6 +84,7 @@ def write_vector_pieces(
     width: int,
     pieces: Iterable[tuple[NDArray[np.uint32], NDArray[np.float32]]],
     metadata: Mapping[str, object],
+    labels: Mapping[int, str] | None = None,
 ) -> None:
     """Write embeddings that are not in memory all at once, atomically.
 
@@ -90,6 +98,8 @@ def write_vector_pieces(
         Ascending features; each piece becomes a row group.
     metadata : mapping
         Anything that JSON can hold.
+    labels : mapping of int to str, optional
+        As for :func:`write_vectors`.
 
     Raises
     ------
@@ -102,10 +112,12 @@ def write_vector_pieces(
     import pyarrow.parquet as pq
 
     text = json.dumps(dict(metadata), ensure_ascii=False, sort_keys=True)
+    texts = [] if labels is None else [pa.field(LABEL, pa.string())]
     schema = pa.schema(
         [
             pa.field("feature", pa.uint32(), nullable=False),
             pa.field("embedding", pa.list_(pa.float32(), width), nullable=False),
+            *texts,
         ],
         metadata={_METADATA: text.encode()},
     )
@@ -128,8 +140,10 @@ def write_vector_pieces(
                 )
             flat = from_numpy(np.ascontiguousarray(vectors, dtype=np.float32).ravel())
             lists = pa.FixedSizeListArray.from_arrays(flat, width)
-            numbers = from_numpy(features.astype(np.uint32, copy=False))
-            writer.write_batch(pa.RecordBatch.from_arrays([numbers, lists], schema=schema))
+            columns = [from_numpy(features.astype(np.uint32, copy=False)), lists]
+            if labels is not None:
+                columns.append(pa.array([labels.get(f) for f in features.tolist()], pa.string()))
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
 
 
 def read_vectors(path: Path) -> Vectors:
@@ -192,6 +206,29 @@ def read_vectors_metadata(path: Path) -> dict[str, Any]:
         raise _unreadable(path, e) from e
     _check_schema(schema, path)
     return _metadata(schema)
+
+
+def read_embedded_labels(path: Path) -> dict[int, str] | None:
+    """Read the explanations that were embedded, by feature; None if the file does not hold them.
+
+    Raises
+    ------
+    CorruptError
+        If the file is damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            at = file.schema_arrow.get_field_index(LABEL)
+            if at < 0 or file.schema_arrow.field(at).type != pa.string():
+                return None
+            table = file.read(columns=["feature", LABEL])
+    except (OSError, pa.ArrowException, ValueError) as e:
+        raise _unreadable(path, e) from e
+    features, texts = table.column("feature").to_pylist(), table.column(LABEL).to_pylist()
+    return {f: text for f, text in zip(features, texts, strict=True) if text is not None}
 
 
 def find_vectors(source_dir: Path) -> dict[tuple[str, str], Path]:

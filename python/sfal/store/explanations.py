@@ -197,6 +197,12 @@ def count_explanations(source_dir: Path) -> tuple[int, Counter[tuple[str, str]]]
         raise CorruptError(f"{path} cannot be read: {first_line(e)}") from e
 
 
+def labels_by_feature(table: "pa.Table") -> dict[int, str]:
+    """Return the explanations of a table by feature."""
+    features = table.column("feature").to_pylist()
+    return dict(zip(features, table.column("explanation").to_pylist(), strict=True))
+
+
 def embeddings_stem(table: "pa.Table") -> str:
     """Return the file stem of their embeddings: ``{type}_{explainer}`` or ``mixed``."""
     found = list(kinds(table))
