@@ -7,12 +7,13 @@ object with a method `add`, not another pass.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sfal.errors import SfalError
+from sfal.scoring.near_ties import MARGIN, in_true_order
 from sfal.scoring.settings import ScoreSettings
 
 if TYPE_CHECKING:
@@ -102,8 +103,10 @@ class Plan:
         walked, pool = self._ranked(rows)
         if self.settings.ties == "average":
             return _core.semantic_ranking(embeddings, top_n, walked, pool)
-        lists, _ = _core.semantic_neighbours(embeddings, top_n, walked, pool)
-        return self._of(lists, rows)
+        found = _core.semantic_neighbours(embeddings, top_n + MARGIN, walked, pool)
+        lists, cosines = (self._of(one, rows) for one in found)
+        settled = in_true_order(embeddings, rows, lists, cosines)
+        return np.ascontiguousarray(settled[:, :top_n])
 
     def _ranked(
         self, rows: NDArray[np.int64]
@@ -124,7 +127,7 @@ class Plan:
         mostly = 2 * len(rows) > self.n_features
         return whole and mostly and self.candidates is None and self.settings.ties == "index"
 
-    def _of(self, lists: NDArray[np.uint32], rows: NDArray[np.int64]) -> NDArray[np.uint32]:
+    def _of(self, lists: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
         return lists if len(lists) == len(rows) else lists[rows]
 
 
