@@ -69,9 +69,10 @@ def timers(device, names, *, fine):
 
 def ours(folder, layers, documents, device, *, split=False):
     """Seconds of `sfal.collect` without loading, what they went to, and the windows found."""
-    from sfal.collect import count, driver, firing
+    from sfal.collect import driver, firing
     from sfal.collect.model import language_model
     from sfal.collect.sae import sae as saes
+    from sfal.collect.session import loading, session
     from sfal.collect.settings import CollectSettings
     from sfal.store.parts import iterate_parts
 
@@ -80,8 +81,8 @@ def ours(folder, layers, documents, device, *, split=False):
         max_length=LENGTH, device=device, histogram="none",
     )  # fmt: skip
     names = {
-        "loading": (driver, "load_model"),
-        "loading SAEs": (driver, "load_saes"),
+        "loading": (loading, "load_model"),
+        "loading SAEs": (loading, "load_saes"),
         "corpus, Parquet and the rest": (driver, "collect"),
     }
     parts = {
@@ -89,7 +90,7 @@ def ours(folder, layers, documents, device, *, split=False):
         "SAEs": (saes.Sae, "fires_in"),
         "windows to CSR, transfer": (firing, "_to_csr"),
         "check and stack": (firing, "_fired"),
-        "tokenise and plan": (count, "plan_buffer"),
+        "tokenise and plan": (session, "plan_buffer"),
     }
     shutil.rmtree(folder / "data", ignore_errors=True)
     with timers(device, names | (parts if split else {}), fine=split) as spent:

@@ -11,8 +11,9 @@ hint, which says what to do. Hints name settings and actions as data, such as
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 Vocabulary = Callable[[str, str | None], str]
 """Words for a setting or an action, by its name and its argument, if it has one."""
@@ -89,9 +90,20 @@ class SfalError(Exception):
     def __str__(self) -> str:
         return self.worded()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By default, unpickling passes `args` to `__init__`, which subclasses define otherwise.
+        return _unpickled, (type(self), self.args, dict(self.__dict__))
+
     def worded(self, vocabulary: Vocabulary = in_python) -> str:
         """Message and hint in a vocabulary."""
         return worded(self.message, self.hint, vocabulary)
+
+
+def _unpickled(kind: type[SfalError], args: tuple[Any, ...], state: Mapping[str, Any]) -> SfalError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 @dataclass(frozen=True)
@@ -153,6 +165,10 @@ class UnknownSaeError(SfalError, LookupError):
 
 class MissingDependencyError(SfalError, ImportError):
     """An optional package is needed for what was requested."""
+
+
+class WorkerError(SfalError, RuntimeError):
+    """Worker processes ended without an answer, or none could be started."""
 
 
 class CombinedError(SfalError):

@@ -15,6 +15,7 @@ import torch
 import tiny
 from sfal.collect import driver
 from sfal.collect.model.hook_points import HookPoint
+from sfal.collect.session import loading
 from sfal.collect.settings import CollectSettings
 from sfal.sources import SaeRef, Source
 from sfal.store.run_writer import RunWriter
@@ -83,7 +84,7 @@ def main(folder, n_windows):
 
     RunWriter.append = sampling
     driver.open_corpus = lambda config: Texts()
-    driver.load_model = lambda runs, config: Model()
+    loading.load_model = lambda readers, config: Model()
     n_docs = n_windows * WINDOW // DOCUMENT
     source = Source("m/0-sae", "m", "res", 0, SaeRef("local", path=str(folder / "sae")))
     settings = CollectSettings(

@@ -11,6 +11,7 @@ from sfal.cli.cooc_import import import_
 from sfal.cli.cooc_slurm import Slurm, slurm_options
 from sfal.cli.hints import data_dir_words, told_text
 from sfal.cli.options import (
+    WITHOUT_ADDRESS,
     Common,
     Decorator,
     command,
@@ -40,6 +41,7 @@ def counting_options() -> Decorator:
                 setting_options(
                     CollectSettings,
                     leave_out={"device"},  # an option of every command
+                    ray=WITHOUT_ADDRESS,
                 ),
                 click.option(
                     "--source",

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sfal.cli.hints import told
-from sfal.cli.options import Common, command, say_note
+from sfal.cli.options import WITHOUT_ADDRESS, Common, command, say_note, setting_options
 from sfal.cli.param_types import MANY
 from sfal.cli.sources import chosen_sources, joined_options, sources_options
+from sfal.collect.executors.placement import Placement
 from sfal.errors import SfalError
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ _embedding_options = joined_options(
     ),
     click.option("--prompt-name", help="Instead of --prompt: its name in the model's repository."),
     leaks_option,
+    setting_options(Placement, ray=WITHOUT_ADDRESS),
 )
 
 
@@ -229,6 +231,9 @@ def embed_settings(common: Common, options: dict[str, Any]) -> "EmbedSettings":
         "prompt",
         "prompt_name",
         "leaks",
+        "devices",
+        "ray",
+        "ray_wait",
     )
     return EmbedSettings(
         embedding_models=options["models"] or (DEFAULT_EMBEDDER,),

@@ -81,6 +81,10 @@ class SfalCommand(click.Command):
         return result
 
 
+WITHOUT_ADDRESS = {"is_flag": False, "flag_value": "auto"}
+"""Attributes of the option ``--ray``, whose value may be left out."""
+
+
 def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
     if path is not None:
         read_config(ctx, path)

@@ -91,11 +91,12 @@ def _settings(common: Common, options: dict[str, Any], output: Path) -> "RunSett
 
     choice = {name: options.pop(name) for name in ("models", "explainer")}
     counted = options.pop("counted")
+    placement = {name: options[name] for name in ("devices", "ray", "ray_wait")}
     return RunSettings(
         counted=counted,
         collect=collect_settings(common, options),
         download=download_settings(choice, keep_own=True),
-        embed=embed_settings(common, choice),
+        embed=embed_settings(common, choice | placement),
         output=output,
     )
 

@@ -41,6 +41,9 @@ class Buffer:
         """Ordinal after the last document."""
         return self.first + len(self.texts)
 
+    def __str__(self) -> str:
+        return f"documents {self.first} to {self.stop - 1}"
+
 
 def buffers(documents: Iterable[Document], first: int, stop: int, size: int) -> Iterator[Buffer]:
     """Cut documents into buffers of fixed composition.

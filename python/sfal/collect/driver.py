@@ -5,22 +5,25 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from sfal.collect.changed_corpus import continue_with_changed
 from sfal.collect.corpus.document import Document
 from sfal.collect.corpus.files import kind_of
 from sfal.collect.corpus.open import Corpus, open_corpus
+from sfal.collect.executors.door import open_executor
+from sfal.collect.executors.protocol import Executor
 from sfal.collect.export import export_histogram
 from sfal.collect.inputs import (
     check_local_inputs,
-    load_model,
-    load_saes,
+    mixed_devices_note,
     notes_on_chat,
     now,
+    start_runs,
     with_corpus,
 )
 from sfal.collect.run import Run
+from sfal.collect.session.session import CollectSpec
 from sfal.collect.settings import CollectSettings, CorpusConfig
 from sfal.collect.training_notes import context_note
 from sfal.errors import InvalidInputError, Note, SfalError
@@ -28,9 +31,6 @@ from sfal.io.lock import folder_lock
 from sfal.sources.source import Source
 from sfal.store.layout import source_dir
 from sfal.store.manifest import Manifest, has_manifest
-
-if TYPE_CHECKING:
-    from sfal.collect.model.language_model import LanguageModel
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def collect(
             check_local_inputs(runs, settings)
             without_examples = _without_examples(runs, settings)
             unfinished = [run for run in runs if run.pending or run in without_examples]
-            loaded = _count(unfinished, settings) if unfinished else None
+            loaded = _count(unfinished, settings, locks) if unfinished else None
             results = [_finish(run) for run in runs]
             if loaded is not None and without_examples:
                 from sfal.collect.examples.gather import gather_examples
@@ -152,21 +152,30 @@ def _without_examples(runs: Sequence[Run], settings: CollectSettings) -> list[Ru
     return [run for run in runs if lacks_examples(run, settings)]
 
 
-def _count(runs: Sequence[Run], settings: CollectSettings) -> "tuple[Corpus, LanguageModel]":
-    """Count what is left; return corpus and model, which examples need too."""
+def _count(
+    runs: Sequence[Run], settings: CollectSettings, stack: ExitStack
+) -> tuple[Corpus, Executor[Any]]:
+    """Count what is left; return the corpus and the loaded sessions, which examples need too."""
     from sfal.collect.count import count
 
     corpus = open_corpus(settings)
     first, documents = _first_document(corpus, settings)
     continue_with_changed(runs, corpus)
-    model = load_model(runs, settings)
+    sources = tuple(run.source for run in runs if run.error is None)
+    if not sources:
+        raise next(run.error for run in runs if run.error is not None)
+    spec = CollectSpec(sources, settings)
+    executor = stack.enter_context(open_executor(spec, settings, settings.device))
     for run in runs:
-        for note in (*corpus.notes, *notes_on_chat(first, model)):
+        for note in (*corpus.notes, *notes_on_chat(first, executor.facts)):
             run.add_note(note)
-    load_saes(runs, model, corpus)
+    start_runs(runs, executor.facts, corpus)
     if any(run.pending for run in runs):  # otherwise only examples are missing
-        count(documents, runs, model, settings)
-    return corpus, model
+        count(documents, runs, executor, settings)
+    for run in runs:
+        for note in executor.notes:
+            run.add_note(note)
+    return corpus, executor
 
 
 def _first_document(
@@ -195,8 +204,9 @@ def _finish(run: Run) -> CollectResult:
                 raise _no_window(run, manifest)
             if run.counted:
                 beyond = context_note(run.source, manifest, run.folder)
-                if beyond is not None:
-                    run.add_note(beyond)
+                for found in (beyond, mixed_devices_note(manifest)):
+                    if found is not None:
+                        run.add_note(found)
                 volatile = {**run.writer.manifest.volatile, "finished": now()}
                 run.writer.save(replace(manifest, volatile=volatile))
             histogram, note = export_histogram(run.writer, run.source, run.settings)

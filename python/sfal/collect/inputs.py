@@ -1,4 +1,4 @@
-"""Loading of what a run reads: corpus and language model once, and an SAE per source."""
+"""What runs read: the corpus, and what a session says of model and SAEs."""
 
 import platform
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sfal.collect.changed_corpus import continue_with_changed
 from sfal.collect.corpus.defaults import AUTO, find_corpus
@@ -14,19 +14,15 @@ from sfal.collect.corpus.document import Conversation, Document
 from sfal.collect.corpus.files import is_local
 from sfal.collect.corpus.local import LocalCorpus
 from sfal.collect.corpus.open import Corpus
-from sfal.collect.model.hook_points import HookPoint, needed_layers
 from sfal.collect.run import Run
-from sfal.collect.settings import CollectSettings, CorpusConfig, ModelConfig, SaeConfig
-from sfal.collect.training_notes import prepared_inputs, training_notes
-from sfal.errors import InvalidInputError, Note, SfalError
+from sfal.collect.session.loading import SessionFacts
+from sfal.collect.settings import CollectSettings, CorpusConfig
+from sfal.errors import Note, SfalError
 from sfal.io import fingerprints
 from sfal.sources.layouts import sae_fingerprint
 from sfal.sources.source import Source
 from sfal.store.layout import source_dir
-
-if TYPE_CHECKING:
-    from sfal.collect.model.language_model import LanguageModel
-    from sfal.collect.sae.sae import Sae
+from sfal.store.manifest import Manifest
 
 _PACKAGES = ("sfal", "torch", "transformers", "tokenizers", "datasets", "pyarrow", "numpy")
 
@@ -48,95 +44,23 @@ def with_corpus(
     return replace(settings, corpus=corpus), note
 
 
-def load_model(runs: Sequence[Run], config: ModelConfig) -> "LanguageModel":
-    """Load as many layers of the language model as the runs need.
-
-    A run that asks for a layer that does not exist fails.
-
-    Raises
-    ------
-    SfalError
-        If the model cannot be loaded, or no run is left.
-    """
-    from sfal.collect.model.load import load_language_model
-
-    name = runs[0].source.model
-    config = replace(config, revision=_revision(runs, config))
-    n_layers = _n_layers(name, config)
+def start_runs(runs: Sequence[Run], facts: SessionFacts, corpus: Corpus) -> None:
+    """Start every run with what a session loaded; a run whose SAE was refused fails."""
+    shared = {"model": dict(facts.model_fingerprint), "corpus": corpus.fingerprint}
     for run in runs:
-        if n_layers is not None:
-            try:
-                needed_layers([HookPoint.of(run.source)], n_layers, name)
-            except SfalError as e:
-                run.fail(e)
-    remaining = [run for run in runs if run.error is None]
-    if not remaining:
-        raise runs[0].error or InvalidInputError(f"no source of {name} is left")
-    return load_language_model(name, [HookPoint.of(run.source) for run in remaining], config)
-
-
-def _revision(runs: Sequence[Run], config: ModelConfig) -> str | None:
-    """Return the model's revision: the one requested, else the one that the SAEs name.
-
-    Raises
-    ------
-    InvalidInputError
-        If the SAEs name different ones.
-    """
-    if config.revision is not None:
-        return config.revision
-    stated = {run.source.training.revision for run in runs}
-    if len(stated) > 1:
-        named = ", ".join(sorted(revision or "none" for revision in stated))
-        raise InvalidInputError(
-            f"the SAEs were trained on different revisions of {runs[0].source.model} ({named})",
-            hint="count them one at a time, or name one with $revision",
-        )
-    return stated.pop()
-
-
-def _n_layers(model: str, config: ModelConfig) -> int | None:
-    """Return a model's number of layers; None if only loading it can show what is wrong with it."""
-    from transformers import AutoConfig
-
-    with suppress(Exception):
-        found = AutoConfig.from_pretrained(
-            model, revision=config.revision, trust_remote_code=config.trust_remote_code
-        )
-        return int(found.get_text_config().num_hidden_layers)
-    return None
-
-
-def load_saes(runs: Sequence[Run], model: "LanguageModel", corpus: Corpus) -> None:
-    """Load the SAE of every run; a run whose SAE is refused fails."""
-    shared = {"model": model.fingerprint, "corpus": corpus.fingerprint}
-    for run in runs:
-        if run.error is not None:
+        found = facts.sources.get(run.source.name)
+        if run.error is not None or found is None:
             continue
         try:
-            sae = load_source_sae(run.source, model, run.settings)
-            for note in (*sae.notes, *training_notes(run.source, run.settings, model)):
+            if isinstance(found, SfalError):
+                raise found
+            for note in found.notes:
                 run.add_note(note)
-            prepared = prepared_inputs(run.source, model)
-            found = {**shared, "prepared": prepared} if prepared else shared
-            run.start(sae, found, _circumstances(run, model))
+            prepared = {"prepared": dict(found.prepared)} if found.prepared else {}
+            fingerprints = {**shared, **prepared, "sae": dict(found.fingerprint)}
+            run.start(found.n_features, dict(found.sae), fingerprints, _circumstances(run, facts))
         except SfalError as e:
             run.fail(e)
-
-
-def load_source_sae(source: Source, model: "LanguageModel", config: SaeConfig) -> "Sae":
-    """Load the SAE of a source onto the language model's device.
-
-    Raises
-    ------
-    SfalError
-        If it cannot be loaded, or does not match the model.
-    """
-    from sfal.collect.sae.sae import load_sae
-
-    sae = load_sae(source.sae, config, device=model.device)
-    model.check_width(HookPoint.of(source), sae.d_in, source.name)
-    return sae
 
 
 def check_local_inputs(runs: Sequence[Run], config: CorpusConfig) -> None:
@@ -168,21 +92,32 @@ def check_local_inputs(runs: Sequence[Run], config: CorpusConfig) -> None:
             run.fail(e)
 
 
-def notes_on_chat(document: Document | None, model: "LanguageModel") -> list[Note]:
+def notes_on_chat(document: Document | None, facts: SessionFacts) -> list[Note]:
     """Return a note if conversations are counted without a chat template."""
-    if not isinstance(document, Conversation) or model.tokenizer.chat is not None:
+    if not isinstance(document, Conversation) or facts.has_chat_template:
         return []
     without = ", without its calls of tools" if document.calls_tools else ""
     return [
         Note(
-            f"the tokenizer of {model.name} has no chat template, so the contents of a "
+            f"the tokenizer of {facts.model_name} has no chat template, so the contents of a "
             f"conversation's messages are joined by line breaks{without}",
             "$chat_template(none) says that this is meant",
         )
     ]
 
 
-def _circumstances(run: Run, model: "LanguageModel") -> dict[str, Any]:
+def mixed_devices_note(manifest: Manifest) -> Note | None:
+    """Return a note if a run was counted on devices of several models."""
+    if len(manifest.devices) < 2:
+        return None
+    return Note(
+        f"its parts were counted on devices of {len(manifest.devices)} models "
+        f"({'; '.join(manifest.devices)}), whose sums differ in their last bits: a feature within "
+        "rounding of its threshold may fire on one and not on another"
+    )
+
+
+def _circumstances(run: Run, facts: SessionFacts) -> dict[str, Any]:
     """Return facts for the manifest that do not decide the result."""
     from importlib.metadata import PackageNotFoundError, version
 
@@ -195,7 +130,7 @@ def _circumstances(run: Run, model: "LanguageModel") -> dict[str, Any]:
         "versions": versions,
         "device": run.settings.device,
         "machine": platform.machine(),
-        "model": {"path": run.source.model, **model.metadata},
+        "model": {"path": run.source.model, **facts.model},
         "sae_path": run.source.sae.path,
         "corpus": run.settings.corpus,
     }

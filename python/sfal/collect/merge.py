@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sfal.collect.inputs import mixed_devices_note
 from sfal.errors import ArtifactError, InvalidInputError, MissingError
 from sfal.io.atomic import atomic_path, remove_temporaries, sha256_file
 from sfal.io.lock import folder_lock
@@ -172,14 +173,16 @@ def _lost_shards(ordered: Sequence[tuple[Manifest, Path]]) -> str:
 def _merged(ordered: Sequence[tuple[Manifest, Path]]) -> Manifest:
     first, last = ordered[0][0], ordered[-1][0]
     parts: list[Part] = []
+    devices: dict[str, tuple[str, ...]] = {}
     for manifest, _ in ordered:
         for part in manifest.parts:
             # A text hash starts at its run's first document, so only the first run's stay valid.
             text = part.documents_sha256 if manifest is first else ""
             name = str(PartName(len(parts)))
             parts.append(replace(part, file=name, documents_sha256=text))
+            devices[name] = manifest.part_devices.get(part.file, ())
     shard = last.settings.get("shard")
-    return replace(
+    merged = replace(
         first,
         settings={**first.settings, "shard": None},
         n_docs=shard["n_docs"] if shard else last.n_docs,
@@ -188,7 +191,11 @@ def _merged(ordered: Sequence[tuple[Manifest, Path]]) -> Manifest:
         parts=tuple(parts),
         corpus_ended_at=last.corpus_ended_at,
         histogram=None,
-    ).with_notes(note for manifest, _ in ordered for note in manifest.notes)
+        volatile={key: value for key, value in first.volatile.items() if key != "part_devices"},
+    ).with_part_devices(devices)
+    notes = [note for manifest, _ in ordered for note in manifest.notes]
+    mixed = mixed_devices_note(merged)
+    return merged.with_notes([*notes, *([] if mixed is None else [str(mixed)])])
 
 
 def _copy(run: Path, part: Part, target: Path) -> None:

@@ -1,8 +1,8 @@
-"""One source that is being counted: its folder, its SAE, and its progress."""
+"""One source that is being counted: its folder and its progress."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sfal.collect.corpus.files import is_local
 from sfal.collect.corpus.open import FirstDocuments
@@ -16,9 +16,6 @@ from sfal.store.manifest import Counts, Manifest, has_manifest
 from sfal.store.parts import Windows, check_part
 from sfal.store.records import SaeRecord, SourceRecord
 from sfal.store.run_writer import RunWriter, extended
-
-if TYPE_CHECKING:
-    from sfal.collect.sae.sae import Sae
 
 _OTHER_SETTINGS = (
     "repeat the settings of that run, name a new run with $run(NAME), or remove the folder to start "
@@ -42,8 +39,6 @@ class Run:
     """How it is counted."""
     writer: RunWriter | None = None
     """Parts and manifest; None until there are any."""
-    sae: "Sae | None" = None
-    """The SAE; None until it is loaded."""
     error: SfalError | None = None
     """Why the run failed."""
     counted: int = 0
@@ -118,15 +113,23 @@ class Run:
         """Whether anything is left to count."""
         return self.error is None and (self.writer is None or self.writer.next_document is not None)
 
-    def start(self, sae: "Sae", fingerprints: dict[str, Any], volatile: dict[str, Any]) -> None:
-        """Take the loaded SAE, and check that the inputs are those of the run on disk.
+    def start(
+        self,
+        n_features: int,
+        sae: dict[str, Any],
+        fingerprints: dict[str, Any],
+        volatile: dict[str, Any],
+    ) -> None:
+        """Begin with inputs that have been loaded, or check that they are those of the run on disk.
 
         Parameters
         ----------
-        sae : Sae
-            The SAE.
+        n_features : int
+            Width of the SAE.
+        sae : dict
+            What its loader found.
         fingerprints : dict
-            Those of the other inputs.
+            Those of all inputs.
         volatile : dict
             Facts for a new manifest that do not decide the result.
 
@@ -135,23 +138,20 @@ class Run:
         SettingsMismatchError
             If an input has been replaced.
         """
-        found = {**fingerprints, "sae": sae.fingerprint}
         if self.writer is not None:
-            self.check_inputs(found)
-            self.sae = sae
+            self.check_inputs(fingerprints)
             return
         start, stop = self.settings.documents
-        self.sae = sae
         self.writer = self._writer(
             Manifest(
                 source=self.identity(),
-                n_features=sae.n_features,
+                n_features=n_features,
                 settings=recorded(self.settings),
                 n_docs=self.settings.n_docs,
                 start=start,
                 stop=None if self.settings.shard is None else stop,
-                fingerprints=found,
-                sae={"architecture": sae.architecture, **sae.metadata},
+                fingerprints=fingerprints,
+                sae=sae,
                 volatile=volatile,
             ).with_notes(map(str, (*self.source.notes, *self.notes)))
         )
@@ -257,12 +257,15 @@ class Run:
                     hint=_REPLACED,
                 )
 
-    def append(self, first: int, windows: Windows, counts: Counts, documents_sha256: str) -> None:
-        """Add one whole buffer."""
+    def append(
+        self, first: int, windows: Windows, counts: Counts, documents_sha256: str, device: str
+    ) -> None:
+        """Add one whole buffer, and the model of the device that counted it."""
         if self.writer is None:
             return
         counts = replace(counts, occurrences=len(windows.indices))
-        self.writer.append(first, first + counts.documents, windows, counts, documents_sha256)
+        stop = first + counts.documents
+        self.writer.append(first, stop, windows, counts, documents_sha256, device)
         self.counted += counts.documents
 
     def note(self, **facts: Any) -> None:

@@ -1,9 +1,10 @@
 """Settings of a run of stage 1.
 
-There are four groups: which documents to count (:class:`CorpusConfig`), how to
+There are five groups: which documents to count (:class:`CorpusConfig`), how to
 cut them into windows (:class:`WindowConfig`), how to run the language model
-(:class:`ModelConfig`), and when a feature fires (:class:`SaeConfig`).
-:class:`CollectSettings` combines all four with what to write. A function takes
+(:class:`ModelConfig`), when a feature fires (:class:`SaeConfig`), and whether
+several devices count (:class:`sfal.collect.executors.placement.Placement`).
+:class:`CollectSettings` combines all five with what to write. A function takes
 only the group it needs. The metadata of each field describe how it is offered
 and checked (see :func:`sfal.collect.options.option`); the command line derives
 its options from them.
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Self
 
+from sfal.collect.executors.placement import Placement
 from sfal.collect.options import Checked, option
 from sfal.collect.shard import Shard
 from sfal.errors import InvalidInputError
@@ -184,7 +186,7 @@ class ModelConfig(Checked):
         InvalidInputError
             If there is no such device, or it cannot compute in this dtype.
         """
-        device = resolve_device(self.device)
+        device = self._device()
         dtype = self.dtype
         if dtype == "auto":
             dtype = "bfloat16" if device.startswith(("cuda", "xpu")) else "float32"
@@ -193,6 +195,9 @@ class ModelConfig(Checked):
                 f"device {device!r} cannot compute in float64", hint="use $device(cpu)"
             )
         return replace(self, device=device, dtype=dtype)
+
+    def _device(self) -> str:
+        return resolve_device(self.device)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,10 +242,10 @@ class SaeConfig(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CollectSettings(SaeConfig, ModelConfig, WindowConfig, CorpusConfig):
+class CollectSettings(SaeConfig, ModelConfig, WindowConfig, CorpusConfig, Placement):
     """All settings of a run of stage 1: what to count, how, and what to write.
 
-    It is each of the four groups, so that it can be passed wherever one of them
+    It is each of the five groups, so that it can be passed wherever one of them
     is taken, and takes the fields of all of them as keywords.
     """
 
@@ -296,6 +301,9 @@ class CollectSettings(SaeConfig, ModelConfig, WindowConfig, CorpusConfig):
                 "a shard has no histogram of its own",
                 hint="merge the shards ($do_merge), then write it",
             )
+
+    def _device(self) -> str:
+        return self.placed(self.device)
 
     @property
     def run_name(self) -> str | None:

@@ -39,6 +39,10 @@ class Speed:
         """Add tokens and seconds."""
         return replace(self, tokens=self.tokens + tokens, seconds=self.seconds + seconds)
 
+    def on(self, workers: int) -> "Speed":
+        """Return the conditions of several devices of this kind that work at the same time."""
+        return self if workers == 1 else replace(self, device=f"{workers} × {self.device}")
+
     def conditions(self) -> str:
         """Describe what was measured, and under which conditions."""
         return (

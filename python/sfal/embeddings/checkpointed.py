@@ -9,6 +9,7 @@ bits as one that was not.
 import io
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from sfal.embeddings.digests import facts_sha256
 from sfal.embeddings.embedders import Embedder
+from sfal.embeddings.spread import encode_each
 from sfal.errors import ArtifactError
 from sfal.io.atomic import atomic_path
 from sfal.terminal.progress import progress
@@ -61,13 +63,19 @@ def encode_texts(
     size = PIECE_BATCHES * batch_size
     key = facts_sha256(embedder.fingerprint, embedder.facts, batch_size, unique)[:16]
     pieces: list[NDArray[np.float32]] = []
-    with progress(len(unique), desc, "text") as bar:
-        for start in range(0, len(unique), size):
-            part = unique[start : start + size]
-            path = folder / f"{_FOLDER}{key}" / f"{start // size:06d}.npy"
+    parts = [unique[start : start + size] for start in range(0, len(unique), size)]
+    paths = [folder / f"{_FOLDER}{key}" / f"{number:06d}.npy" for number in range(len(parts))]
+    missing = [
+        part for part, path in zip(parts, paths, strict=True) if _stored(path, len(part)) is None
+    ]
+    with (
+        progress(len(unique), desc, "text") as bar,
+        closing(encode_each(embedder, missing)) as encoded,
+    ):
+        for part, path in zip(parts, paths, strict=True):
             vectors = _stored(path, len(part))
             if vectors is None:
-                vectors = embedder.encode(part)
+                vectors = next(encoded)
                 if vectors.ndim != 2 or len(vectors) != len(part):
                     raise ArtifactError(
                         f"the embedding model returned an array of shape {vectors.shape} "

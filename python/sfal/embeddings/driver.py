@@ -8,6 +8,7 @@ from pathlib import Path
 from sfal.embeddings.embedders import Embedder, EmbedderRef, SentenceEmbedder
 from sfal.embeddings.settings import EmbedSettings
 from sfal.embeddings.source_embeddings import EmbeddedSummary, embed_source
+from sfal.embeddings.spread import SpreadEmbedder
 from sfal.errors import SfalError
 from sfal.explanations.each_source import Sources, interrupted_at, requested_sources
 from sfal.explanations.source_explanations import explanations_of
@@ -72,13 +73,15 @@ def embed_explanations(
     results = []
     for ref in settings.embedders():
         model = _Model(ref, settings)
-        for source in requested:
-            with interrupted_at(source.name):
-                result = _embed(source, model, settings)
-            results.append(result)
-            if on_result is not None:
-                on_result(result)
-        model.unload()
+        try:
+            for source in requested:
+                with interrupted_at(source.name):
+                    result = _embed(source, model, settings)
+                results.append(result)
+                if on_result is not None:
+                    on_result(result)
+        finally:
+            model.unload()
     return results
 
 
@@ -97,9 +100,7 @@ class _Model:
             raise self._error
         if self._loaded is None:
             try:
-                self._loaded = SentenceEmbedder(
-                    self.ref, self._settings.device, self._settings.batch_size
-                )
+                self._loaded = self._load()
             except SfalError as e:
                 self._error = e
                 raise
@@ -107,7 +108,15 @@ class _Model:
 
     def unload(self) -> None:
         """Make room for the next model: two may not fit side by side."""
+        if isinstance(self._loaded, SpreadEmbedder):
+            self._loaded.close()
         self._loaded = None
+
+    def _load(self) -> Embedder:
+        settings = self._settings
+        if settings.is_spread:
+            return SpreadEmbedder.load(self.ref, settings, settings.device, settings.batch_size)
+        return SentenceEmbedder(self.ref, settings.device, settings.batch_size)
 
 
 def _embed(source: SourceFolder, model: _Model, settings: EmbedSettings) -> EmbedResult:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from sfal.collect.executors.placement import Placement
 from sfal.embeddings.embedders import DEFAULT_EMBEDDER, EmbedderRef, resolve_embedder
 from sfal.embeddings.prompts import PromptChoice
 from sfal.errors import InvalidInputError
@@ -10,7 +11,7 @@ from sfal.explanations.label_audit import check_leaks
 
 
 @dataclass(frozen=True)
-class EmbedSettings:
+class EmbedSettings(Placement):
     """Which embedders embed which explanations, and how."""
 
     embedding_models: str | tuple[str, ...] = (DEFAULT_EMBEDDER,)
@@ -40,6 +41,7 @@ class EmbedSettings:
     ``keep`` them; see :mod:`sfal.explanations.label_audit`."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         n_models = len(self._models)
         if self.embedding_name is not None and n_models != 1:
             raise InvalidInputError(

@@ -1,6 +1,9 @@
 """Devices that models run on."""
 
+import platform
 import re
+from contextlib import suppress
+from pathlib import Path
 
 from sfal.errors import InvalidInputError
 
@@ -58,3 +61,54 @@ def resolve_device(device: str) -> str:
         there = f"there is only {kind}:0" if n == 1 else f"the last one is {kind}:{n - 1}"
         raise InvalidInputError(f"device {device!r} is not available; {there}", hint=_HINT)
     return device
+
+
+def devices_of_kind(kind: str | None = None) -> list[str]:
+    """Return the GPUs of this machine.
+
+    Parameters
+    ----------
+    kind : str, optional
+        ``cuda`` or ``xpu``; None: those of the first kind that there is.
+    """
+    import torch
+
+    for name, there in (("cuda", torch.cuda), ("xpu", torch.xpu)):
+        if kind in (None, name) and there.is_available():
+            return [f"{name}:{index}" for index in range(there.device_count())]
+    return []
+
+
+def device_model(device: str) -> str:
+    """Return what a device is: results have the same bits on devices of the same model.
+
+    For a GPU its name; for a CPU its name, its vector instructions, and the
+    threads that PyTorch uses, on which the order of its sums depends.
+
+    Parameters
+    ----------
+    device : str
+        As torch names it.
+    """
+    import torch
+
+    if device.startswith("cuda"):
+        return str(torch.cuda.get_device_name(device))
+    if device.startswith("xpu"):
+        return str(torch.xpu.get_device_name(device))
+    if device != "cpu":
+        return device
+    threads = torch.get_num_threads()
+    return (
+        f"{_cpu_name()}, {torch.backends.cpu.get_cpu_capability()}, "
+        f"{threads} thread{'' if threads == 1 else 's'}"
+    )
+
+
+def _cpu_name() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()

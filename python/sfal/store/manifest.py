@@ -110,6 +110,23 @@ class Manifest:
         return replace(self, volatile={**self.volatile, "notes": kept}) if kept else self
 
     @property
+    def part_devices(self) -> dict[str, tuple[str, ...]]:
+        """The models of devices that counted each part, by file, as far as they are known."""
+        known = self.volatile.get("part_devices", {})
+        return {part.file: tuple(known[part.file]) for part in self.parts if part.file in known}
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The models of devices that counted any part, sorted."""
+        return tuple(sorted({one for devices in self.part_devices.values() for one in devices}))
+
+    def with_part_devices(self, devices: Mapping[str, Iterable[str]]) -> "Manifest":
+        """Return a copy with the devices of further parts; parts that are gone are left out."""
+        known = {**self.volatile.get("part_devices", {}), **devices}
+        kept = {part.file: sorted(known[part.file]) for part in self.parts if known.get(part.file)}
+        return replace(self, volatile={**self.volatile, "part_devices": kept}) if kept else self
+
+    @property
     def counts(self) -> Counts:
         """Totals over all parts."""
         return sum((part.counts for part in self.parts), Counts())
@@ -246,7 +263,9 @@ class Manifest:
         folder = self.volatile.get("histogram_folder", "")
         yield "histogram_folder", isinstance(folder, str)
         notes = self.volatile.get("notes", [])
-        yield "notes", isinstance(notes, list) and all(isinstance(note, str) for note in notes)
+        yield "notes", _is_texts(notes)
+        devices = self.volatile.get("part_devices", {})
+        yield "part_devices", isinstance(devices, dict) and all(map(_is_texts, devices.values()))
         texts = [(part.file, part.sha256, part.documents_sha256) for part in self.parts]
         yield "a name or hash", all(isinstance(text, str) for some in texts for text in some)
         numbers = [
@@ -276,6 +295,10 @@ class Manifest:
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
 def has_manifest(folder: Path) -> bool:

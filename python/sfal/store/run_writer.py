@@ -33,6 +33,7 @@ class _Open:
     pieces: list[Windows] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
     documents_sha256: str = ""
+    devices: set[str] = field(default_factory=set)
 
     def add(self, stop: int, windows: Windows, counts: Counts, documents_sha256: str) -> None:
         self.pieces.append(windows)
@@ -149,9 +150,17 @@ class RunWriter:
         return gaps[0][0] if gaps else None
 
     def append(
-        self, first: int, stop: int, windows: Windows, counts: Counts, documents_sha256: str
+        self,
+        first: int,
+        stop: int,
+        windows: Windows,
+        counts: Counts,
+        documents_sha256: str,
+        device: str = "",
     ) -> None:
         """Add the windows of the documents from `first` up to `stop`, one whole buffer.
+
+        The manifest records the model of the `device` that found them, if it is given.
 
         Raises
         ------
@@ -166,6 +175,8 @@ class RunWriter:
         if self._open is None:
             self._open = _Open(first)
         self._open.add(stop, windows, counts, documents_sha256)
+        if device:
+            self._open.devices.add(device)
         if (
             self._full(self._open.counts)
             or not self._aligned(stop)
@@ -223,6 +234,7 @@ class RunWriter:
         found = _Open(part.first)
         windows = read_part(self.folder, part)
         found.add(part.stop, windows, part.counts, part.documents_sha256)
+        found.devices.update(self.manifest.part_devices.get(part.file, ()))
         if part.file == str(PartName(self._number(found))):
             # The extended part will need this name; free it while the manifest is consistent.
             self._write(found, checkpoint=True)
@@ -245,7 +257,8 @@ class RunWriter:
             content.counts,
             content.documents_sha256,
         )
-        self.save(self.manifest.with_part(part))
+        manifest = self.manifest.with_part(part)
+        self.save(manifest.with_part_devices({part.file: content.devices}))
 
     def _number(self, content: "_Open") -> int:
         """Return the number of an open part: the one after the part before it."""

@@ -154,7 +154,7 @@ def test_a_pass_that_was_stopped_leaves_no_examples_and_is_done_alone_the_next_t
     monkeypatch.setattr("sfal.collect.count.count", None)  # counting would fail
     [result] = collect(sources[:1], settings(root), tmp_path)
     assert (result.error, result.counted) == (None, 0)
-    monkeypatch.setattr(driver, "load_model", None)  # nothing is left to load for
+    monkeypatch.setattr(driver, "open_executor", None)  # nothing is left to load for
     [result] = collect(sources[:1], settings(root), tmp_path)
     assert result.error is None
 

@@ -119,8 +119,6 @@ class _Estimate:
                     self.trial = measure(todo, self.settings, self.sample)
             except SfalError as e:
                 self.no_trial = e
-            for run in todo:
-                run.sae, run.error = None, None
 
     def _read_sample(self) -> None:
         try:

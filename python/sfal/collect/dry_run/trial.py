@@ -5,19 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
-from sfal.collect.batching import Plan, plan_buffer
+from sfal.collect.batching import Buffer, Plan
 from sfal.collect.corpus.document import Document
-from sfal.collect.inputs import load_model, load_source_sae
+from sfal.collect.executors.placement import devices_in
 from sfal.collect.run import Run
+from sfal.collect.session.session import CollectSpec, Session
 from sfal.collect.settings import CollectSettings
-from sfal.collect.throughput import Speed, initial_speed
+from sfal.collect.throughput import Speed
+from sfal.errors import SfalError
 from sfal.store.manifest import Counts, occurrences_dir
 from sfal.store.parts import Windows, write_part
-
-if TYPE_CHECKING:
-    from sfal.collect.model.language_model import LanguageModel
 
 SECONDS = 5.0
 """Time the passes may take, without loading; the first one takes as long as it needs."""
@@ -43,7 +41,7 @@ def measure(runs: Sequence[Run], settings: CollectSettings, texts: Sequence[Docu
     Parameters
     ----------
     runs : sequence of Run
-        Sources on one model, not opened. They get their SAEs, or an error.
+        Sources on one model, not opened.
     settings : CollectSettings
         How they would be counted.
     texts : sequence of Document
@@ -54,12 +52,14 @@ def measure(runs: Sequence[Run], settings: CollectSettings, texts: Sequence[Docu
     SfalError
         If the model or an SAE cannot be loaded, or a pass fails.
     """
-    model = load_model(runs, settings)
-    _raise_first(runs)
-    for run in runs:
-        run.sae = load_source_sae(run.source, model, settings)
-    widths = {run.source.name: run.sae.n_features for run in runs if run.sae is not None}
-    passes = _Passes(runs, model, settings)
+    spec = CollectSpec(tuple(run.source for run in runs), settings)
+    session = spec.load(devices_in(settings.devices)[0] if settings.devices else settings.device)
+    widths = {}
+    for name, found in session.facts.sources.items():
+        if isinstance(found, SfalError):
+            raise found
+        widths[name] = found.n_features
+    passes = _Passes(session)
     whole = passes.plan(texts)
     useful = [document for document, ids in enumerate(whole.ids) if ids]
     if not useful:
@@ -74,38 +74,32 @@ def measure(runs: Sequence[Run], settings: CollectSettings, texts: Sequence[Docu
         # Only the last pass gives the speed: it is the longest and most representative.
         last = passes.run([texts[document] for document in some])
         spent, size = spent + last[1], 2 * size
-    speed = initial_speed(model, len(runs)).plus(*last)
+    speed = session.facts.speed.plus(*last)
     return Trial(whole.counts, widths, speed, passes.bytes_per_window())
 
 
 class _Passes:
     """Passes over documents that write to no run's folder."""
 
-    def __init__(
-        self, runs: Sequence[Run], model: "LanguageModel", settings: CollectSettings
-    ) -> None:
-        self._runs = runs
-        self._model = model
-        self._settings = settings
-        self._windows: dict[str, list[Windows]] = {run.source.name: [] for run in runs}
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._windows: dict[str, list[Windows]] = {name: [] for name in session.readers}
 
     def plan(self, texts: Sequence[Document]) -> Plan:
         """Tokenise some documents, and plan their windows and batches."""
-        prepend_bos = self._runs[0].source.prepend_bos
-        settings = self._settings
-        return plan_buffer(texts, self._model, settings, settings.batch_tokens, prepend_bos)
+        name = next(iter(self._session.readers))
+        [plan] = self._session.plan(Buffer(0, list(texts)), [name]).values()
+        return plan
 
     def run(self, texts: Sequence[Document]) -> tuple[int, float]:
         """Count some documents; return their tokens and the seconds it took."""
-        from sfal.collect.count import count_windows
-
         started = time.perf_counter()
-        plan = self.plan(texts)
-        found = count_windows(0, plan, self._runs, self._model)
-        _raise_first(self._runs)
-        for name, windows in found.items():
-            self._windows[name].append(windows)
-        return plan.counts.tokens, time.perf_counter() - started
+        counted = self._session.count(Buffer(0, list(texts)))
+        for name, found in counted.sources.items():
+            if isinstance(found, SfalError):
+                raise found
+            self._windows[name].append(found[0])
+        return counted.tokens, time.perf_counter() - started
 
     def bytes_per_window(self) -> dict[str, float]:
         """Write all windows of each source to a part, and return its bytes per window."""
@@ -115,12 +109,6 @@ class _Passes:
                 name: (_part_size(Path(folder), joined) - empty) / joined.n_windows
                 for name, joined in ((n, Windows.join(kept)) for n, kept in self._windows.items())
             }
-
-
-def _raise_first(runs: Sequence[Run]) -> None:
-    for run in runs:
-        if run.error is not None:
-            raise run.error
 
 
 def _part_size(folder: Path, windows: Windows) -> int:

@@ -7,13 +7,16 @@ labels made from them and the co-occurrences stem from different text.
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from itertools import chain
+from typing import Any
 
 from sfal.collect.batching import buffers
 from sfal.collect.corpus.document import Document
 from sfal.collect.corpus.open import Corpus
 from sfal.collect.examples.shared_pass import SharedPass, decided_by
-from sfal.collect.model.language_model import LanguageModel
+from sfal.collect.examples.task import ExamplesTask
+from sfal.collect.executors.protocol import Executor, map_buffers
 from sfal.collect.run import Run
 from sfal.collect.settings import CollectSettings
 from sfal.collect.shard import BUFFER_DOCUMENTS
@@ -42,7 +45,7 @@ def lacks_examples(run: Run, settings: CollectSettings) -> bool:
 def gather_examples(
     runs: Sequence[Run],
     corpus: Corpus,
-    model: LanguageModel,
+    executor: Executor[Any],
     settings: CollectSettings,
 ) -> None:
     """Write the examples of runs whose documents are counted. If one fails, the others continue.
@@ -53,19 +56,19 @@ def gather_examples(
     Parameters
     ----------
     runs : sequence of Run
-        With their SAEs; those that have failed are left out.
+        Started; those that have failed are left out.
     corpus : Corpus
         Where the documents come from.
-    model : LanguageModel
-        Loaded with the points of all runs.
+    executor : Executor
+        Its sessions have loaded the model and the SAEs of the runs.
     settings : CollectSettings
         How many documents after those counted to read, and how.
     """
-    remaining = [run for run in runs if run.sae is not None and run.error is None]
+    remaining = [run for run in runs if run.error is None]
     if not remaining:
         return
     try:
-        _gather(remaining, corpus, model, settings)
+        _gather(remaining, corpus, executor, settings)
     except SfalError as e:
         for run in remaining:
             if run.error is None:
@@ -73,22 +76,34 @@ def gather_examples(
 
 
 def _gather(
-    runs: Sequence[Run], corpus: Corpus, model: LanguageModel, settings: CollectSettings
+    runs: Sequence[Run], corpus: Corpus, executor: Executor[Any], settings: CollectSettings
 ) -> None:
     by_bos: dict[bool | None, SharedPass] = {}
     for run in runs:
-        prepend_bos = run.source.prepend_bos
-        by_bos.setdefault(prepend_bos, SharedPass(model, settings, prepend_bos)).add(run)
+        one = by_bos.setdefault(run.source.prepend_bos, SharedPass(settings))
+        one.add(run, executor.facts.sources[run.source.name].n_features)
     passes = list(by_bos.values())
     first = settings.n_docs
     stop = min(one.start for one in passes)
     documents = _documents(runs, corpus, first, stop)
+    found = buffers(documents, stop, first + settings.examples, BUFFER_DOCUMENTS)
+    tasks = (
+        ExamplesTask(
+            buffer,
+            {name: floor for one in passes for name, floor in one.floors(buffer.first).items()},
+        )
+        for buffer in found
+    )
     saved_at, cost = time.monotonic(), 0.0
-    with progress(settings.examples, f"examples, {runs[0].model_name}", "document") as bar:
+    with (
+        progress(settings.examples, f"examples, {runs[0].model_name}", "document") as bar,
+        closing(map_buffers(executor, tasks)) as answers,
+    ):
         bar.update(stop - first)
-        for buffer in buffers(documents, stop, first + settings.examples, BUFFER_DOCUMENTS):
-            for one in passes:
-                one.read(buffer)
+        for answer in answers:
+            buffer = answer.task.buffer
+            for bos, examples in answer.found.items():
+                by_bos[bos].take(buffer, examples)
             stop = buffer.stop
             bar.update(len(buffer.texts))
             if all(run.error is not None for run in runs):

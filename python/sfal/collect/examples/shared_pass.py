@@ -1,26 +1,20 @@
 """Runs that read the same tokens, and the max-activating examples found for each of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from sfal.collect.batching import Buffer, batch_by_length
+from sfal.collect.batching import Buffer
 from sfal.collect.examples.snippets import snippet
-from sfal.collect.examples.top_activations import TOP, TopActivations, max_activations
-from sfal.collect.firing import not_finite
-from sfal.collect.model.hook_points import HookPoint
-from sfal.collect.model.language_model import LanguageModel
-from sfal.collect.model.oom import max_elements
-from sfal.collect.model_pass import model_pass
+from sfal.collect.examples.task import BufferExamples
+from sfal.collect.examples.top_activations import TOP, TopActivations
 from sfal.collect.run import Run, recorded
-from sfal.collect.sae.sae import Sae
 from sfal.collect.settings import CollectSettings
 from sfal.errors import SfalError
-from sfal.sources.source import Source
 from sfal.store.examples import Example, write_examples
 from sfal.store.examples_checkpoint import (
     DocumentText,
@@ -33,8 +27,6 @@ from sfal.store.examples_checkpoint import (
 _FORMAT = 1
 _ROWS = 1 << 14
 """Features whose examples are written at once."""
-_MARGIN = 200
-"""Characters kept of a document after its last token."""
 
 
 def decided_by(run: Run, settings: CollectSettings) -> dict[str, Any]:
@@ -52,29 +44,18 @@ def decided_by(run: Run, settings: CollectSettings) -> dict[str, Any]:
 
 
 class _Gathering:
-    """One run, and what has been found for it; a reader of the model's passes."""
+    """One run, and what has been found for it."""
 
-    def __init__(self, run: Run, sae: Sae, settings: CollectSettings) -> None:
+    def __init__(self, run: Run, n_features: int, settings: CollectSettings) -> None:
         self.run = run
-        self.sae: Sae = sae
         self.decided_by = decided_by(run, settings)
-        self.top = TopActivations(sae.n_features, torch.device(sae.device))
+        self.top = TopActivations(n_features, torch.device("cpu"))
         self.stop = settings.n_docs
-        """Ordinal after the last document that it has read."""
-        self.saved = load_examples_state(run.folder, self.decided_by, (sae.n_features, TOP))
+        """Ordinal after the last document that has been read for it."""
+        self.saved = load_examples_state(run.folder, self.decided_by, (n_features, TOP))
         if self.saved is not None:
             self.top.restore(self.saved.values, self.saved.documents, self.saved.positions)
             self.stop = self.saved.stop
-
-    @property
-    def source(self) -> Source:
-        """The run's source."""
-        return self.run.source
-
-    @property
-    def error(self) -> SfalError | None:
-        """Why the run failed."""
-        return self.run.error
 
 
 class SharedPass:
@@ -82,101 +63,70 @@ class SharedPass:
 
     Parameters
     ----------
-    model : LanguageModel
-        Loaded with the points of all runs.
     settings : CollectSettings
         How many documents to read, and how.
-    prepend_bos : bool, optional
-        Whether the runs' SAEs want BOS in front; None: they do not say.
     """
 
-    def __init__(
-        self, model: LanguageModel, settings: CollectSettings, prepend_bos: bool | None
-    ) -> None:
-        self._model = model
+    def __init__(self, settings: CollectSettings) -> None:
         self._settings = settings
-        self._prepend_bos = prepend_bos
         self._gatherings: list[_Gathering] = []
         self._texts: dict[int, DocumentText] = {}
 
-    def add(self, run: Run) -> None:
+    def add(self, run: Run, n_features: int) -> None:
         """Add a run, with what an earlier pass found for it."""
-        if run.sae is not None:
-            one = _Gathering(run, run.sae, self._settings)
-            if one.saved is not None:
-                self._texts.update(one.saved.texts)
-                one.saved = None
-            self._gatherings.append(one)
+        one = _Gathering(run, n_features, self._settings)
+        if one.saved is not None:
+            self._texts.update(one.saved.texts)
+            one.saved = None
+        self._gatherings.append(one)
 
     @property
     def start(self) -> int:
         """Ordinal of the first document that some run has not read."""
         return min(one.stop for one in self._gatherings)
 
-    def read(self, buffer: Buffer) -> None:
-        """Pass one buffer of documents through the model, for the runs that have not read it."""
-        settings, model = self._settings, self._model
-        readers = [
-            one for one in self._gatherings if one.error is None and one.stop <= buffer.first
-        ]
-        if not readers:
-            return
-        ids = model.tokenize(buffer.texts, settings.max_length, self._prepend_bos)
-        tokens = [
-            np.flatnonzero(
-                ~np.isin(np.asarray(one, np.int64), list(model.special_ids_in(document)))
-            )
-            for one, document in zip(ids, buffer.texts, strict=True)
-        ]
-        lengths = [len(one) if len(real) else 0 for one, real in zip(ids, tokens, strict=True)]
-        found = {one.source.name: _empty(len(ids), one.sae) for one in readers}
-        batches = batch_by_length(lengths, settings.batch_tokens)
-        for one, sae, batch, activations in model_pass(model, ids, batches, readers):
-            values, positions = found[one.source.name]
-            hook = f"{HookPoint.of(one.source)} of {model.name}"
-            try:
-                for row, document in enumerate(batch):
-                    real = torch.from_numpy(tokens[document]).to(sae.device)
-                    x = activations[row].to(sae.device)[real]
-                    if not torch.isfinite(x).all():
-                        raise not_finite(f"{hook}, document {buffer.first + document}")
-                    values[document], rows = max_activations(x, sae, max_elements(sae.device))
-                    positions[document] = real[rows].int()
-            except SfalError as e:
-                one.run.fail(e)
-        for one in readers:
-            if one.error is None:
-                one.top.add(buffer.first, *found[one.source.name])
-                one.stop = buffer.stop
-        self._keep_texts(buffer)
+    def floors(self, first: int) -> dict[str, NDArray[np.float32]]:
+        """Return what is to be exceeded, for the runs that have not read the document `first`.
 
-    def _keep_texts(self, buffer: Buffer) -> None:
+        Another thread may be adding documents: a floor is then too low, never too high.
+        """
+        return {
+            one.run.source.name: one.top.values[:, -1].numpy().copy()
+            for one in self._gatherings
+            if one.run.error is None and one.stop <= first
+        }
+
+    def take(self, buffer: Buffer, examples: BufferExamples) -> None:
+        """Add what was found in one buffer, for the runs that have not read it."""
+        for one in self._gatherings:
+            found = examples.found.get(one.run.source.name)
+            if found is None or one.run.error is not None or one.stop > buffer.first:
+                continue
+            if isinstance(found, SfalError):
+                one.run.fail(found)
+                continue
+            one.top.merge(found)
+            one.stop = buffer.stop
+        self._keep_texts(examples.texts)
+
+    def _keep_texts(self, new: Mapping[int, DocumentText]) -> None:
         """Keep the documents that examples refer to, and forget the others."""
         referenced = set[int]()
         for one in self._gatherings:
             referenced.update(one.top.referenced().tolist())
-        self._texts = {n: text for n, text in self._texts.items() if n in referenced}
-        new = sorted(
-            n for n in referenced if buffer.first <= n < buffer.stop and n not in self._texts
-        )
-        tokenizer = self._model.tokenizer
-        documents = [buffer.texts[n - buffer.first] for n in new]
-        texts = [tokenizer.readable(document) for document in documents]
-        spans = tokenizer.spans(documents, self._settings.max_length, self._prepend_bos)
-        for n, text, some in zip(new, texts, spans, strict=True):
-            self._texts[n] = _document_text(text, some)
+        self._texts = {n: text for n, text in {**new, **self._texts}.items() if n in referenced}
 
     def save(self) -> None:
         """Save a checkpoint of each run."""
         for one in self._gatherings:
-            if one.error is not None:
+            if one.run.error is not None:
                 continue
             top = one.top
             state = ExamplesState(
                 one.stop,
-                top.values.cpu().numpy(),
-                top.documents.cpu().numpy(),
-                top.positions.cpu().numpy(),
+                top.values.numpy(),
+                top.documents.numpy(),
+                top.positions.numpy(),
                 {n: self._texts[n] for n in top.referenced().tolist()},
             )
             try:
@@ -194,7 +144,7 @@ class SharedPass:
                 **one.decided_by,
                 "corpus": recorded(self._settings)["corpus"]["name"],
                 "documents": [self._settings.n_docs, stop],
-                "n_features": one.sae.n_features,
+                "n_features": len(top.values),
                 "features": int((top.values[:, 0] > 0).sum()),
                 "sfal": version("sfal"),
             }
@@ -207,9 +157,9 @@ class SharedPass:
     def _examples(self, top: TopActivations) -> Iterator[Example]:
         for start in range(0, len(top.values), _ROWS):
             some = slice(start, start + _ROWS)
-            values = top.values[some].cpu().numpy()
-            documents = top.documents[some].cpu().numpy()
-            positions = top.positions[some].cpu().numpy()
+            values = top.values[some].numpy()
+            documents = top.documents[some].numpy()
+            positions = top.positions[some].numpy()
             for row, rank in zip(*(axis.tolist() for axis in np.nonzero(values)), strict=True):
                 doc, position = int(documents[row, rank]), int(positions[row, rank])
                 text = self._texts[doc]
@@ -217,18 +167,3 @@ class SharedPass:
                 words = snippet(text.text, int(span[0]), int(span[1]))
                 activation = float(values[row, rank])
                 yield Example(start + row, rank, activation, doc, position, *words)
-
-
-def _empty(n_documents: int, sae: Sae) -> tuple[Tensor, Tensor]:
-    """Return zeros for the values and positions of a buffer's documents."""
-    shape = (n_documents, sae.n_features)
-    return (
-        torch.zeros(shape, device=sae.device),
-        torch.zeros(shape, dtype=torch.int32, device=sae.device),
-    )
-
-
-def _document_text(text: str, spans: list[tuple[int, int]]) -> DocumentText:
-    array = np.array(spans, np.int32).reshape(-1, 2)
-    end = int(array.max(initial=0))
-    return DocumentText(text[: end + _MARGIN], array)

@@ -1,5 +1,7 @@
 """The max-activating tokens of every feature, gathered document by document."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,6 +15,20 @@ TOP = 20
 
 _ROWS = 1 << 14
 """Features whose examples are sorted at once."""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Activations above 0 of some documents, feature by feature, the greatest first."""
+
+    counts: NDArray[np.int64]
+    """How many there are of each feature, of shape (n_features,)."""
+    values: NDArray[np.float32]
+    """Each of them, of shape (sum of `counts`,)."""
+    documents: NDArray[np.int64]
+    """Ordinals of their documents."""
+    positions: NDArray[np.int32]
+    """Positions of their tokens."""
 
 
 class TopActivations:
@@ -62,6 +78,49 @@ class TopActivations:
             self.documents[some] = documents.gather(1, chosen)
             joined_positions = torch.cat([self.positions[some], positions[:, some].T], 1)
             self.positions[some] = joined_positions.gather(1, chosen)
+
+    def packed(self) -> Packed:
+        """Return what has been added."""
+        there = self.values > 0
+        return Packed(
+            there.sum(1).cpu().numpy(),
+            self.values[there].cpu().numpy(),
+            self.documents[there].cpu().numpy(),
+            self.positions[there].cpu().numpy(),
+        )
+
+    def merge(self, later: Packed) -> None:
+        """Add what others found in later documents; the result is that of :meth:`add`.
+
+        Parameters
+        ----------
+        later : Packed
+            At most as many of each feature as there are places.
+        """
+        top = self.values.shape[1]
+        ends = np.cumsum(later.counts)
+        features = torch.from_numpy(np.flatnonzero(later.counts)).to(self.values.device)
+        for some in torch.split(features, _ROWS):
+            if not len(some):
+                continue
+            first, last = int(some[0]), int(some[-1])
+            rows = slice(int(ends[first] - later.counts[first]), int(ends[last]))
+            counts = torch.from_numpy(later.counts)[some.cpu()]
+            there = torch.arange(top) < counts[:, None]
+            joined = {}
+            for name, found in (
+                ("values", later.values),
+                ("documents", later.documents),
+                ("positions", later.positions),
+            ):
+                mine: Tensor = getattr(self, name)
+                new = torch.zeros(there.shape, dtype=mine.dtype)
+                new[there] = torch.from_numpy(found[rows])
+                joined[name] = torch.cat([mine[some], new.to(mine.device)], 1)
+            # Stable, so that of equal ones the first document stays first.
+            chosen = joined["values"].sort(dim=1, descending=True, stable=True)[1][:, :top]
+            for name, both in joined.items():
+                getattr(self, name)[some] = both.gather(1, chosen)
 
     def restore(
         self,

@@ -1,0 +1,1 @@
+"""A loaded language model and SAEs: what counts one buffer of documents."""
