@@ -65,15 +65,13 @@ def encode_texts(
     pieces: list[NDArray[np.float32]] = []
     parts = [unique[start : start + size] for start in range(0, len(unique), size)]
     paths = [folder / f"{_FOLDER}{key}" / f"{number:06d}.npy" for number in range(len(parts))]
-    missing = [
-        part for part, path in zip(parts, paths, strict=True) if _stored(path, len(part)) is None
-    ]
+    stored = [_stored(path, len(part)) for part, path in zip(parts, paths, strict=True)]
+    missing = [part for part, found in zip(parts, stored, strict=True) if found is None]
     with (
         progress(len(unique), desc, "text") as bar,
         closing(encode_each(embedder, missing)) as encoded,
     ):
-        for part, path in zip(parts, paths, strict=True):
-            vectors = _stored(path, len(part))
+        for part, path, vectors in zip(parts, paths, stored, strict=True):
             if vectors is None:
                 vectors = next(encoded)
                 if vectors.ndim != 2 or len(vectors) != len(part):
