@@ -20,6 +20,10 @@ test-rust:
 test-python *args:
     {{python}} -m pytest -q -n {{workers}} {{args}}
 
+# Workers that are killed, nodes that are lost: the tests that take minutes; KILLS of worker processes
+test-workers kills="20":
+    SFAL_WORKER_KILLS={{kills}} {{python}} -m pytest -q --heavy -m heavy --timeout 3600
+
 # Check the hand-written stub against the compiled module
 stubs:
     {{python}} -m mypy.stubtest sfal._core

@@ -33,6 +33,18 @@ def pytest_addoption(parser):
         action="store_true",
         help="rewrite the table in tests/README.md from this run of the whole suite",
     )
+    parser.addoption(
+        "--heavy",
+        action="store_true",
+        help="run the tests marked heavy too, which take minutes",
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--heavy"):
+        for item in items:
+            if item.get_closest_marker("heavy"):
+                item.add_marker(pytest.mark.skip(reason="heavy; --heavy runs it"))
 
 
 @pytest.hookimpl(optionalhook=True)

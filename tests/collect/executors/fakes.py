@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,6 +96,7 @@ class Printing(Square):
     """Writes to standard output as libraries do, straight to the descriptor too."""
 
     def run(self, session, prepared):
-        print("a library says something")
+        sys.stdout.write("a library says something\n")
+        sys.stdout.flush()
         os.write(1, b"and another one")
         return super().run(session, prepared)

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +29,12 @@ def found(executor, tasks, lookahead=None):
     return [answer.found for answer in map_buffers(executor, tasks, lookahead)]
 
 
+def gather(executor, tasks, answers):
+    """Append what is found to a list, until an error ends it."""
+    for answer in map_buffers(executor, tasks):
+        answers.append(answer.found)
+
+
 def pids(executor):
     return [worker.pid for worker in executor._by_slot.values()]
 
@@ -35,9 +42,8 @@ def pids(executor):
 def gone(pid):
     """Whether a process has ended; it may be a zombie for a moment."""
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
         return True
 
 
@@ -84,11 +90,12 @@ def test_an_error_of_ours_is_an_answer(tmp_path, task):
     with pool(tmp_path) as executor:
         workers = pids(executor)
         with pytest.raises((CombinedError, InvalidInputError)) as e:
-            for answer in map_buffers(executor, [Square(1), Square(2), task, Square(3)]):
-                answers.append(answer.found)
+            gather(executor, [Square(1), Square(2), task, Square(3)], answers)
         assert pids(executor) == workers
     assert answers == [1, 4]
-    assert type(e.value) is (CombinedError if isinstance(task, fakes.Refused) else InvalidInputError)
+    assert type(e.value) is (
+        CombinedError if isinstance(task, fakes.Refused) else InvalidInputError
+    )
     if isinstance(e.value, CombinedError):
         assert e.value.errors[0].hint == "use $dtype(float32)"
         assert "dtype=float32" in str(e.value)
@@ -101,8 +108,7 @@ def test_an_error_while_reading_comes_after_what_was_read(tmp_path):
 
     answers = []
     with pool(tmp_path) as executor, pytest.raises(InvalidInputError, match="ends here"):
-        for answer in map_buffers(executor, tasks()):
-            answers.append(answer.found)
+        gather(executor, tasks(), answers)
     assert answers == [0, 1, 4, 9, 16]
 
 
@@ -120,8 +126,7 @@ def test_a_task_that_kills_three_workers_ends_the_run(tmp_path, tally, n):
     tasks = [Square(0), Square(1), Deadly(2, folder=tmp_path), *map(Square, range(3, 9))]
     answers = []
     with pool(tmp_path, n) as executor, pytest.raises(WorkerError) as e:
-        for answer in map_buffers(executor, tasks):
-            answers.append(answer.found)
+        gather(executor, tasks, answers)
     assert answers == [0, 1]
     assert e.value.message.startswith("3 workers died of number 2 (")
     assert e.value.message.count("SIGKILL, as the system kills when memory runs out") == 3
@@ -168,9 +173,10 @@ def test_no_worker_at_all_is_an_error(tmp_path):
 
 
 def test_a_worker_that_computes_something_else_is_refused(tmp_path, monkeypatch):
+    # The second worker joins while the first one works.
+    tasks = [Square(n, seconds=0.05) for n in range(600)]
     with pool(tmp_path, 2, other=("yes",)) as executor, pytest.raises(ArtifactError) as e:
-        for _ in range(200):
-            found(executor, [Square(n, seconds=0.02) for n in range(9)])
+        found(executor, tasks)
     assert "differs from the first worker, on " in e.value.message
     assert e.value.message.endswith(": model other, not m")
     mine = pools.own_versions()

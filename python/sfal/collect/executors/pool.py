@@ -67,7 +67,10 @@ class Pool(Executor[Any]):
         self._by_slot: dict[int, Worker] = {}
         self._failures: dict[int, list[str]] = {}
         """By slot: what kept its last workers from being ready."""
+        self._worked: set[int] = set()
+        """Slots that had a worker that was ready."""
         self._first: Hello | None = None
+        self._refusal: SfalError | None = None
         self._alone_since = self._looked_at = time.monotonic()
         self._told = False
         self._numbers = 0
@@ -180,10 +183,7 @@ class Pool(Executor[Any]):
             worker.kill()
             self._bury(worker, message.text)
         elif isinstance(message, Refusal) and message.number is None:
-            if self._first is None:
-                raise message.error
-            worker.kill()
-            self._bury(worker, str(message.error))
+            self._refused(worker, message.error)
         else:
             self._take(worker, message)
         if time.monotonic() - self._looked_at >= _LOOK_SECONDS:
@@ -201,7 +201,18 @@ class Pool(Executor[Any]):
         worker.hello = said
         slot = self._slot(worker)
         self._failures.pop(slot, None)
+        self._worked.add(slot)
         self._hand_out()
+
+    def _refused(self, worker: Worker, error: SfalError) -> None:
+        """Give up a device on which the session cannot be loaded, unless that worked before."""
+        if self._first is None and self._source.wait_seconds is not None:
+            raise error  # others may still wait for room, for long
+        self._refusal = self._refusal or error
+        if self._slot(worker) not in self._worked:
+            self._failures[self._slot(worker)] = [str(error)] * TRIES
+        worker.kill()
+        self._bury(worker, str(error))
 
     def _take(self, worker: Worker, answer: Found | Refusal) -> None:
         number = answer.number
@@ -267,6 +278,8 @@ class Pool(Executor[Any]):
             return
         if not self._by_slot and limit is not None and waited < limit and not self._failures:
             return
+        if self._first is None and self._refusal is not None:
+            raise self._refusal
         causes = [failures[-1] for failures in self._failures.values() if failures]
         why = "; ".join(filter(None, [self._source.lacking(), *dict.fromkeys(causes)]))
         what = "no worker could be started" if self._first is None else "no worker is left"
