@@ -39,9 +39,7 @@ def cluster():
 
 
 def pool(cluster, folder, wait=60, **spec):
-    return Pool(
-        ray_cluster.RayActors(fakes.Spec(folder, **spec), cluster.address, "cpu", wait)
-    )
+    return Pool(ray_cluster.RayActors(fakes.Spec(folder, **spec), cluster.address, "cpu", wait))
 
 
 @pytest.fixture(autouse=True)

@@ -200,7 +200,10 @@ class Pool(Executor[Any]):
             _require_same(worker, said, self._first.facts.identity, said.facts.identity, first)
         worker.hello = said
         slot = self._slot(worker)
-        self._failures.pop(slot, None)
+        if self._source.wait_seconds is None:
+            self._failures.pop(slot, None)
+        else:  # there, slots are no places
+            self._failures.clear()
         self._worked.add(slot)
         self._hand_out()
 
@@ -249,30 +252,30 @@ class Pool(Executor[Any]):
                     f"({self._failures[slot][-1]}), so the others went on without it"
                 )
             )
-        if worker.hello is not None and not self._has_ready():
+        if worker.placed and not self._has_placed():
             self._alone_since = time.monotonic()
         self._start_missing()
         self._hand_out()
         self._give_up_if_alone()
 
-    def _has_ready(self) -> bool:
-        return any(worker.hello is not None for worker in self._by_slot.values())
+    def _has_placed(self) -> bool:
+        return any(worker.placed for worker in self._by_slot.values())
 
     def _slot(self, worker: Worker) -> int:
         return next(slot for slot, one in self._by_slot.items() if one is worker)
 
     def _give_up_if_alone(self) -> None:
         """Raise if there is no worker, and none is to be expected."""
-        if self._has_ready():
+        if self._has_placed():
             return
         waited = time.monotonic() - self._alone_since
         limit = self._source.wait_seconds
         if limit is not None and waited >= _PATIENCE_SECONDS and not self._told:
             self._told = True
             _log.warning(
-                "no worker yet, waiting for %.0f s in all; %s",
+                "no room for a worker yet, waiting for %.0f s in all: %s",
                 limit,
-                self._source.lacking() or "they are being started, or wait for room",
+                self._source.lacking() or "others use the cluster",
             )
         if self._by_slot and (limit is None or waited < limit):
             return

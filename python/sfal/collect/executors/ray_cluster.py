@@ -171,6 +171,8 @@ class _ActorWorker(Worker):
         self._ray = ray
         self._actor = actor
         self._events = events
+        self.placed = False
+        actor.__ray_ready__.remote().future().add_done_callback(self._is_placed)
         self._follow(actor.load.remote())
 
     def send(self, number: int, task: Task[Any, Any]) -> None:
@@ -181,6 +183,9 @@ class _ActorWorker(Worker):
         """End it at once."""
         with suppress(Exception):
             self._ray.kill(self._actor, no_restart=True)
+
+    def _is_placed(self, future: "Future[Any]") -> None:
+        self.placed = future.exception() is None
 
     def _follow(self, reference: Any) -> None:
         def done(future: "Future[bytes]") -> None:

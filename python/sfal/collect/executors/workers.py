@@ -20,12 +20,15 @@ class Worker:
         What it said of itself; None until it is ready.
     tasks : deque of int
         Numbers of its tasks; the first one is running.
+    placed : bool
+        Whether it runs, and is loading or ready; otherwise it waits for room.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.hello: Hello | None = None
         self.tasks: deque[int] = deque()
+        self.placed = True
 
     @property
     def place(self) -> str:
