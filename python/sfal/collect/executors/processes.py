@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import IO, Any
 
 from sfal.collect.executors.protocol import Spec, Task
-from sfal.collect.executors.wire import encoded, read_message, write_message
+from sfal.collect.executors.wire import decoded, encoded, read_message, write_message
 from sfal.collect.executors.worker import Start, Work
 from sfal.collect.executors.workers import Died, Event, Worker
 
@@ -124,7 +124,8 @@ class _Process(Worker):
         """Pass on what the worker says, and at last that it has died."""
         try:
             while True:
-                self._events.put(Event(self, read_message(_pipe(self._process.stdout))))
+                message = decoded(read_message(_pipe(self._process.stdout)))
+                self._events.put(Event(self, message))
         except (EOFError, OSError, ValueError):
             pass
         code = self._process.wait()

@@ -257,8 +257,8 @@ def _found(address: str) -> str | None:
         if not _answers(named):
             raise InvalidInputError(
                 f"no Ray cluster answers at {named}",
-                hint="look whether it runs, and give the address that `ray start --head` printed, "
-                "as $ray(HOST:PORT)",
+                hint="look whether it runs; Ray prints its address when the head is started, for "
+                "$ray(HOST:PORT)",
             )
         return named
     current = (

@@ -106,8 +106,8 @@ def write_message(file: IO[bytes], data: bytes) -> None:
     file.flush()
 
 
-def read_message(file: IO[bytes]) -> Any:
-    """Read a message from a pipe.
+def read_message(file: IO[bytes]) -> bytes:
+    """Read an encoded message from a pipe.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def read_message(file: IO[bytes]) -> Any:
         If the other end is closed, within a message or before it.
     """
     (length,) = _LENGTH.unpack(_exactly(file, _LENGTH.size))
-    return decoded(_exactly(file, length))
+    return _exactly(file, length)
 
 
 def _exactly(file: IO[bytes], size: int) -> bytes:

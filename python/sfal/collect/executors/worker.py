@@ -24,6 +24,7 @@ from sfal.collect.executors.wire import (
     Crash,
     Found,
     Refusal,
+    decoded,
     encoded,
     hello,
     limit_threads,
@@ -102,11 +103,11 @@ def main() -> None:
     """Serve the process that started this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run's process says when to end
     tasks, answers = _pipes()
-    received: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    received: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(tasks, received), daemon=True).start()
     try:
         try:
-            session = load(received.get())
+            session = load(decoded(received.get()))
         except SfalError as e:
             _send(answers, Refusal(e))
         else:
@@ -131,7 +132,7 @@ def _pipes() -> tuple[IO[bytes], IO[bytes]]:
     return os.fdopen(tasks, "rb"), os.fdopen(answers, "wb")
 
 
-def _receive(tasks: IO[bytes], received: "queue.SimpleQueue[Any]") -> None:
+def _receive(tasks: IO[bytes], received: "queue.SimpleQueue[bytes]") -> None:
     try:
         while True:
             received.put(read_message(tasks))
@@ -140,10 +141,10 @@ def _receive(tasks: IO[bytes], received: "queue.SimpleQueue[Any]") -> None:
 
 
 def _prepared(
-    session: Session, received: "queue.SimpleQueue[Work]"
+    session: Session, received: "queue.SimpleQueue[bytes]"
 ) -> Iterator[tuple[int, Task[Any, Any], Any]]:
     while True:
-        work = received.get()
+        work: Work = decoded(received.get())
         yield work.number, work.task, prepare(session, work.task)
 
 
