@@ -2,37 +2,30 @@
 
 import pytest
 
-from sfal.collect.inputs import _revision
-from sfal.collect.run import Run
-from sfal.collect.settings import CollectSettings, ModelConfig
+from sfal.collect.session.loading import Reader, _revision
+from sfal.collect.settings import ModelConfig
 from sfal.errors import InvalidInputError
 from sfal.sources import SaeRef, Source
 from sfal.sources.training import Training
 
 
-@pytest.fixture
-def runs(tmp_path):
-    def of(*revisions):
-        settings = CollectSettings("c.jsonl")
-        return [
-            Run(
-                Source(f"m/{i}", "m", "res", 0, SaeRef("local"), training=Training(revision=name)),
-                tmp_path,
-                settings,
-            )
-            for i, name in enumerate(revisions)
-        ]
-
-    return of
+def readers(*revisions):
+    return [
+        Reader(
+            Source(f"m/{i}", "m", "res", 0, SaeRef("local"), training=Training(revision=name)),
+            sae=None,
+        )
+        for i, name in enumerate(revisions)
+    ]
 
 
-def test_the_saes_own_revision_is_taken_unless_another_is_requested(runs):
-    assert _revision(runs("step9", "step9"), ModelConfig()) == "step9"
-    assert _revision(runs("step9"), ModelConfig(revision="main")) == "main"
-    assert _revision(runs(None), ModelConfig()) is None
+def test_the_saes_own_revision_is_taken_unless_another_is_requested():
+    assert _revision(readers("step9", "step9"), ModelConfig()) == "step9"
+    assert _revision(readers("step9"), ModelConfig(revision="main")) == "main"
+    assert _revision(readers(None), ModelConfig()) is None
 
 
-def test_saes_of_different_revisions_are_not_counted_together(runs):
+def test_saes_of_different_revisions_are_not_counted_together():
     with pytest.raises(InvalidInputError, match=r"different revisions of m \(none, step9\)"):
-        _revision(runs("step9", None), ModelConfig())
-    assert _revision(runs("step9", None), ModelConfig(revision="step9")) == "step9"
+        _revision(readers("step9", None), ModelConfig())
+    assert _revision(readers("step9", None), ModelConfig(revision="step9")) == "step9"
