@@ -41,7 +41,7 @@ class Speed:
 
     def on(self, workers: int) -> "Speed":
         """Return the conditions of several devices of this kind that work at the same time."""
-        return self if workers == 1 else replace(self, device=f"{workers} × {self.device}")
+        return replace(self, device=on_several(self.device, workers))
 
     def conditions(self) -> str:
         """Describe what was measured, and under which conditions."""
@@ -68,6 +68,11 @@ def initial_speed(model: "LanguageModel", n_sources: int) -> Speed:
         int(model.metadata["layers_run"]),
         n_sources,
     )
+
+
+def on_several(device: str, workers: int) -> str:
+    """Return the name of several devices of one name, each with a worker."""
+    return device if workers == 1 else f"{workers} × {device}"
 
 
 def device_name(device: str) -> str:

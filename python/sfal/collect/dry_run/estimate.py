@@ -11,11 +11,13 @@ from sfal.collect.corpus.files import is_local
 from sfal.collect.corpus.open import open_corpus
 from sfal.collect.dry_run.history import History
 from sfal.collect.dry_run.trial import Trial, measure
+from sfal.collect.executors.placement import devices_in
 from sfal.collect.inputs import with_corpus
 from sfal.collect.run import Run
 from sfal.collect.settings import CollectSettings
 from sfal.collect.shard import BUFFER_DOCUMENTS
-from sfal.errors import SfalError
+from sfal.collect.throughput import Speed, on_several
+from sfal.errors import InvalidInputError, SfalError
 from sfal.io.download_size import OUT_OF_REACH, Download, model_download, sae_download
 from sfal.sources.scopes import named_width
 from sfal.sources.source import Source
@@ -113,7 +115,9 @@ class _Estimate:
         if self.ended is not None:
             self.left = {name: min(left, len(self.sample)) for name, left in self.left.items()}
         all_here = all(download.n_bytes == 0 for download in self.downloads.values())
-        if self.sample and all_here and self.history.speed() is None:
+        if self.settings.ray is not None:
+            self.no_trial = InvalidInputError("that of a Ray cluster shows when it counts")
+        elif self.sample and all_here and self._measured() is None:
             try:
                 with progress(None, "measuring the speed", "pass"):
                     self.trial = measure(todo, self.settings, self.sample)
@@ -129,6 +133,18 @@ class _Estimate:
                 self.ended = first + len(self.sample)
         except SfalError as e:
             self.no_sample = e
+
+    @property
+    def _workers(self) -> int:
+        devices = self.settings.devices
+        return 1 if devices is None else len(devices_in(devices))
+
+    def _measured(self) -> tuple[Speed, int, str] | None:
+        """Return an earlier run's speed, how many times as fast this one is, and its name."""
+        for workers, times in dict.fromkeys([(self._workers, 1), (1, self._workers)]):
+            if (found := self.history.speed(workers)) is not None:
+                return found[0], times, found[1]
+        return None
 
     @property
     def documents(self) -> tuple[int, int]:
@@ -151,7 +167,7 @@ class _Estimate:
         """Yield all that is known, and what is not."""
         settings, source = self.settings, self.runs[0].source
         first, stop = self.documents
-        yield f"model {source.model}, {settings.dtype}, on {settings.device}"
+        yield f"model {source.model}, {settings.dtype}, on {self._place()}"
         if source.model in self.downloads:
             yield _row("to download", str(self.downloads[source.model]))
         where = "" if stop == settings.documents[1] else ", where it ends"
@@ -168,6 +184,11 @@ class _Estimate:
         yield _row("to download", self._all_downloads())
         yield _row("to store", self._all_stored())
         yield self._time()
+
+    def _place(self) -> str:
+        if self.settings.ray is not None:
+            return f"the devices ({self.settings.device}) of a Ray cluster"
+        return on_several(self.settings.device, self._workers)
 
     def _corpus_bytes(self) -> str:
         most = max(self.left.values(), default=0)
@@ -270,11 +291,11 @@ class _Estimate:
         left = max(self.left.values(), default=0)
         if not left:
             return _row("time", "none")
-        speed, where = None, ""
+        speed, times, where = None, 1, ""
         if self.trial is not None and self.trial.speed is not None:
-            speed, where = self.trial.speed, "measured just now"
-        elif (found := self.history.speed()) is not None:
-            speed, where = found[0], f"measured by the run of {found[1]}"
+            speed, times, where = self.trial.speed, self._workers, "measured just now"
+        elif (found := self._measured()) is not None:
+            speed, times, where = found[0], found[1], f"measured by the run of {found[2]}"
         if speed is None:
             why = f" ({self.no_trial.message})" if self.no_trial else ""
             few = min(BUFFER_DOCUMENTS, left)
@@ -288,12 +309,14 @@ class _Estimate:
                 f"not known, as no speed has been measured here yet{why}",
                 "; ".join(filter(None, hints)),
             )
-        at = f"at {speed.rate:,.0f} tokens/s, {where} ({speed.conditions()})"
+        rate = speed.rate * times
+        each = "" if times == 1 else f", on one of {times} devices"
+        at = f"at {rate:,.0f} tokens/s, {where} ({speed.conditions()}{each})"
         if self.counts is None:
-            most = time_text(left * self.settings.max_length / speed.rate)
+            most = time_text(left * self.settings.max_length / rate)
             return _row("time", f"at most {most} {at}")
         counts, _ = self.counts
-        needed = time_text(left * counts.tokens / counts.documents / speed.rate)
+        needed = time_text(left * counts.tokens / counts.documents / rate)
         return _row("time", f"about {needed} {at}")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sfal.collect.run import Run, recorded
 from sfal.collect.settings import CollectSettings
-from sfal.collect.throughput import Speed, device_name
+from sfal.collect.throughput import Speed, device_name, on_several
 from sfal.store.manifest import Counts, Manifest, occurrences_dir
 from sfal.store.source_folder import SourceFolder
 
@@ -37,9 +37,12 @@ class History:
             if manifest is not None and manifest.source.model == model:
                 self._found.append((folder.path, manifest))
 
-    def speed(self) -> "tuple[Speed, str] | None":
-        """Return the speed and name of the most similar run; None if there is none."""
-        wanted = device_name(self._settings.device), self._settings.dtype
+    def speed(self, workers: int = 1) -> "tuple[Speed, str] | None":
+        """Return the speed and name of the most similar run on so many devices, if there is one."""
+        if self._settings.ray is not None:
+            return None  # what devices its cluster has is not known here
+        device = on_several(device_name(self._settings.device), workers)
+        wanted = device, self._settings.dtype
         found = [
             (manifest, speed)
             for _, manifest in self._found
