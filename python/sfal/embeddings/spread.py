@@ -1,5 +1,6 @@
 """Embedding on several devices, with the executors of stage 1."""
 
+import logging
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from sfal.collect.executors.placement import Placement
 from sfal.collect.executors.protocol import Executor, map_buffers
 from sfal.embeddings.embedders import Embedder, EmbedderRef, SentenceEmbedder
 from sfal.io.devices import device_model
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -133,8 +136,10 @@ class SpreadEmbedder:
                 yield answer.found
 
     def close(self) -> None:
-        """End the workers."""
+        """End the workers, and say what became of them."""
         self._executor.close()
+        for note in self._executor.notes:
+            _log.warning("%s", note)
 
 
 def encode_each(

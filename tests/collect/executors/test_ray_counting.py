@@ -14,6 +14,7 @@ import torch
 from collect.executors import spread
 from sfal.collect import driver
 from sfal.collect.driver import collect
+from sfal.collect.shard import BUFFER_DOCUMENTS
 
 ray = pytest.importorskip("ray")
 pytestmark = [pytest.mark.heavy, pytest.mark.filterwarnings("default")]
@@ -105,6 +106,29 @@ def test_a_driver_is_killed_and_started_again(world, inline, cluster, tmp_path, 
     for source, expected in zip(spread.sources(world), inline, strict=True):
         assert spread.snapshot(tmp_path / "data" / source.name) == expected
     tally("kills: drivers of a Ray cluster")
+
+
+def test_ctrl_c_ends_the_command_and_its_actors(world, inline, cluster, tmp_path, tally):
+    words = [
+        sys.executable, "-m", "sfal", "cooc", "sae", "--sae", world / "sae-0", "--model",
+        world / "lm", "--site", "res", "--layer", "0", "--corpus", world / "corpus.jsonl",
+        "--n-docs", str(spread.BUFFERS * BUFFER_DOCUMENTS), "--k", "8", "--part-windows", "100",
+        "--data-dir", tmp_path, "--device", "cpu", "--threads", "1", "--ray", cluster.address,
+    ]  # fmt: skip
+    process = subprocess.Popen(list(map(str, words)), stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.rglob("manifest.json")):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    sent = time.monotonic()
+    _, stderr = process.communicate()
+    assert time.monotonic() - sent < 3
+    assert process.returncode == 130, stderr
+    assert len(stderr.splitlines()) == 1, stderr
+    while actors():
+        assert time.monotonic() - sent < 30, "actors outlive their command"
+        time.sleep(0.1)
+    tally("interruptions: sfal cooc in Ray")
 
 
 _DRIVER = """

@@ -137,6 +137,7 @@ class Actor:
             self._session = load(start if start.threads else _with_threads(start))
             return encoded(hello(self._session.facts))
         except SfalError as e:
+            e.message += f" (on {socket.gethostname()})"
             return encoded(Refusal(e))
         except Exception as e:
             return encoded(Crash(f"{type(e).__name__}: {e}"))
@@ -212,7 +213,7 @@ def _import_ray() -> Any:
         import ray
     except ImportError as e:
         raise MissingDependencyError(
-            "Ray is not installed", hint="install it with pip install 'sfal[ray]'"
+            "Ray is not installed", hint="`pip install '.[ray]'` in SFAL's clone installs it"
         ) from e
     return ray
 
