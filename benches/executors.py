@@ -8,8 +8,9 @@ and writes Parquet parts and manifests. The workers are stand-ins for devices: t
 windows in every buffer, and sleep as long as a device of RATE tokens per second would compute. A
 real worker tokenises the next buffer while the device works, so its time is the longer of both;
 the time to tokenise is measured once, on one core, and a stand-in sleeps no less than that. *Busy*
-is the share of the workers' time in which they slept, from the first answer on. The driver's
-processor time per buffer says how many devices it could keep busy if the cores were its own.
+is the share of the workers' time in which they slept, from the moment all were ready to the end of
+the run, the last part and the manifest included. The driver's processor time per buffer says how
+many devices it could keep busy if a core were its own.
 
 `--overhead` passes buffers through stand-ins that do not sleep: seconds per buffer and processor
 time of the driver in one process, in a worker process and in Ray, and how long they take to start.
@@ -134,38 +135,39 @@ def settings(path, n_docs, **other):
 def busy(folder, workers, rate, n_sources, seconds):
     """Count with stand-ins; print the share of time that they were busy."""
     path = folder / "corpus.jsonl"
-    buffers = max(round(seconds * workers * rate / TOKENS / BUFFER_DOCUMENTS), 4 * workers)
+    rounds = max(round(seconds * rate / TOKENS / BUFFER_DOCUMENTS), 4)
+    buffers = rounds * workers
     corpus(path, buffers * BUFFER_DOCUMENTS)
     least = tokenising(path)
     driver.CollectSpec = lambda *arguments: StandInSpec(*arguments, rate=rate, least=least)
-    appended, kept = [], driver.Run.append
+    begun = []
 
-    def append(self, *arguments):
-        appended.append((time.perf_counter(), time.process_time()))
-        return kept(self, *arguments)
+    def all_ready(*arguments):
+        executor = open_executor(*arguments)
+        while any(worker.hello is None for worker in executor._by_slot.values()):
+            executor._handle_next()
+        begun.append((time.perf_counter(), time.process_time()))
+        return executor
 
-    driver.Run.append = append
+    driver.open_executor = all_ready
     data = folder / "data"
     shutil.rmtree(data, ignore_errors=True)
     chosen = settings(path, buffers * BUFFER_DOCUMENTS, devices=f"cpu:{workers}")
     try:
         results = driver.collect(sources(n_sources), chosen, data)
     finally:
-        driver.Run.append = kept
+        driver.open_executor = open_executor
     for result in results:
         if result.error is not None:
             raise result.error
-    # From the answer after the first of each worker on, to the last: all of them worked then.
-    first, last = appended[n_sources * workers], appended[-1]
-    done = buffers - workers
-    wall, processor = last[0] - first[0], last[1] - first[1]
+    wall, processor = time.perf_counter() - begun[0][0], time.process_time() - begun[0][1]
     each = max(BUFFER_DOCUMENTS * TOKENS / rate, least)
-    share = done * each / (workers * wall)
+    share = buffers * each / (workers * wall)
     print(
         f"{workers} devices of {rate:,.0f} tokens/s, {n_sources} sources: {buffers} buffers, "
-        f"{done * BUFFER_DOCUMENTS * TOKENS / wall:,.0f} tokens/s, busy {share:.1%}; driver "
-        f"{1000 * processor / done:.1f} ms of processor time a buffer, enough for "
-        f"{each * done / processor:.0f} devices; tokenising {1000 * least:.0f} ms a buffer"
+        f"{buffers * BUFFER_DOCUMENTS * TOKENS / wall:,.0f} tokens/s, busy {share:.1%}; driver "
+        f"{1000 * processor / buffers:.1f} ms of processor time a buffer, enough for "
+        f"{each * buffers / processor:.0f} devices; tokenising {1000 * least:.0f} ms a buffer"
     )
     shutil.rmtree(data)
 
