@@ -38,8 +38,8 @@ def cluster():
         patched.undo()
 
 
-def pool(cluster, folder, wait=60, **spec):
-    return Pool(ray_cluster.RayActors(fakes.Spec(folder, **spec), cluster.address, "cpu", wait))
+def pool(cluster, folder, device="cpu", wait=60, **spec):
+    return Pool(ray_cluster.RayActors(fakes.Spec(folder, **spec), cluster.address, device, wait))
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +82,14 @@ def test_errors_of_ours_are_answers(cluster, tmp_path):
         assert [a.found for a in map_buffers(executor, [Square(3)])] == [9]
     with pytest.raises(InvalidInputError, match="cpu is refused"):
         pool(cluster, tmp_path, refused=("cpu",))
+
+
+def test_every_gpu_gets_an_actor(cluster, tmp_path):
+    node = cluster.add_node(num_cpus=1, num_gpus=2)  # said, not had: nothing here uses them
+    with pool(cluster, tmp_path, "cuda") as executor:
+        assert executor.workers == 2
+        assert [a.found for a in map_buffers(executor, map(Square, range(6)))][-1] == 25
+    cluster.remove_node(node)
 
 
 def test_a_cluster_without_room_is_waited_for_and_given_up(cluster, tmp_path, monkeypatch):

@@ -126,8 +126,11 @@ class _Process(Worker):
             while True:
                 message = decoded(read_message(_pipe(self._process.stdout)))
                 self._events.put(Event(self, message))
-        except (EOFError, OSError, ValueError):
+        except (EOFError, OSError):
             pass
+        except Exception as e:  # a message that cannot be read; nothing after it can
+            self._said.append(f"{type(e).__name__}: {e}")
+            self.kill()
         code = self._process.wait()
         self._drain.join(_END_SECONDS)
         self._events.put(Event(self, Died(self._cause(code))))
