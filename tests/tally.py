@@ -61,7 +61,11 @@ class Tally:
         return hasattr(self._config, "workerinput")
 
     def pytest_collection_modifyitems(self, items):
-        self._counting = {item.nodeid for item in items if "tally" in item.fixturenames}
+        self._counting = {
+            item.nodeid
+            for item in items
+            if "tally" in item.fixturenames and not item.get_closest_marker("heavy")
+        }
 
     def pytest_deselected(self, items):
         self._whole &= not items
