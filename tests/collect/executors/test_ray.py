@@ -92,6 +92,27 @@ def test_every_gpu_gets_an_actor(cluster, tmp_path):
     cluster.remove_node(node)
 
 
+def test_a_cluster_that_loses_its_last_worker_is_given_up(cluster, tmp_path, tally):
+    node = cluster.add_node(num_cpus=1, num_gpus=1)
+    answers = []
+
+    def lose():
+        for number, answer in enumerate(
+            map_buffers(executor, (Square(n, 0.05) for n in range(200)))
+        ):
+            answers.append(answer.found)
+            if number == 3:
+                cluster.remove_node(node, allow_graceful=False)
+
+    with pool(cluster, tmp_path, "cuda", wait=3) as executor, pytest.raises(WorkerError) as e:
+        lose()
+    assert answers == [n**2 for n in range(len(answers))]
+    assert 4 <= len(answers) < 200
+    assert "no worker is left for " in e.value.message
+    assert e.value.hint == "$do_again continues where it stopped"
+    tally("kills: nodes of a Ray cluster")
+
+
 def test_a_cluster_without_room_is_waited_for_and_given_up(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(ray_cluster, "threads_of_each", lambda device, workers: 64)
     started = time.monotonic()
