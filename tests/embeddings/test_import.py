@@ -65,6 +65,14 @@ WRITERS = {
         p, vector=lists(VECTORS, pa.large_list(pa.float64())), latent=[f"{i}.0" for i in FEATURES]
     ),
     "numbered.parquet": numbered,
+    "column_features.npz": lambda p: np.savez(p, vectors=VECTORS, features=FEATURES[:, None]),
+    "layer_features.npz": lambda p: np.savez(p, vectors=VECTORS, feature=FEATURES, layer=[0] * 6),
+    "layer_features.parquet": lambda p: parquet(
+        p,
+        layer=["1"] * 6 + ["0"] * 6,
+        feature=[*FEATURES, *FEATURES],
+        vector=lists([*-VECTORS, *VECTORS]),
+    ),
 }
 
 
@@ -232,3 +240,31 @@ def test_the_command_says_what_was_imported(tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     assert f"6 vectors of 4 numbers imported as {NAME}" in result.output
     assert "unchanged" in CliRunner().invoke(embeddings, ["import", *words]).output
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"features": FEATURES.astype(str)}, "features holds texts or objects"),
+        ({"feature": FEATURES.astype(object)}, "feature holds texts or objects"),
+        ({"features": FEATURES[:4]}, r"features has the shape \(4,\), but there are 6"),
+        ({"features": FEATURES.reshape(2, 3)}, "features has the shape"),
+        ({"feature": FEATURES, "layer": np.full(6, 7)}, r"no vector of layer 0.*has 7"),
+    ],
+    ids=["texts", "objects", "fewer", "table", "another layer"],
+)
+def test_features_that_cannot_be_used_are_not_ignored(tmp_path, arrays, message):
+    counted_source(tmp_path, 6)
+    np.savez(tmp_path / "x.npz", vectors=VECTORS, **arrays)
+    with pytest.raises(InvalidInputError, match=message):
+        import_embeddings(source(tmp_path).name, tmp_path / "x.npz", NAME, tmp_path)
+
+
+def test_a_column_that_may_number_the_features_is_not_ignored(tmp_path):
+    counted_source(tmp_path, 6)
+    parquet(tmp_path / "x.parquet", key=FEATURES, embedding=lists(VECTORS))
+    with pytest.raises(InvalidInputError, match="whether 'key' holds the features"):
+        import_embeddings(source(tmp_path).name, tmp_path / "x.parquet", NAME, tmp_path)
+    parquet(tmp_path / "y.parquet", tokens=[3] * 6, key=range(6), embedding=lists(VECTORS))
+    summary = import_embeddings(source(tmp_path).name, tmp_path / "y.parquet", NAME, tmp_path)
+    np.testing.assert_array_equal(read_vectors(summary.path).vectors, VECTORS)

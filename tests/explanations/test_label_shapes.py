@@ -88,13 +88,14 @@ def test_a_mark_and_carriage_returns_in_json_lines_do_no_harm(tmp_path):
     assert read(write(tmp_path / "x.json", lines.encode("utf-8-sig"))) == (TEXTS, Counter())
 
 
-@pytest.mark.parametrize("index", ["12", "12.0", "12.", " 12 ", 12, 12.0])
+@pytest.mark.parametrize("index", ["12", "12.0", "12.", " 12 ", 12, 12.0, "1.2000e+01"])
 def test_whole_numbers_are_features_however_they_are_written(tmp_path, index):
     assert read(as_json(tmp_path / "x.json", [{"feature": index, "label": "a"}]))[0] == {12: "a"}
 
 
 @pytest.mark.parametrize(
-    "index", ["12.5", 12.5, "nan", float("nan"), float("inf"), -1, True, "1e1"]
+    "index",
+    ["12.5", 12.5, "nan", float("nan"), float("inf"), -1, True, "1e1", "1.2E+05", "1.25e+01"],
 )
 def test_other_numbers_are_counted(tmp_path, index):
     rows = [{"feature": 1, "label": "a"}, {"feature": index, "label": "b"}]

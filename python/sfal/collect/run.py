@@ -191,7 +191,9 @@ class Run:
             corpus_ended_at=None,
         )
         if agreeing < len(manifest.parts):
-            changed = replace(changed.with_parts(manifest.parts[:agreeing]), histogram=None)
+            # The record of the histogram stays until its file is replaced, so that another one
+            # for other documents does not end up beside it.
+            changed = changed.with_parts(manifest.parts[:agreeing])
         writer.manifest = changed
         writer.extend(changed.n_docs, changed.stop)
         if writer.next_document is None:

@@ -11,6 +11,7 @@ from sfal.embeddings.embedders import NEURONPEDIA
 from sfal.embeddings.vector_files import FileVectors, read_vector_file, rows_in_order
 from sfal.errors import ArtifactError, InvalidInputError, SettingsMismatchError
 from sfal.explanations.each_source import requested_sources
+from sfal.explanations.user_files.layers import LayerFilter
 from sfal.io.atomic import remove_temporaries, sha256_file
 from sfal.io.lock import folder_lock
 from sfal.sources.source import Source
@@ -92,7 +93,7 @@ def import_embeddings(
             hint="give another $embedding_name",
         )
     check_name(embedding_name, "embedder")
-    found = read_vector_file(path)
+    found = _of_layer(folder, path, read_vector_file(path))
     about = _about(folder, path, embedding_name)
     stem = about.pop("stem")
     target = embeddings_path(folder.path, embedding_name, stem)
@@ -142,6 +143,24 @@ def _about(source: SourceFolder, path: Path, name: str) -> dict[str, Any]:
         "explanations_sha256": explanations_sha256(table),
         "stem": embeddings_stem(table),
     }
+
+
+def _of_layer(source: SourceFolder, path: Path, found: FileVectors) -> FileVectors:
+    """Return the vectors of the source's layer, if the file names the layers of its rows."""
+    if found.layers is None:
+        return found
+    source_id = source.neuronpedia_id.partition("/")[2] if source.neuronpedia_id else None
+    layers = LayerFilter(source.layer, source_id)
+    kept = np.array([layers.reason({"layer": layer}) is None for layer in found.layers])
+    if not kept.any():
+        there = ", ".join(sorted({str(layer) for layer in found.layers})[:6])
+        raise InvalidInputError(
+            f"{path} has no vector of layer {source.layer}, which {source.name} reads; its column "
+            f"of layers has {there}",
+            hint="give the file of this layer, or leave the column out",
+        )
+    features = None if found.features is None else found.features[kept]
+    return FileVectors(features, found.vectors[kept])
 
 
 def _check_size(source: SourceFolder, path: Path, found: FileVectors) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sfal.errors import ArtifactError, CorruptError, InvalidInputError, MissingError
 from sfal.explanations.records import feature_number
-from sfal.explanations.user_files.columns import columns_of
+from sfal.explanations.user_files.columns import column_of, columns_of
 from sfal.io.first_line import first_line
 from sfal.io.npy import read_npy_header
 
@@ -34,6 +34,8 @@ class FileVectors(NamedTuple):
     """Feature of each row, shape (n,); None: the number of the row."""
     vectors: NDArray[np.float32]
     """Shape (n, D); a row of NaN stands for no vector."""
+    layers: tuple[object, ...] | None = None
+    """Layer of each row, if the file has such a column."""
 
 
 def read_vector_file(path: Path) -> FileVectors:
@@ -83,8 +85,8 @@ def read_vector_file(path: Path) -> FileVectors:
 
 
 def _chosen(path: Path, arrays: Mapping[str, NDArray[Any]]) -> FileVectors:
-    """Choose the array of vectors and that of features among a file's numeric arrays."""
-    tables = {name: a for name, a in arrays.items() if a.ndim == 2}
+    """Choose the arrays of vectors, of features and of layers among a file's numeric arrays."""
+    tables = {n: a for n, a in arrays.items() if a.ndim == 2 and not _is_about_rows(n)}
     if len(tables) > 1:
         tables = {name: a for name, a in tables.items() if name.lower() in _VECTORS}
     if len(tables) != 1:
@@ -95,11 +97,18 @@ def _chosen(path: Path, arrays: Mapping[str, NDArray[Any]]) -> FileVectors:
             hint="name the array vectors, or save it alone",
         )
     vectors = next(iter(tables.values()))
+    for name, a in arrays.items():
+        if _is_about_rows(name) and (a.size != len(vectors) or max(a.shape, default=0) != a.size):
+            raise InvalidInputError(
+                f"{path}: {name} has the shape {a.shape}, but there are {len(vectors):,} vectors",
+                hint="give one number for each vector, or leave that array out",
+            )
     columns = {
-        name: a
+        name: a.reshape(-1)
         for name, a in arrays.items()
-        if a.ndim == 1 and len(a) == len(vectors) and a.dtype.kind in "iuf"
+        if (a.ndim == 1 or _is_about_rows(name)) and a.size == len(vectors)
     }
+    layers = [columns.pop(name) for name in list(columns) if column_of(name) == "layer"][:1]
     chosen = columns_of(columns).get("feature")
     named = {n: a for n, a in columns.items() if n == chosen or n.lower() in _FEATURES}
     if columns and len(named) != 1:
@@ -108,7 +117,16 @@ def _chosen(path: Path, arrays: Mapping[str, NDArray[Any]]) -> FileVectors:
             hint="name that array feature",
         )
     features = next(iter(named.values()), None)
-    return FileVectors(None if features is None else _numbers(path, features), _float32(vectors))
+    return FileVectors(
+        None if features is None else _numbers(path, features),
+        _float32(vectors),
+        tuple(layers[0].tolist()) if layers else None,
+    )
+
+
+def _is_about_rows(name: str) -> bool:
+    """Return whether an array's name says that it holds the vectors' features or layers."""
+    return column_of(name) in ("feature", "layer") or name.lower() in _FEATURES
 
 
 def _numbers(path: Path, features: NDArray[Any]) -> NDArray[np.int64]:
@@ -138,8 +156,14 @@ def _npz(path: Path) -> dict[str, NDArray[Any]]:
             with archive.open(info) as file:
                 try:
                     array = _array(file, path, min(left, info.file_size))
-                except InvalidInputError:
-                    continue  # texts or objects beside the vectors
+                except InvalidInputError as e:
+                    name = info.filename.removesuffix(".npy")
+                    if not _is_about_rows(name):
+                        continue  # texts or objects beside the vectors
+                    raise InvalidInputError(
+                        f"{path}: {name} holds texts or objects, not whole numbers",
+                        hint=f"save {name} as an array of integers",
+                    ) from e
             left -= array.nbytes
             arrays[info.filename.removesuffix(".npy")] = array
     return arrays
@@ -191,12 +215,16 @@ def _parquet(path: Path) -> FileVectors:
     with pq.ParquetFile(path) as file:
         schema = file.schema_arrow
         feature = columns_of(schema.names).get("feature")
+        layer = columns_of(schema.names).get("layer")
         names = _vector_columns(path, schema, feature)
+        if feature is None:
+            _check_other_numbers(path, file, {*names, layer})
         n = file.metadata.num_rows
         features: list[object] = []
+        layers: list[object] = []
         pieces: list[NDArray[np.float32]] = []
         width = 0
-        wanted = [*names, *([feature] if feature else [])]
+        wanted = [*names, *(one for one in (feature, layer) if one)]
         for batch in file.iter_batches(_ROWS, columns=wanted):
             piece = _piece(path, [batch.column(name) for name in names])
             width = width or piece.shape[1]
@@ -211,12 +239,28 @@ def _parquet(path: Path) -> FileVectors:
             pieces.append(piece)
             if feature:
                 features += batch.column(feature).to_pylist()
+            if layer:
+                layers += batch.column(layer).to_pylist()
     if not width:
         raise InvalidInputError(f"{path} holds no vector")
     # Rows without a vector may come before the first that has one.
     vectors = [p if p.shape[1] else np.full((len(p), width), np.nan) for p in pieces]
     numbers = _numbers(path, np.array(features, dtype=object)) if feature else None
-    return FileVectors(numbers, _float32(np.concatenate(vectors)))
+    return FileVectors(numbers, _float32(np.concatenate(vectors)), tuple(layers) or None)
+
+
+def _check_other_numbers(path: Path, file: Any, known: set[str | None]) -> None:
+    """Refuse a table without a feature column if another column seems to number the features."""
+    import pyarrow.types as kinds
+
+    fields = (field for field in file.schema_arrow if field.name not in known)
+    for name in [field.name for field in fields if kinds.is_integer(field.type)]:
+        numbers = file.read([name]).column(0).to_pylist()
+        if len(set(numbers)) == len(numbers) and numbers != list(range(len(numbers))):
+            raise InvalidInputError(
+                f"{path}: it is not clear whether {name[:40]!r} holds the features",
+                hint="name that column feature, or leave it out if the rows are in their order",
+            )
 
 
 def _vector_columns(path: Path, schema: Any, feature: str | None) -> list[str]:

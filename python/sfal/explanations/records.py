@@ -29,6 +29,9 @@ UNNAMED = "unnamed"
 """Type or explainer of a record that does not name one."""
 
 _INDEX = re.compile(r"([0-9]{1,9})(?:\.0*)?")
+_EXPONENT = re.compile(r"[0-9]\.([0-9]{1,20})[eE]\+?([0-9]{1,2})")
+"""A whole number as ``numpy.savetxt`` writes it: 1.200000e+01. Spreadsheets write 1.23E+05
+for numbers that they have rounded, so all digits must be there."""
 
 
 class Record(NamedTuple):
@@ -166,7 +169,9 @@ def feature_number(value: object, n_features: int | None = None) -> int:
         raise _UnusableError("no index")
     if isinstance(value, str) and (match := _INDEX.fullmatch(value.strip())):
         value = int(match[1])
-    elif isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
+    elif isinstance(value, str) and (match := _EXPONENT.fullmatch(value.strip())):
+        value = Decimal(value.strip()) if len(match[1]) >= int(match[2]) else value
+    if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MAX_FEATURES:
         raise _UnusableError("index is not a feature number")

@@ -48,9 +48,11 @@ def flattened(config: Mapping[str, Any]) -> dict[str, Any]:
     both = {**single, **(metadata if isinstance(metadata, Mapping) else {})}
     both.pop("metadata", None)
     flat = {_RENAMED.get(str(key), str(key)): value for key, value in both.items()}
-    names = flat.get("hook_names")
-    if flat.get("hook_name") is None and isinstance(names, list | tuple) and len(names) == 1:
-        flat["hook_name"] = names[0]
+    for field in ("hook_name", "hook_names"):
+        names = flat.get(field)
+        open_still = flat.get("hook_name") is None or flat["hook_name"] is names
+        if open_still and isinstance(names, list | tuple) and len(names) == 1:
+            flat["hook_name"] = names[0]
     hook, layer = flat.get("hook_name"), flat.get("hook_layer")
     if isinstance(hook, str) and isinstance(layer, int) and not isinstance(layer, bool):
         if hook.startswith(("hook_resid_", "hook_mlp_", "hook_attn_", "attn.hook_", "mlp.hook_")):

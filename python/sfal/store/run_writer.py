@@ -122,7 +122,10 @@ class RunWriter:
                 damaged.append(part)
         if damaged:
             kept = [part for part in self.manifest.parts if part not in damaged]
+            histogram = self.manifest.histogram_file(self.folder)
             self.save(replace(self.manifest.with_parts(kept), histogram=None))
+            if histogram is not None:
+                histogram.unlink(missing_ok=True)
         return damaged
 
     def extend(self, n_docs: int, stop: int | None) -> None:

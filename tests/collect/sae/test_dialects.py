@@ -8,6 +8,7 @@ import torch
 
 import tiny
 from sfal.collect.sae.sae import load_sae
+from sfal.collect.settings import SaeConfig
 from sfal.errors import ArtifactError, InvalidInputError
 from sfal.sources import resolve_local
 from sfal.sources.source import SaeRef
@@ -123,6 +124,29 @@ def test_every_version_gives_the_same_sae_at_the_same_place(tmp_path, version):
     assert torch.equal(sae.fires(x), twin.fires(x))
 
 
+@pytest.mark.parametrize("version", ["2", "5"])
+@pytest.mark.parametrize("training", [{"device": "cuda"}, {"dtype": "torch.bfloat16"}])
+def test_device_and_precision_of_the_training_do_not_matter(tmp_path, version, training):
+    folder = tiny.saelens(tmp_path / "sae", "standard", 16, 48)
+    twin = load_sae(SaeRef("local", path=str(folder)))
+    (folder / "cfg.json").write_text(json.dumps({**DIALECTS[version], **training}))
+    sae = load_sae(SaeRef("local", path=str(folder)))
+    assert torch.equal(sae.gate.weight, twin.gate.weight)
+
+
+def test_a_hook_in_a_list_of_one_is_that_hook(tmp_path):
+    folder = tiny.saelens(tmp_path / "sae", "standard", 16, 48)
+    (folder / "cfg.json").write_text(json.dumps({**DIALECTS["3"], "hook_name": [HOOK]}))
+    assert resolve_local(folder).site == "res_pre"
+
+
+def test_arrays_that_saelens_misses_are_named(tmp_path):
+    folder = tiny.saelens(tmp_path / "sae", "standard", 16, 48)
+    (folder / "cfg.json").write_text(json.dumps({**DIALECTS["5"], "architecture": "jumprelu"}))
+    with pytest.raises(ArtifactError, match=r'Missing key\(s\).*"threshold"'):
+        load_sae(SaeRef("local", path=str(folder)))
+
+
 @pytest.mark.parametrize(
     "config",
     [
@@ -173,9 +197,9 @@ def test_an_architecture_that_nobody_knows_is_refused_by_name(tmp_path, architec
 def test_a_setting_that_saelens_needs_is_named(tmp_path):
     folder = tiny.saelens(tmp_path, "matching_pursuit", 16, 48)
     settings = json.loads((folder / "cfg.json").read_text())
-    del settings["dtype"]
+    del settings["d_sae"]
     (folder / "cfg.json").write_text(json.dumps(settings))
-    with pytest.raises(ArtifactError, match="its settings lack 'dtype'"):
+    with pytest.raises(ArtifactError, match="missing 1 required positional argument: 'd_sae'"):
         load_sae(SaeRef("local", path=str(folder)))
 
 
@@ -225,6 +249,21 @@ def test_batch_topk_without_a_threshold_is_refused(tmp_path):
     folder = tiny.saelens(tmp_path, "batchtopk", 16, 48, k=4)
     with pytest.raises(ArtifactError, match="BatchTopK SAE without a threshold"):
         load_sae(SaeRef("local", path=str(folder)))
+
+
+@pytest.mark.parametrize("rescaled", [True, False])
+def test_batch_topk_without_a_threshold_is_counted_with_a_number_of_features(tmp_path, rescaled):
+    folder = tiny.saelens(
+        tmp_path / "b", "batchtopk", 16, 48, k=4.0, rescale_acts_by_decoder_norm=rescaled
+    )
+    twin = tiny.saelens(
+        tmp_path / "t", "topk", 16, 48, k=4.0, rescale_acts_by_decoder_norm=rescaled
+    )
+    sae = load_sae(SaeRef("local", path=str(folder)), SaeConfig(top_k=4))
+    expected = load_sae(SaeRef("local", path=str(twin)))
+    assert expected.metadata["top_k"] == 4
+    x = torch.randn((100, 16), generator=torch.Generator().manual_seed(0))
+    assert torch.equal(sae.fires(x), expected.fires(x))
 
 
 def test_a_temporal_sae_is_refused_by_what_it_is(tmp_path):

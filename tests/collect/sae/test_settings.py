@@ -94,6 +94,7 @@ def test_whitened_inputs_are_noted(tmp_path):
         {"normalize_activations": ["none"]},
         {"activation_fn": "gelu"},
         {"activation_fn_str": "softplus"},
+        {"activation_fn": "topk", "activation_fn_kwargs": {"k": 4}},
     ],
 )
 def test_settings_that_would_be_ignored_are_refused_by_name(tmp_path, setting):

@@ -11,6 +11,7 @@ from typing import Any
 from sfal.collect.corpus.cache import cached_snapshot, offline_note, prepared_commit
 from sfal.collect.corpus.document import Column, Document
 from sfal.collect.corpus.tables import FIRST_ROWS, choose_column, has_content, note_on_column
+from sfal.collect.corpus.unread import note_on_prompts, says_something
 from sfal.collect.settings import CorpusConfig
 from sfal.errors import CorruptError, DownloadError, InvalidInputError, Note, SfalError
 from sfal.io.first_line import first_line
@@ -121,7 +122,12 @@ class HubCorpus:
                 hint="name the column with the text or the conversations with $text_column, or that "
                 "with token ids with $tokens_column",
             )
-        self._read[:] = note_on_column(self.name, seen, ids or text, name or ids or text)
+        read = name or ids or text
+        filled = {key for row in first for key, value in row.items() if says_something(value)}
+        self._read[:] = (
+            *note_on_column(self.name, seen, ids or text, read),
+            *note_on_prompts(self.name, read, seen, filled.__contains__),
+        )
         column = Column(name or text, ids is not None, config.chat_template != "none")
         return column, chain(first, rows)
 

@@ -1,10 +1,11 @@
 """Corpora in local files: text, JSON, CSV, Parquet and Arrow, singly or in folders."""
 
 import zlib
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from sfal.collect.corpus.tables import (
     table_columns,
     table_values,
 )
+from sfal.collect.corpus.unread import note_on_prompts, note_on_splits, says_something
 from sfal.collect.settings import CorpusConfig
 from sfal.errors import CorruptError, InvalidInputError, Note, SfalError
 
@@ -109,14 +111,28 @@ class LocalCorpus:
         if self.kind != "text":
             read, names = self._choice
             named = self.config.tokens_column or self.config.text_column
-            return note_on_column(str(self.path), names, named, read)
+            return (
+                *note_on_splits(self.path, self.files),
+                *note_on_column(str(self.path), names, named, read),
+                *note_on_prompts(str(self.path), read, names, self._is_filled),
+            )
         separator = self.config.document_separator
         if separator is None:
             note = self._guess.note
         else:
             with _reading(self.path):
                 note = note_if_absent(self.files, str(self.path), separator)
-        return () if note is None else (note,)
+        return (*note_on_splits(self.path, self.files), *(() if note is None else (note,)))
+
+    def _is_filled(self, name: str) -> bool:
+        """Return whether a column holds something in the first rows of the first file."""
+        with _reading(self.files[0]):
+            if self.kind == "JSON":
+                values = (row.get(name) for _, row in json_rows(self.files[0]))
+            else:
+                rows = table_values(self.files[0], self.kind, name, any_type=True)
+                values = (value for _, value in rows)
+            return any(map(says_something, islice(values, FIRST_ROWS)))
 
     def documents(self, start: int) -> Iterator[Document]:
         """Yield each document from ordinal `start` on.
@@ -172,7 +188,7 @@ class LocalCorpus:
         return Column(self._choice[0], only_ids, as_chat)
 
     @cached_property
-    def _choice(self) -> tuple[str, Container[str]]:
+    def _choice(self) -> tuple[str, Collection[str]]:
         """The column that holds the documents, and those that there are."""
         if self.kind == "JSON":
             return self._json_column()
@@ -182,7 +198,7 @@ class LocalCorpus:
             raise self._no_column(self.files[0], list(names))
         return found, names
 
-    def _json_column(self) -> tuple[str, Container[str]]:
+    def _json_column(self) -> tuple[str, Collection[str]]:
         """Find the key that holds the documents, which some of the objects may lack."""
         text, ids = self.config.text_column, self.config.tokens_column
         wanted = ids or text
@@ -194,7 +210,7 @@ class LocalCorpus:
                     first = where if number == 0 else first
                     number += 1
                     if has_content(row.get(wanted)):
-                        return wanted, (wanted,)
+                        return wanted, {**seen, **dict.fromkeys(row, True)}
                     if len(seen) < FIRST_ROWS:
                         for key, value in row.items():
                             seen[key] = seen.get(key, False) or has_content(value)

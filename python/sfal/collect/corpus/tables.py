@@ -102,8 +102,21 @@ def columns_with_content(path: Path, kind: str) -> dict[str, bool]:
     return found
 
 
-def table_values(path: Path, kind: str, column: str) -> Iterator[tuple[str, object]]:
+def table_values(
+    path: Path, kind: str, column: str, *, any_type: bool = False
+) -> Iterator[tuple[str, object]]:
     """Yield where each row of a table stands, and its value in a column.
+
+    Parameters
+    ----------
+    path : Path
+        The table.
+    kind : str
+        Kind of the file.
+    column : str
+        Name of the column.
+    any_type : bool
+        Whether the column need not be able to hold documents.
 
     Raises
     ------
@@ -120,14 +133,16 @@ def table_values(path: Path, kind: str, column: str) -> Iterator[tuple[str, obje
     number = 0
     if kind == "Parquet":
         with pq.ParquetFile(path) as file:
-            _check_type(path, column, file.schema_arrow.field(column).type)
+            if not any_type:
+                _check_type(path, column, file.schema_arrow.field(column).type)
             for batch in file.iter_batches(batch_size=64, columns=[column]):
                 for value in batch.column(0).to_pylist():
                     number += 1
                     yield f"{path}, row {number}", value
         return
     with _arrow_reader(path) as reader:
-        _check_type(path, column, reader.schema.field(column).type)
+        if not any_type:
+            _check_type(path, column, reader.schema.field(column).type)
         for batch in reader:
             # Reading a row at a damaged offset would abort the process.
             batch.validate(full=True)

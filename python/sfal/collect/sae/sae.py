@@ -210,6 +210,8 @@ def _from_arrays(loaded: SaeWeights, config: SaeConfig, target: _Target) -> Sae:
         gate = GroupMaxGate(weight, rest["b_enc"], loaded.config["k"])
     elif config.top_k is not None or loaded.architecture in ("topk", "abstopk"):
         by_magnitude = loaded.architecture == "abstopk" and config.top_k is None
+        if isinstance(top_k, float) and top_k.is_integer():
+            top_k = int(top_k)
         if not isinstance(top_k, int):
             raise ArtifactError(f"{loaded.where}: its settings do not contain k")
         gate = TopKGate(weight, rest["b_enc"], top_k, norms, by_magnitude=by_magnitude)

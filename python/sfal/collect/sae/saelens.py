@@ -47,7 +47,9 @@ def load_from_folder(path: Path, config: dict[str, Any]) -> SaeWeights:
         from sae_lens.loading.pretrained_sae_loaders import sae_lens_disk_loader
 
         def read(path: Path, device: str, cfg_overrides: dict[str, Any] | None) -> Any:
-            return sae_lens_disk_loader(path, device, {**config, **(cfg_overrides or {})})
+            # The file's own device and precision are those of its training.
+            here = {"device": device, "dtype": "float32"}
+            return sae_lens_disk_loader(path, device, {**config, **(cfg_overrides or {}), **here})
 
         return SAE.load_from_disk(path, device="cpu", converter=read)
 
@@ -142,8 +144,15 @@ def _failures(where: str) -> Iterator[None]:
     except Exception as e:
         # A malformed file can make SAELens raise anything.
         raise ArtifactError(
-            f"SAELens cannot load {where}: {type(e).__name__}: {(str(e).splitlines() or [''])[0]}"
+            f"SAELens cannot load {where}: {type(e).__name__}{_reason(e)}",
+            hint="if SAELens itself can, count what it fires with $do_count_encoded",
         ) from e
+
+
+def _reason(error: Exception) -> str:
+    """Return an error's first two lines as one: PyTorch names the missing arrays in the second."""
+    said = " ".join(" ".join(str(error).splitlines()[:2]).split())[:300].rstrip(" .")
+    return f": {said}" if said else ""
 
 
 @contextmanager

@@ -63,6 +63,8 @@ def saelens_folder(path: Path, fingerprint: dict[str, str], *, decoder: bool) ->
     shapes = file.shapes
     refuse_crosscoder(weights, "W_enc", shapes.get("W_enc", ()))
     _check_settings(config_path, config)
+    if plain:
+        _check_top_k(config_path, config)
     _check_sizes(weights, config, shapes)
     if architecture in _BATCH_TOPK:
         return _scaled(path, _batch_topk(path, config, file, fingerprint, decoder))
@@ -101,11 +103,7 @@ def _batch_topk(
     """
     is_checkpoint = "topk_threshold" in file.shapes
     if not is_checkpoint and "threshold" not in file.shapes:
-        raise ArtifactError(
-            f"{file.path} is a BatchTopK SAE without a threshold: what fires on a token depends "
-            "on the other tokens of a batch",
-            hint="save it with SAELens (save_inference_model), which writes its threshold",
-        )
+        return _without_threshold(path, config, file, fingerprint, decoder)
     as_saved = {
         **config,
         "architecture": "jumprelu",
@@ -129,6 +127,31 @@ def _batch_topk(
         fingerprint,
         {key: value for key, value in relevant(as_saved).items() if key != "k"},
         facts={**facts(config.get("metadata")), "class": config["architecture"]},
+        notes=normalisation_notes(str(path), config),
+    )
+
+
+def _without_threshold(
+    path: Path,
+    config: dict[str, Any],
+    file: SafetensorsFile,
+    fingerprint: dict[str, str],
+    decoder: bool,
+) -> SaeWeights:
+    """Read a BatchTopK SAE whose files do not say what fires on a single token."""
+    norms = config.get("rescale_acts_by_decoder_norm", True)
+    as_saved = {**config, "architecture": "topk", "rescale_acts_by_decoder_norm": norms}
+    arrays = file.read(wanted_keys(as_saved, decoder))
+    check_shapes(file.path, arrays)
+    return SaeWeights(
+        str(path),
+        "topk",
+        arrays,
+        fingerprint,
+        relevant(as_saved),
+        facts={**facts(config.get("metadata")), "class": config["architecture"]},
+        lacks_gate=f"{file.path} is a BatchTopK SAE without a threshold: what fires on a token "
+        "depends on the other tokens of a batch; SAELens (save_inference_model) writes it",
         notes=normalisation_notes(str(path), config),
     )
 
@@ -161,6 +184,17 @@ def _check_settings(path: Path, config: dict[str, Any]) -> None:
         if function is not None and function not in _ACTIVATIONS:
             raise ArtifactError(
                 f"{path}: {name} is {str(function)[:60]!r}, which SFAL does not know"
+            )
+
+
+def _check_top_k(path: Path, config: dict[str, Any]) -> None:
+    """Refuse a top-k activation that SAELens since version 6 ignores beside an architecture."""
+    architecture = str(config.get("architecture"))
+    for name in ("activation_fn", "activation_fn_str"):
+        if config.get(name) == "topk" and "topk" not in architecture:
+            raise ArtifactError(
+                f"{path}: {name} is 'topk', but architecture is {architecture!r}",
+                hint=f"set architecture to topk and k to its number there, or remove {name}",
             )
 
 
