@@ -191,9 +191,13 @@ class Run:
             corpus_ended_at=None,
         )
         if agreeing < len(manifest.parts):
-            # The record of the histogram stays until its file is replaced, so that another one
-            # for other documents does not end up beside it.
-            changed = changed.with_parts(manifest.parts[:agreeing])
+            # The histogram is that of none of the windows now. It stays recorded, so that its
+            # file is removed when another one is written, whose name may differ.
+            old = manifest.histogram
+            changed = replace(
+                changed.with_parts(manifest.parts[:agreeing]),
+                histogram=None if old is None else replace(old, n_windows=0),
+            )
         writer.manifest = changed
         writer.extend(changed.n_docs, changed.stop)
         if writer.next_document is None:

@@ -111,6 +111,17 @@ def test_a_repair_in_the_first_part_counts_all_again_with_a_note(
     assert_same(second, straight(copy, tmp_path))
 
 
+def test_a_recount_of_more_documents_leaves_one_histogram(copy, tmp_path):
+    good = (copy / "corpus.jsonl").read_text().splitlines(keepends=True)
+    (copy / "corpus.jsonl").write_text("".join(['{"text": "wrong"}\n', *good[1:]]))
+    first = counted(copy, tmp_path / "a", n_docs=128, histogram="npz")
+    (copy / "corpus.jsonl").write_text("".join(good))
+    second = counted(copy, tmp_path / "a", histogram="npz")
+    assert second.error is None
+    assert first.histogram != second.histogram
+    assert list(second.folder.glob("*.npz")) == [second.histogram]
+
+
 def test_a_removed_line_in_the_first_part_counts_all_again(copy, tmp_path):
     oracle.write_jsonl(copy / "corpus.jsonl", ["wrong", *TEXTS[:200]])
     assert counted(copy, tmp_path / "a", n_docs=128, histogram="none").error is None
