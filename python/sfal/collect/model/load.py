@@ -178,6 +178,10 @@ def _loading(model: str) -> Iterator[None]:
         raise ArtifactError(f"{model} cannot be loaded: {first_line(e)}") from e
 
 
+def _is_not_about_masks(record: logging.LogRecord) -> bool:
+    return "passing in an `attention_mask`" not in record.getMessage()
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep transformers' load reports and bars off the terminal, but not the hub's bars."""
@@ -188,6 +192,8 @@ def _quiet() -> Iterator[None]:
     bars = their_logging.is_progress_bar_enabled()
     downloads = not are_progress_bars_disabled()
     their_logging.set_verbosity_error()
+    # For good: documents are padded on the right, where a causal model needs no mask.
+    logging.getLogger("transformers.modeling_utils").addFilter(_is_not_about_masks)
     their_logging.disable_progress_bar()
     if downloads:
         enable_progress_bars()
