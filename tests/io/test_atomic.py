@@ -210,3 +210,22 @@ def test_what_threads_still_write_can_be_removed_when_the_process_ends_at_once(
     assert [path.name for path in tmp_path.iterdir()] == ["whole.txt"]
     assert not unfinished.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert [path.name for path in tmp_path.iterdir()] == ["whole.txt"]
+
+
+def test_on_windows_folders_are_not_opened_and_files_are_flushed_for_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, real = [], os.open
+
+    def open_as_windows_does(path: Path, flags: int, *mode: int) -> int:
+        if Path(path).is_dir():
+            raise PermissionError(13, "Permission denied")
+        opened.append(flags & os.O_RDWR)
+        return real(path, flags, *mode)
+
+    monkeypatch.setattr("sfal.io.atomic._ON_WINDOWS", True)
+    monkeypatch.setattr("sfal.io.atomic.os.open", open_as_windows_does)
+    with atomic_path(tmp_path / "x") as temporary:
+        Path(temporary).write_bytes(b"whole")
+    assert (tmp_path / "x").read_bytes() == b"whole"
+    assert opened == [os.O_RDWR]

@@ -199,6 +199,57 @@ def test_of_two_that_take_a_lock_at_once_without_the_kernels_the_later_one_holds
     assert owner(tmp_path)["pid"] == 7
 
 
+def test_where_no_system_tells_when_processes_started_the_stamp_decides(tmp_path, monkeypatch):
+    """As on macOS and Windows, where an id may be that of another process by now."""
+    forbid_kernel_locks(monkeypatch)
+    monkeypatch.setattr(processes, "start_ticks", lambda pid: None)
+    write_lock(tmp_path, pid=os.getppid(), start_ticks=None)
+    make_older(tmp_path, lock.STALE_SECONDS - 60)
+    with pytest.raises(LockedError), folder_lock(tmp_path):
+        pass
+    make_older(tmp_path, lock.STALE_SECONDS + 1)
+    with folder_lock(tmp_path):
+        assert owner(tmp_path)["pid"] == os.getpid()
+
+
+def test_a_living_process_whose_start_is_hidden_from_us_keeps_its_lock(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "start_ticks", lambda pid: None)
+    write_lock(tmp_path, pid=os.getppid(), start_ticks=1234)
+    with pytest.raises(LockedError), folder_lock(tmp_path):
+        pass
+
+
+def test_a_file_that_cannot_be_removed_while_it_is_open_is_removed_when_it_is_closed(
+    tmp_path, monkeypatch
+):
+    """As on Windows."""
+    unlink, tries = Path.unlink, []
+
+    def refused_once(path, **_):
+        tries.append(path.name)
+        if tries.count(LOCK) == 1 and path.name == LOCK:
+            raise PermissionError(13, "it is open")
+        unlink(path)
+
+    monkeypatch.setattr(Path, "unlink", refused_once)
+    with folder_lock(tmp_path):
+        pass
+    assert not (tmp_path / LOCK).exists()
+    assert tries.count(LOCK) == 2
+
+
+def test_without_the_kernels_locks_and_their_module_a_lock_is_held_all_the_same(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    monkeypatch.setattr(lock, "_SETTLING_SECONDS", 0.01)
+    with folder_lock(tmp_path):
+        assert owner(tmp_path)["pid"] == os.getpid()
+        with pytest.raises(LockedError), folder_lock(tmp_path):
+            pass
+    assert not (tmp_path / LOCK).exists()
+
+
 MOUNTS = """\
 27 1 {device} / / rw,relatime - {kind} /dev/vda rw,{options}
 28 1 0:999 / /elsewhere rw - ext4 /dev/vdb rw
@@ -265,7 +316,7 @@ def test_a_lock_that_cannot_be_written_is_removed(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "pwrite", full)
+    monkeypatch.setattr(lock.os, "write", full)
     with pytest.raises(ArtifactError, match="disk is full"), folder_lock(tmp_path):
         pass
     assert list(tmp_path.iterdir()) == []

@@ -168,6 +168,12 @@ def _shown(error: BaseException) -> click.ClickException:
         return click.ClickException(
             "out of memory; use a smaller --batch-tokens or fewer layers at a time"
         )
+    if isinstance(error, ModuleNotFoundError) and not isinstance(error, SfalError):
+        package = (error.name or "a package").partition(".")[0]
+        return click.ClickException(
+            f"{package} is not installed, which this command needs; `pip install sfal` without "
+            "--no-deps installs everything"
+        )
     if isinstance(error, CombinedError):
         return click.ClickException("\nError: ".join(map(told, error.errors)))
     if isinstance(error, SfalError):

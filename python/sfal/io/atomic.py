@@ -16,6 +16,8 @@ from sfal.io import processes
 
 TEMPORARY_PREFIX = ".tmp-"
 
+_ON_WINDOWS = os.name == "nt"
+
 _ABANDONED_SECONDS = 86_400.0
 """Time since the last write after which any unfinished file is removed."""
 
@@ -87,8 +89,11 @@ def remove_unfinished() -> None:
 
 
 def sync(path: Path) -> None:
-    """Flush a file, or a folder's entries, to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Flush a file, or a folder's entries, to disk; Windows keeps a folder's entries by itself."""
+    if _ON_WINDOWS and path.is_dir():
+        return
+    # There, only a file that is open for writing can be flushed.
+    descriptor = os.open(path, os.O_RDWR if _ON_WINDOWS else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

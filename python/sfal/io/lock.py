@@ -27,6 +27,8 @@ STALE_SECONDS = 600.0
 _SETTLING_SECONDS = 0.5
 """Time in which two processes that took a lock at once overwrite each other's claim."""
 
+_NOT_INHERITED: int = getattr(os, "O_CLOEXEC", getattr(os, "O_NOINHERIT", 0))
+
 _TRIES = 100
 """Times that the folder may vanish while it is made."""
 
@@ -68,7 +70,8 @@ def folder_lock(folder: Path, root: Path | None = None) -> Iterator[None]:
     the owner. Where a file system has no such locks, a process of this host is
     gone if its id is, or if the id now has another start time; and a process of
     another host counts as gone when the lock's time stamp, which its owner renews
-    every minute, is ten minutes old by the clock of the file server.
+    every minute, is ten minutes old by the clock of the file server. So does one
+    of this host on a system that does not tell when processes started.
 
     The kernel's lock decides between hosts too, where it is known to work across
     them; where it is not, the time stamp decides.
@@ -108,11 +111,7 @@ def folder_lock(folder: Path, root: Path | None = None) -> Iterator[None]:
         yield
     finally:
         released.set()
-        # Removed while still held: a waiting process sees that the name is gone, and starts over.
-        with suppress(OSError):
-            if _read(path) == claim:
-                path.unlink()
-        os.close(descriptor)
+        _release(path, claim, descriptor)
         with suppress(OSError):
             root = root or folder.parent.parent
             while folder != root and root in folder.parents:
@@ -136,7 +135,8 @@ def _acquire(path: Path, claim: dict[str, Any]) -> int:
                 logger.info("%s: its process %s is gone; taken over", path, owner.get("pid"))
             written = True
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps(claim).encode(), 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            os.write(descriptor, json.dumps(claim).encode())
             os.fsync(descriptor)
             if granted is None:
                 time.sleep(_SETTLING_SECONDS)
@@ -153,13 +153,32 @@ def _acquire(path: Path, claim: dict[str, Any]) -> int:
         return descriptor
 
 
+def _release(path: Path, claim: dict[str, Any], descriptor: int) -> None:
+    """Remove the lock's file, unless another process has taken it over, and the kernel's lock."""
+    # While it is still held: a waiting process sees that the name is gone, and starts over.
+    removed = _remove(path, claim)
+    os.close(descriptor)
+    if not removed:  # Windows removes no file that is open
+        _remove(path, claim)
+
+
+def _remove(path: Path, claim: dict[str, Any]) -> bool:
+    """Remove the lock's file if it has this claim; return whether it is no longer there with it."""
+    try:
+        if _read(path) == claim:
+            path.unlink()
+    except OSError:
+        return False
+    return True
+
+
 def _open(path: Path) -> int:
     """Open the lock's file in a folder that its last owner may just be removing, empty."""
     tries = _TRIES
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            return os.open(path, os.O_RDWR | os.O_CREAT | _NOT_INHERITED, 0o644)
         except (FileNotFoundError, FileExistsError):
             tries -= 1
             if not tries:
@@ -208,7 +227,13 @@ def _is_stale(path: Path, owner: dict[str, Any], granted: bool | None) -> bool:
     pid = owner["pid"]
     if pid == os.getpid() and granted:
         return True  # left by an earlier process with our id
-    return not (processes.is_alive(pid) and processes.start_ticks(pid) == owner.get("start_ticks"))
+    if not processes.is_alive(pid):
+        return True
+    ticks = processes.start_ticks(pid)
+    if ticks is None:
+        # No /proc, or not for this process: nothing but the stamp tells an id that is in use again.
+        return _age(path) > STALE_SECONDS
+    return ticks != owner.get("start_ticks")
 
 
 def _kernel_decides(folder: Path) -> bool:
