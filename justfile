@@ -60,3 +60,7 @@ fix:
 # Run the kernel benchmarks; benches/README.md lists the Python ones
 bench *args:
     cargo bench {{args}}
+
+# Wheels for Linux and the source distribution in dist/, built with zig, audited, and used without Rust
+wheels out="dist":
+    .ci/wheels {{out}}
