@@ -16,7 +16,9 @@ from click.testing import CliRunner
 import sfal
 from sfal.cli.main import sfal as sfal_command
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MODULES = sorted(
     info.name
     for info in pkgutil.walk_packages(sfal.__path__, "sfal.")
@@ -49,21 +51,20 @@ def test_readme_settings_are_accepted(tmp_path: Path) -> None:
     assert "'no' is not one of" in result.output
 
 
-def test_readme_commands_exist() -> None:
-    """Check that every `sfal …` line of the README names commands and options that exist."""
-    text = README.read_text(encoding="utf-8")
-    lines = re.findall(r"^(?:pip install \. && )?sfal ([^#`\n]+)", text, re.MULTILINE)
-    assert len(lines) > 8
-    for line in lines:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_on_a_page_exist(page: Path) -> None:
+    """Check that every `sfal …` line or phrase names commands and options that exist."""
+    text = page.read_text(encoding="utf-8")
+    for line in re.findall(r"(?:^(?:pip install \. && )?|`)sfal ([^#`\n]+)", text, re.MULTILINE):
         command: click.Command = sfal_command
-        words = line.split()
-        while isinstance(command, click.Group) and words:
+        words = [word for word in line.split() if word not in ("…", "COMMAND")]
+        while isinstance(command, click.Group) and words and not words[0].startswith("-"):
             found = command.get_command(click.Context(command), words.pop(0))
             assert found is not None, line
             command = found
         options = {name for param in command.params for name in param.opts}
         given = {word for word in words if word.startswith("--")}
-        assert given <= options | {"--config", "--data-dir"}, line
+        assert given <= options | {"--config", "--data-dir", "--help"}, line
 
 
 def test_the_completion_from_the_readme_works(tmp_path: Path) -> None:
