@@ -39,6 +39,10 @@ lint:
     lint-imports
     typos
 
+# Build the documentation into site/; a warning is an error
+docs *args:
+    NO_MKDOCS_2_WARNING=1 {{python}} -m mkdocs build --quiet --strict {{args}}
+
 # Damaged files for every reader, as long as SECONDS each; the usual test gives each a few hundred
 fuzz seconds="60":
     SFAL_FUZZ_SECONDS={{seconds}} {{python}} -m pytest -q tests/fuzz --timeout 7200

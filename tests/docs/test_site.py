@@ -110,7 +110,9 @@ def test_the_site_builds_without_a_warning_and_asks_no_other_server(tmp_path):
     for page in pages:
         text = page.read_text(encoding="utf-8")
         loaded = re.findall(r'<(?:script|img|iframe|source)[^>]+src="([^"]+)"', text)
-        loaded += re.findall(r'<link[^>]+rel="(?:stylesheet|preload|icon)"[^>]+href="([^"]+)"', text)
+        loaded += re.findall(
+            r'<link[^>]+rel="(?:stylesheet|preload|icon)"[^>]+href="([^"]+)"', text
+        )
         loaded += re.findall(r"url\((https?:[^)]+)\)|@import", text)
         assert not [url for url in loaded if re.match(r"(https?:)?//", url)], page
 
