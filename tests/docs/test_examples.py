@@ -18,6 +18,7 @@ from sfal.cli.main import sfal as sfal_command
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+SETTINGS = ROOT / "docs/how-to/settings.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MODULES = sorted(
     info.name
@@ -41,8 +42,8 @@ def test_readme_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         exec(compile(block, README.name, "exec"), names)
 
 
-def test_readme_settings_are_accepted(tmp_path: Path) -> None:
-    (block,) = re.findall(r"```toml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+def test_the_settings_on_the_page_are_accepted(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", SETTINGS.read_text(encoding="utf-8"), re.DOTALL)
     path = tmp_path / "sfal.toml"
     path.write_text(block, encoding="utf-8")
     words = ["--config", str(path), "--histogram", "no"]
@@ -55,20 +56,29 @@ def test_readme_settings_are_accepted(tmp_path: Path) -> None:
 def test_commands_on_a_page_exist(page: Path) -> None:
     """Check that every `sfal …` line or phrase names commands and options that exist."""
     text = page.read_text(encoding="utf-8")
-    for line in re.findall(r"(?:^(?:pip install \. && )?|`)sfal ([^#`\n]+)", text, re.MULTILINE):
+    for line in re.findall(
+        r"(?:^(?:pip install \. && )?|`)sfal ([a-z-][^#`\n]*)", text, re.MULTILINE
+    ):
         command: click.Command = sfal_command
         words = [word for word in line.split() if word not in ("…", "COMMAND")]
         while isinstance(command, click.Group) and words and not words[0].startswith("-"):
             found = command.get_command(click.Context(command), words.pop(0))
             assert found is not None, line
             command = found
-        options = {name for param in command.params for name in param.opts}
+        ends = [command]
+        if isinstance(command, click.Group):  # `sfal cooc … --resume`
+            ends += [
+                command.commands[name] for name in command.list_commands(click.Context(command))
+            ]
+        options = {name for end in ends for param in end.params for name in param.opts}
         given = {word for word in words if word.startswith("--")}
         assert given <= options | {"--config", "--data-dir", "--help"}, line
 
 
-def test_the_completion_from_the_readme_works(tmp_path: Path) -> None:
-    (setup,) = re.findall(r'^eval "\$\(_SFAL_COMPLETE.*$', README.read_text("utf-8"), re.MULTILINE)
+def test_the_completion_from_the_page_works(tmp_path: Path) -> None:
+    (setup,) = re.findall(
+        r'^eval "\$\(_SFAL_COMPLETE.*$', SETTINGS.read_text("utf-8"), re.MULTILINE
+    )
     script = f"""
     {setup}
     complete_words() {{

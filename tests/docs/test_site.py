@@ -16,7 +16,10 @@ from sfal.scoring.tables.columns import score_schema
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 EXECUTED = ["index.md", *(f"tutorials/{p.name}" for p in sorted(DOCS.glob("tutorials/*.md")))]
-EXECUTED += ["how-to/validate.md", "concepts/how-to-read-a-score.md"]
+EXECUTED += [
+    "how-to/validate.md",
+    *(f"concepts/{p.name}" for p in sorted(DOCS.glob("concepts/*.md"))),
+]
 pytestmark = pytest.mark.slow
 
 
