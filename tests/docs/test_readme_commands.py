@@ -97,11 +97,6 @@ def test_the_blocks_that_run_elsewhere_are_these():
 @pytest.mark.parametrize("block", [block for block in BLOCKS if not block.startswith("pip")])
 def test_a_shell_block_runs_as_it_stands(block, desk):
     folder, environment = desk
-    if "--explainer mine theirs" in block:  # the second explainer's labels come as the first's do
-        line = next(line for line in block.splitlines() if "--explanations mine.csv" in line)
-        theirs = line.replace("mine.csv", "theirs.csv")
-        score = "sfal score --source my-model/3-my-sae-res"
-        block = block.replace("sfal compare", f"{theirs}\n{score}\nsfal compare")
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", block],
         cwd=folder,

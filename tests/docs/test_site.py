@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 EXECUTED = ["index.md", *(f"tutorials/{p.name}" for p in sorted(DOCS.glob("tutorials/*.md")))]
 EXECUTED += [
+    "how-to/look.md",
     "how-to/validate.md",
     *(f"concepts/{p.name}" for p in sorted(DOCS.glob("concepts/*.md"))),
 ]

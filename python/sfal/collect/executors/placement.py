@@ -55,7 +55,8 @@ def parse_address(text: str) -> str:
         )
     if not _ADDRESS.fullmatch(text):
         raise InvalidInputError(
-            f"{text!r} is not the address of a Ray cluster; there are auto, local and HOST:PORT"
+            f"{text!r} is not the address of a Ray cluster; there are auto, local and HOST:PORT",
+            hint="where no particular cluster is meant, give $ray(auto)",
         )
     return text
 

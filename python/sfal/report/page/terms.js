@@ -11,9 +11,9 @@ export const TERMS = {
   "Coverage": "Share of the features that fire, but not always, that have a label.",
   "95 % interval": "Range of the score over other choices of documents.",
   "Label rank": "Every label was tried on the feature: so many fit what it does at least as well as its own, itself included.",
-  "p of the label": "Label rank over the number of labels: near 0 the label is among the best, near 1 it is probably wrong.",
+  "p of the label": "Label rank over the number of labels: near 0 the label is among the best; above 0.05 it is probably wrong.",
   "p of chance": "Probability that a random order scores as much.",
-  "Ceiling": "How well the feature\u2019s co-occurrence agrees with itself on other text: no label can be expected to score more.",
+  "Ceiling": "How well the feature\u2019s co-occurrence agrees with itself on other text: no label can be expected to score more than its square root.",
   "NDCG": "Raw agreement of both lists, before the score sets chance to 0.",
 };
 
