@@ -31,8 +31,8 @@ from sfal.cli.scoring_options import n_windows_option
 @click.option(
     "--leaks",
     type=click.Choice(["drop", "keep"]),
-    help="Judge labels that are the explainer's reasoning or prompt like all others (keep), or list "
-    "them as faulty texts only (drop). Default: as `sfal score` did.",
+    help="Refuse scores for which labels that are the explainer's reasoning or prompt were not left "
+    "out (drop) or not kept (keep). Default: take the scores on disk.",
 )
 def audit(
     common: Common,
