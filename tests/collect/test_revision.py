@@ -6,7 +6,7 @@ from sfal.collect.session.loading import Reader, _revision
 from sfal.collect.settings import ModelConfig
 from sfal.errors import InvalidInputError
 from sfal.sources import SaeRef, Source
-from sfal.sources.training import Training
+from sfal.sources.configuration.training import Training
 
 
 def readers(*revisions):

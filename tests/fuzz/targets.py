@@ -28,10 +28,10 @@ from sfal.io.atomic import sha256_file
 from sfal.io.web import s3
 from sfal.scoring.reliability.replicate_tables import read_replicates
 from sfal.scoring.tables.sensitivity_table import read_sensitivity
-from sfal.sources.layouts import layout_of
+from sfal.sources.configuration.layouts import layout_of
+from sfal.sources.configuration.on_disk import describe
 from sfal.sources.local import resolve_local
 from sfal.sources.neuronpedia import ExplainedSae
-from sfal.sources.on_disk import describe
 from sfal.sources.source import SaeRef
 from sfal.stats.votes.read import read_votes
 from sfal.store.differences import require_same

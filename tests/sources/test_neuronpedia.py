@@ -9,7 +9,7 @@ from servers import s3
 from sfal.errors import CorruptError, DownloadError, InvalidInputError, UnknownSaeError
 from sfal.io.web.http import Patience
 from sfal.sources import repository, resolve_named
-from sfal.sources.layouts import layout_of
+from sfal.sources.configuration.layouts import layout_of
 from sfal.sources.neuronpedia import ExplainedSae, explained_sae, explanation_notes
 from sfal.sources.source import SaeRef, Source
 

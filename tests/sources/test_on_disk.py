@@ -9,12 +9,12 @@ import tiny
 import tiny_layouts as made
 import tiny_rules as rules
 from sfal.errors import ArtifactError, InvalidInputError, MissingError
+from sfal.sources.configuration.layouts import Layout, layout_of
+from sfal.sources.configuration.on_disk import describe as describe_layout
 from sfal.sources.entry_places import place_of_entry
 from sfal.sources.hooks import place_of_hook
-from sfal.sources.layouts import Layout, layout_of
 from sfal.sources.local import resolve_local
 from sfal.sources.models import hub_model
-from sfal.sources.on_disk import describe as describe_layout
 from sfal.sources.registry import registry
 
 D_IN, N_FEATURES = 8, 24

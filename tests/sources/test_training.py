@@ -3,7 +3,7 @@
 import pytest
 
 from sfal.errors import ArtifactError, InvalidInputError
-from sfal.sources.training import Training
+from sfal.sources.configuration.training import Training
 
 ARGUMENTS = "model_from_pretrained_kwargs"
 
@@ -109,7 +109,7 @@ def test_fields_that_nobody_knows_are_named():
     "config",
     [
         {"model_name": 3},
-        {"hook_name": ["x"]},
+        {"hook_name": ["x", "y"]},
         {"context_size": "many"},
         {"context_size": -1},
         {"context_size": True},

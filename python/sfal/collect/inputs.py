@@ -19,7 +19,7 @@ from sfal.collect.session.loading import SessionFacts
 from sfal.collect.settings import CollectSettings, CorpusConfig
 from sfal.errors import Note, SfalError
 from sfal.io import fingerprints
-from sfal.sources.layouts import sae_fingerprint
+from sfal.sources.configuration.layouts import sae_fingerprint
 from sfal.sources.source import Source
 from sfal.store.layout import source_dir
 from sfal.store.manifest import Manifest

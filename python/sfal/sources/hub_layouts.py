@@ -5,8 +5,8 @@ from pathlib import Path
 
 from sfal.errors import ArtifactError, DownloadError, UnknownSaeError
 from sfal.io import hub
-from sfal.sources.layouts import TORCH_SUFFIXES, Layout, layout_of, layouts_in
-from sfal.sources.on_disk import is_open_sae, is_saelens
+from sfal.sources.configuration.layouts import TORCH_SUFFIXES, Layout, layout_of, layouts_in
+from sfal.sources.configuration.on_disk import is_open_sae, is_saelens
 
 _LISTED = 12
 """SAEs that a message lists."""

@@ -4,14 +4,14 @@ import re
 from pathlib import Path
 
 from sfal.errors import InvalidInputError
+from sfal.sources.configuration.layouts import layout_of
+from sfal.sources.configuration.on_disk import describe
+from sfal.sources.configuration.training import Training
 from sfal.sources.hooks import place_of_hook
-from sfal.sources.layouts import layout_of
 from sfal.sources.models import hub_model
-from sfal.sources.on_disk import describe
 from sfal.sources.places import chosen_place, place_notes
 from sfal.sources.scopes import model_name
 from sfal.sources.source import SaeRef, Source
-from sfal.sources.training import Training
 
 
 def resolve_local(
@@ -26,7 +26,7 @@ def resolve_local(
     Parameters
     ----------
     sae : Path
-        A folder or file in one of the layouts of :mod:`sfal.sources.layouts`.
+        A folder or file in one of the layouts of :mod:`sfal.sources.configuration.layouts`.
     model : str, optional
         Hub id or folder of the language model; default: from the SAE's
         configuration, where TransformerLens' names mean their repositories.

@@ -4,9 +4,9 @@ import re
 from typing import cast
 
 from sfal.errors import InvalidInputError, Note, UnknownSaeError
+from sfal.sources.configuration.training import Training
 from sfal.sources.hooks import BLOCK_HOOKS, Place, place_of_module
 from sfal.sources.source import SITES, Site
-from sfal.sources.training import Training
 
 
 def chosen_place(

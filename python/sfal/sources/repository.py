@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from sfal.errors import InvalidInputError
+from sfal.sources.configuration.on_disk import describe
+from sfal.sources.configuration.saelens import flattened
+from sfal.sources.configuration.training import Training
 from sfal.sources.hooks import place_of_hook
 from sfal.sources.hub_layouts import only_sae, repository_layout
 from sfal.sources.models import hub_model
-from sfal.sources.on_disk import describe
 from sfal.sources.places import chosen_place, place_notes
-from sfal.sources.saelens_config import flattened
 from sfal.sources.scopes import model_name
 from sfal.sources.source import SaeRef, Source
-from sfal.sources.training import Training
 
 
 def resolve_repository(

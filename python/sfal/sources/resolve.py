@@ -5,16 +5,16 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from sfal.errors import InvalidInputError, SfalError, UnknownSaeError
+from sfal.sources.configuration.saelens import flattened
+from sfal.sources.configuration.training import Training
 from sfal.sources.entry_places import place_of_entry
 from sfal.sources.hooks import place_of_hook
 from sfal.sources.models import hub_model
 from sfal.sources.neuronpedia import ExplainedSae, explained_sae
 from sfal.sources.places import chosen_place, place_notes
 from sfal.sources.registry import RegistryEntry, registry
-from sfal.sources.saelens_config import flattened
 from sfal.sources.scopes import SCOPE_CONTEXT, model_name
 from sfal.sources.source import SaeRef, Source
-from sfal.sources.training import Training
 
 _OWN_LAYOUTS: dict[str, Literal["gemma_scope", "llama_scope"]] = {
     "gemma_2": "gemma_scope",

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Literal, cast
 
 from sfal.errors import DownloadError, InvalidInputError, Note, UnknownSaeError
+from sfal.sources.configuration.training import Training
 from sfal.sources.presets import PRESETS
 from sfal.sources.registry import by_path, neuronpedia_id
 from sfal.sources.source import SaeRef, Site, Source
-from sfal.sources.training import Training
 
 SCOPE_CONTEXT = 1024
 """Tokens per context in the training of Gemma Scope and Llama Scope."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from sfal.errors import Note
-from sfal.sources.training import Training
+from sfal.sources.configuration.training import Training
 
 Site = Literal[
     "res",

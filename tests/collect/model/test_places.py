@@ -8,8 +8,8 @@ from collect import lens
 from sfal.collect.model.hook_points import HookPoint
 from sfal.collect.model.load import load_language_model
 from sfal.errors import InvalidInputError, UnknownSaeError
+from sfal.sources.configuration.training import Training
 from sfal.sources.source import SaeRef, Source
-from sfal.sources.training import Training
 
 LAYERS = 4
 THEIR_HOOKS = {

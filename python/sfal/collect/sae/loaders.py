@@ -20,8 +20,8 @@ from sfal.collect.sae.weights import SaeWeights, check_shapes
 from sfal.errors import ArtifactError, InvalidInputError, MissingError
 from sfal.io import fingerprints
 from sfal.io.hub import hub_errors
+from sfal.sources.configuration.layouts import Layout, layout_of, sae_fingerprint
 from sfal.sources.hub_layouts import fetch_sae, repository_layout
-from sfal.sources.layouts import Layout, layout_of, sae_fingerprint
 from sfal.sources.source import SaeRef
 
 _LLAMA_RULES = {

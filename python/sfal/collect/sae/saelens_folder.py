@@ -15,7 +15,7 @@ from sfal.collect.sae.layouts.arrays import check_size
 from sfal.collect.sae.saelens import load_from_folder, normalisation_notes
 from sfal.collect.sae.weights import KEYS, SaeWeights, check_shapes, facts, relevant, wanted_keys
 from sfal.errors import ArtifactError
-from sfal.sources.saelens_config import unnested
+from sfal.sources.configuration.saelens import unnested
 
 _SINCE_6 = re.compile(r"(\d{2,}|[6-9])\.")
 _BATCH_TOPK = ("batchtopk", "matryoshka_batchtopk")

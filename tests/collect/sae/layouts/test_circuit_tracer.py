@@ -9,7 +9,7 @@ from sfal.collect.sae.sae import load_sae
 from sfal.collect.settings import SaeConfig
 from sfal.errors import ArtifactError, InvalidInputError
 from sfal.sources import resolve_local
-from sfal.sources.layouts import layouts_in
+from sfal.sources.configuration.layouts import layouts_in
 from sfal.sources.source import SaeRef
 from tiny_circuits import circuit_tracer
 

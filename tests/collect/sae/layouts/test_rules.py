@@ -11,7 +11,7 @@ import tiny_layouts as made
 import tiny_rules as rules
 from collect.layout_rules import D_IN, N_FEATURES, assert_fires_by, load
 from sfal.errors import ArtifactError, InvalidInputError
-from sfal.sources.layouts import sae_fingerprint
+from sfal.sources.configuration.layouts import sae_fingerprint
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from sfal.collect.sae.files import SafetensorsFile
 from sfal.collect.sae.layouts.arrays import read_arrays
 from sfal.collect.sae.weights import SaeWeights
 from sfal.errors import ArtifactError
-from sfal.sources.layouts import CIRCUIT_FILE
+from sfal.sources.configuration.layouts import CIRCUIT_FILE
 
 _THRESHOLDS = ("activation_function.threshold", "threshold")
 

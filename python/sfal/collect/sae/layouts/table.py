@@ -13,7 +13,7 @@ from sfal.collect.sae.layouts import (
     torch_file,
 )
 from sfal.collect.sae.weights import SaeWeights
-from sfal.sources.layouts import Layout
+from sfal.sources.configuration.layouts import Layout
 
 READERS: dict[str, Callable[..., SaeWeights]] = {
     "batch_topk": batch_topk.read,
@@ -25,7 +25,7 @@ READERS: dict[str, Callable[..., SaeWeights]] = {
     "sparsify": sparsify.read,
     "torch": torch_file.read,
 }
-"""By the layout's name; see :data:`sfal.sources.layouts.LAYOUTS`."""
+"""By the layout's name; see :data:`sfal.sources.configuration.layouts.LAYOUTS`."""
 
 
 def read_layout(layout: Layout, fingerprint: dict[str, str], *, decoder: bool) -> SaeWeights:

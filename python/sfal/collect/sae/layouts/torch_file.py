@@ -9,7 +9,7 @@ from sfal.collect.sae.layouts.dictionary_learning import read_tensors
 from sfal.collect.sae.torch_files import TorchFile
 from sfal.collect.sae.weights import SaeWeights
 from sfal.errors import ArtifactError
-from sfal.sources.on_disk import qwen_repo, settings_beside
+from sfal.sources.configuration.on_disk import qwen_repo, settings_beside
 
 
 def read(path: Path, *, decoder: bool) -> SaeWeights:

@@ -113,5 +113,5 @@ KNOWN_ARGUMENTS = frozenset(
         "verbose",
     ]
 )
-"""Arguments of the language model that :class:`sfal.sources.training.Training` reads, or that
+"""Arguments of the language model that :class:`sfal.sources.configuration.training.Training` reads, or that
 change no activation."""

@@ -8,8 +8,8 @@ from typing import Any
 from sfal.errors import ArtifactError, CorruptError
 from sfal.io.atomic import read_json
 from sfal.io.first_line import first_line
-from sfal.sources.layouts import CIRCUIT_FILE, Layout
-from sfal.sources.saelens_config import unnested
+from sfal.sources.configuration.layouts import CIRCUIT_FILE, Layout
+from sfal.sources.configuration.saelens import unnested
 
 _GEMMA_2 = {
     "res": "hook_resid_post",

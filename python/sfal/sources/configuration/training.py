@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sfal.errors import ArtifactError, InvalidInputError
-from sfal.sources.config_fields import KNOWN_ARGUMENTS, KNOWN_FIELDS
-from sfal.sources.saelens_config import flattened
+from sfal.sources.configuration.fields import KNOWN_ARGUMENTS, KNOWN_FIELDS
+from sfal.sources.configuration.saelens import flattened
 
 _STEPS = {"pythia": "step{}", "stanford": "checkpoint-{}"}
 """Names of the checkpoints' branches on the hub, by a word in the model's name."""

@@ -1,0 +1,1 @@
+"""What the files of an SAE say about it: its layout, where it reads, how it was trained."""
