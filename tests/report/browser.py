@@ -83,7 +83,9 @@ def press(chrome, keys):
 
 
 def rows(chrome):
-    return [
-        int(row.get_attribute("data-feature"))
-        for row in chrome.find_elements("css selector", "tr[data-feature][data-source]")
-    ]
+    """Return the features in sight, read at once: scrolling replaces the rows."""
+    selector = "tr[data-feature][data-source]"
+    found = (
+        f"[...document.querySelectorAll('{selector}')].map((row) => Number(row.dataset.feature))"
+    )
+    return script(chrome, f"return {found}")

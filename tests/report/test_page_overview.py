@@ -104,7 +104,9 @@ def test_what_a_reader_should_know_is_listed(tmp_path, chrome):
             its.scores, reliability={"se": 0.01, "curve": [0.2, 0.3, 0.4], "split_half": 0.5}
         ),
     )
-    open_page(chrome, page_of(tmp_path, few, replace(other, embeddings=(its,))))
+    noise = {"se": 0.001, "curve": [-0.002, -0.0015, -0.001], "split_half": 0.5}
+    by_chance = replace(its, scores=replace(its.scores, reliability=noise))
+    open_page(chrome, page_of(tmp_path, few, replace(other, embeddings=(its, by_chance))))
     notes = script(chrome, TEXTS, "#notes li")
     assert notes == [
         "The layers of made were labelled by different explainers (nobody; somebody): their scores "

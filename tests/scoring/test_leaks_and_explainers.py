@@ -86,6 +86,18 @@ def test_each_explainer_keeps_its_own_labels_when_a_second_one_comes(tmp_path):
     assert dropped.scores[0].explanations == first
 
 
+def test_vectors_that_hold_no_labels_do_not_get_those_of_another_explainer(tmp_path):
+    folder, _, _ = write_our_source(tmp_path)
+    before = status(score_selection(tmp_path, Selection()))
+    features = np.arange(12, dtype=np.uint32)
+    write_explanations(folder, make_table(features, [(LEAK, TYPE, "somebody")] * 12), {})
+    outcome = score_selection(tmp_path, Selection())
+    assert outcome.scores[0].explanations == {}
+    assert status(outcome) == before  # leaks of the other explainer leave out nothing
+    (note,) = [str(note) for note in outcome.notes if "texts of the explanations" in str(note)]
+    assert "of another explainer or type; get the former explanations again" in note
+
+
 def one(source, model, *explainers):
     return SimpleNamespace(
         source=SimpleNamespace(name=source, model=model),

@@ -56,6 +56,16 @@ def test_a_median_that_still_rises_is_told():
     assert not source_reliability(sfal, replicates(halves, halves)).still_rising
 
 
+@pytest.mark.parametrize("sfal", [-0.001, 0.001])
+def test_a_median_at_chance_does_not_rise_for_a_change_that_is_noise(sfal):
+    noise = np.resize([-0.01, 0.01], (8, 1, 9))
+    halves = np.concatenate([noise, -noise], axis=1)
+    found = source_reliability(np.full(9, sfal), replicates(halves - 0.0012, halves - 0.0012))
+    assert found.curve[1] < found.median - 0.05 * abs(found.median)
+    assert found.median - found.curve[1] < found.se
+    assert not found.still_rising
+
+
 def test_a_source_without_scores():
     halves = np.full((8, 2, 3), np.nan)
     found = source_reliability(np.full(3, np.nan), replicates(halves, halves))

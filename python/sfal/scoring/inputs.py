@@ -227,7 +227,8 @@ def _explanations(
     """Return the explanations that were embedded.
 
     They are those of the source, unless it has got others in the meantime, such as a second
-    explainer's: then those that are kept beside the vectors.
+    explainer's: then those that are kept beside the vectors. A file that lacks them has no texts
+    then, rather than those of the second explainer.
     """
     from sfal.store.embeddings import read_embedded_labels
     from sfal.store.explanations import (
@@ -249,11 +250,20 @@ def _explanations(
     if sha256 is None or sha256 == explanations_sha256(table):
         return labels_by_feature(table)
     labels = read_embedded_labels(file.path)
-    if labels is None or embeddings_stem(table) == file.stem:
+    if embeddings_stem(table) == file.stem:
         notes.append(
             Note(
                 f"{file.path} was made from other explanations than those now in {folder}",
                 hint="$do_embed brings it up to date",
             )
         )
-    return labels_by_feature(table) if labels is None else labels
+        return labels_by_feature(table) if labels is None else labels
+    if labels is None:
+        notes.append(
+            Note(
+                f"scored without the texts of the explanations: {file.path} does not hold them, and "
+                f"those now in {folder} are of another explainer or type",
+                hint="get the former explanations again and embed them, or remove the file",
+            )
+        )
+    return labels or {}

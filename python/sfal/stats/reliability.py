@@ -11,9 +11,9 @@ from sfal.stats.bootstrap import RESAMPLES, resample, weighted_median
 
 Values = NDArray[np.float64]
 
-_STILL_RISING = 1.05
-"""If the last doubling of the text raises the median by more than this factor, the text was too
-short."""
+_STILL_RISING = 0.05
+"""If the last doubling of the text raises the median by more than this share of it, and by more
+than its standard error, the text was too short."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class SourceReliability:
 
     @property
     def still_rising(self) -> bool:
-        """Whether the last doubling of the text raised the median by more than 5 %."""
+        """Whether the last doubling of the text raised the median by more than 5 %, and not by accident."""
         _quarter, half, whole = self.curve
-        return whole > _STILL_RISING * half
+        return whole - half > max(_STILL_RISING * abs(half), self.se)
 
 
 def source_reliability(

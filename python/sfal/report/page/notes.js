@@ -5,7 +5,8 @@ const FEW_WINDOWS = 2000;
 // A feature that fires in fewer windows has neighbours by accident.
 const RARE = 20;
 const MANY_RARE = 0.2;
-const STILL_RISING = 1.05;
+// Share of the median by which more text raised it.
+const STILL_RISING = 0.05;
 
 function* notesOf(source) {
   yield* source.notes;
@@ -21,8 +22,9 @@ function* notesOf(source) {
       yield `${share(rare / one.nScored)} of the scored features fire in fewer than ${RARE} windows: ` +
         "their neighbours are uncertain.";
     }
-    const [, half, all] = one.reliability.curve ?? [];
-    if (all > STILL_RISING * half) {
+    const { curve, se } = one.reliability;
+    const [, half, all] = curve ?? [];
+    if (all - half > Math.max(STILL_RISING * Math.abs(half), se ?? 0)) {
       yield `Half of the text has a median of ${fixed(half)}, all of it ${fixed(all)}: more text would raise it ` +
         "further; compare corrected scores.";
     }
