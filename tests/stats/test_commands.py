@@ -107,6 +107,8 @@ def test_two_sources_and_several_measures(scored):
         ([SOURCE, "--output", "x.txt"], "give a file that ends in .csv or .parquet"),
         ([SOURCE, "--measure", "phi", "jaccard"], "choose one with embeddings or explainers"),
         ([SOURCE, "--measure", "phi", "x", "--embeddings", EMBEDDER], "measure"),
+        ([SOURCE, "--measure", "phi"], "one measure alone, phi, has nothing"),
+        ([SOURCE, "another/source", "--measure", "phi"], "name several as measure, or none"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(scored, args, said):

@@ -127,6 +127,11 @@ def sides_on_disk(
     ]
     if len(varying) > 1:
         raise InvalidInputError(f"{' and '.join(varying)} vary at once; compare one at a time")
+    if len(measures) == 1:
+        raise InvalidInputError(
+            f"one measure alone, {measures[0]}, has nothing that it is compared with",
+            hint="name several as $measure, or none to compare the scores on disk",
+        )
     if measures:
         found = _by_measure(
             data_dir, sources[0], embeddings, explainers, given_runs[0], measures, top_n
