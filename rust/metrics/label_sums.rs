@@ -16,14 +16,15 @@ use crate::metrics::label_fit::{LabelFit, NO_LABEL};
 use crate::metrics::label_gains::{FeatureGain, LabelGains, TIERS};
 use crate::metrics::labels::Same;
 use crate::metrics::shortlist::Shortlist;
+use crate::metrics::sum_limits::{Limits, count_from, from_which, up_to_which};
 use crate::metrics::ties::{Averages, weighted};
 use crate::metrics::transposed::{BLOCK, Block};
 use crate::neighbours::row_ties::Lists;
-use crate::simd::line::for_each_bit;
-use crate::simd::threshold::{CHUNK, above_f32};
-use crate::simd::{Isa, per_isa};
+use crate::simd::Isa;
 
-/// Gains of the second tier in whose time one label is added up.
+/// Labels of a block that are looked at together, by what is known of the best at that time.
+const PIECE: usize = 2048;
+/// Gains of the later tiers in whose time one label is added up.
 const PER_LABEL: usize = 128;
 /// Gains of an undecided label between two looks at whether it is decided.
 const STRIDE: usize = 8;
@@ -126,38 +127,31 @@ impl Fit<'_> {
             }
             let mut tier = 0;
             self.add(block, tier, first, neighbours, sums);
-            let low = self.limit(value, tier);
-            let many = neighbours.list.len() * self.mean_length(tier + 1) / PER_LABEL;
-            if count_from(Isa::active(), sums, low) as usize > many {
+            while tier + 1 < TIERS {
+                let many = neighbours.list.len() * self.mean_length(tier + 1) / PER_LABEL;
+                if self.undecided(value, tier, sums) <= many {
+                    break;
+                }
                 tier += 1;
                 self.add(block, tier, first, neighbours, sums);
             }
-            let low = self.limit(value, tier);
-            above(sums, low, possible);
-            // Labels that surely fit as well, and surely not among the best, only count.
-            let only_counts = |sum: f32, least: f64| {
-                let (low, high) = self.within(f64::from(sum), self.bounds[tier]);
-                (low > value || value <= 0.0) && high < least
-            };
-            for (k, &(at, sum)) in possible.iter().enumerate() {
-                let least = shortlist.least();
-                if let Some(&(later, sum)) = possible.get(k + AHEAD)
-                    && !only_counts(sum, least)
-                {
-                    self.by_label.prefetch_after(first + later, tier);
-                }
-                if only_counts(sum, least) {
-                    rank += 1;
-                    continue;
-                }
-                let label = first + at;
-                let (low, high) = self.narrow(label, (sum, tier), (value, least), neighbours);
-                let fits = low > value
-                    || value <= 0.0
-                    || (high >= value && self.sum(label, neighbours, terms) >= value);
-                if fits {
-                    rank += 1;
-                    shortlist.add(label, (low, high));
+            for start in (0..sums.len()).step_by(PIECE) {
+                let piece = start..(start + PIECE).min(sums.len());
+                let limits = self.limits((value, shortlist.least()), tier);
+                rank += limits.split(sums, piece, possible);
+                for (k, &(at, sum)) in possible.iter().enumerate() {
+                    if let Some(&(later, _)) = possible.get(k + AHEAD) {
+                        self.by_label.prefetch_after(first + later, tier);
+                    }
+                    let (label, least) = (first + at, shortlist.least());
+                    let (low, high) = self.narrow(label, (sum, tier), (value, least), neighbours);
+                    let fits = low > value
+                        || value <= 0.0
+                        || (high >= value && self.sum(label, neighbours, terms) >= value);
+                    if fits {
+                        rank += 1;
+                        shortlist.add(label, (low, high));
+                    }
                 }
             }
         }
@@ -187,11 +181,40 @@ impl Fit<'_> {
         labels.map(|label| self.by_label.tier(label, tier).len()).sum::<usize>() / n
     }
 
+    /// Most that the gains after a tier add to a sum.
+    fn bound(&self, tier: usize) -> f64 {
+        self.bounds.get(tier).copied().unwrap_or(0.0)
+    }
+
     /// The sum after a tier below which a label fits worse than `value`.
-    fn limit(&self, value: f64, tier: usize) -> f32 {
+    fn low(&self, value: f64, tier: usize) -> f32 {
         // Rounding to single precision changes the limit by less than the error; sums are never
-        // negative.
-        ((value - self.bounds[tier] - self.slack) * (1.0 - 2.0 * self.error)).max(0.0) as f32
+        // negative, and after the last tier those of labels without a gain are exactly 0.
+        let least = if tier + 1 == TIERS && value > 0.0 { f32::MIN_POSITIVE } else { 0.0 };
+        let low = (value - self.bound(tier) - self.slack) * (1.0 - 2.0 * self.error);
+        (low as f32).max(least)
+    }
+
+    /// The sum from which on a label surely fits.
+    fn sure(&self, value: f64) -> f32 {
+        if value <= 0.0 {
+            return 0.0;
+        }
+        from_which((value + self.slack) / (1.0 - self.error), |sum| self.within(sum, 0.0).0 > value)
+    }
+
+    /// Labels of a block of which it is not known yet whether they fit.
+    fn undecided(&self, value: f64, tier: usize, sums: &[f32]) -> usize {
+        let from = |low| count_from(Isa::active(), sums, low) as usize;
+        from(self.low(value, tier)).saturating_sub(from(self.sure(value)))
+    }
+
+    /// What sums after a tier tell, where those below `least` are not among the best.
+    fn limits(&self, (value, least): (f64, f64), tier: usize) -> Limits {
+        let after = self.bound(tier);
+        let guess = (least - self.slack) / (1.0 + self.error) - after;
+        let best = up_to_which(guess, |sum| self.within(sum, after).1 < least);
+        Limits { low: self.low(value, tier), only_count: (self.sure(value), best) }
     }
 
     /// Add the gains of one tier to the sums of a block's labels.
@@ -243,7 +266,7 @@ impl Fit<'_> {
         neighbours: &Neighbours,
     ) -> (f64, f64) {
         let standing = self.labels[label];
-        let (mut sum, mut after) = (f64::from(sum), self.bounds[tier]);
+        let (mut sum, mut after) = (f64::from(sum), self.bound(tier));
         for gains in self.by_label.after(label, tier).chunks(STRIDE) {
             let (low, high) = self.within(sum, after);
             if high < value || (low > value && high < least) {
@@ -294,26 +317,4 @@ impl Fit<'_> {
             .map(|(feature, gain)| gain * neighbours.discount(feature, standing))
             .sum()
     }
-}
-
-/// Collect the positions of the sums that are at least `low`.
-fn above(sums: &[f32], low: f32, found: &mut Vec<(usize, f32)>) {
-    found.clear();
-    let (chunks, tail) = sums.as_chunks::<CHUNK>();
-    for (c, chunk) in chunks.iter().enumerate() {
-        let (mask, _) = above_f32(Isa::active(), chunk, &[low; CHUNK]);
-        for_each_bit(mask, |k| found.push((c * CHUNK + k, chunk[k])));
-    }
-    let tail = (sums.len() - tail.len()..).zip(tail.iter().copied());
-    found.extend(tail.filter(|&(_, sum)| sum >= low));
-}
-
-per_isa! {
-    /// How many of the sums are at least `low`.
-    pub fn count_from(sums: &[f32], low: f32) -> u32 = count_from_plain
-}
-
-#[inline(always)]
-fn count_from_plain(sums: &[f32], low: f32) -> u32 {
-    sums.iter().fold(0_u32, |n, &sum| n.wrapping_add(u32::from(sum >= low)))
 }

@@ -11,5 +11,6 @@ pub mod ndcg;
 pub mod overlap;
 pub mod reliability;
 mod shortlist;
+mod sum_limits;
 pub mod ties;
 mod transposed;
