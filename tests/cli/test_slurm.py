@@ -132,6 +132,8 @@ def test_a_gpu_is_asked_for_unless_the_device_is_a_cpu(inputs, tmp_path, monkeyp
         (["--run", "other"], "--run goes without --slurm"),
         (["--examples", "5"], "--examples goes without --slurm"),
         (["--dry-run"], "--dry-run goes without --slurm"),
+        (["--devices", "cpu:2"], "--devices goes without --slurm"),
+        (["--ray"], "--ray goes without --slurm"),
         (["--histogram", "npz"], "a shard has no histogram of its own"),
     ],
 )

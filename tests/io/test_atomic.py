@@ -65,6 +65,22 @@ def test_a_disk_that_cannot_be_written_is_named(tmp_path: Path, number: int, sai
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_a_pipe_or_a_stream_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    # As /dev/stdout is.
+    (tmp_path / "stream").symlink_to("/proc/self/fd/0")
+    for name in ("folder", "pipe", "stream"):
+        before = os.lstat(tmp_path / name)
+        with (
+            pytest.raises(ArtifactError, match=f"{name}: it is not a file"),
+            atomic_path(tmp_path / name) as temporary,
+        ):
+            temporary.write_text("in its place")
+        assert os.path.samestat(os.lstat(tmp_path / name), before)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 @pytest.fixture
 def ended() -> int:
     """Id of a process that has ended."""

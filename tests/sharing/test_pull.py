@@ -232,6 +232,7 @@ def edited(path, change):
         (lambda value: value.update(n_docs=999), "is not complete"),
         (lambda value: value.update(n_features=3), "names feature"),
         (lambda value: value["settings"].update(note="\x1b[2J"), "control characters"),
+        (lambda value: value["settings"].update(note="\u202etxt.exe"), "control characters"),
         (lambda value: value.update(format=99), "format 99"),
     ],
 )

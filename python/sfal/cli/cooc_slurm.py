@@ -128,12 +128,14 @@ class Slurm:
 def _check(settings: CollectSettings, dry_run: bool) -> None:
     if dry_run:
         raise InvalidInputError("--dry-run goes without --slurm")
-    for name in ("shard", "run", "examples"):
+    for name in ("shard", "run", "examples", "devices", "ray"):
         if getattr(settings, name):
             why = {
                 "shard": "it divides the documents itself",
                 "run": "each task writes a run of its own name; use another --data-dir",
                 "examples": "examples are gathered after all shards are joined",
+                "devices": "each task counts on the one device that its job has",
+                "ray": "each task counts on the one device that its job has",
             }[name]
             raise InvalidInputError(f"--{name} goes without --slurm: {why}")
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import secrets
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -59,8 +60,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises
     ------
     ArtifactError
-        If the disk is full or the folder cannot be written.
+        If the disk is full, the folder cannot be written, or the name is that of a
+        folder or a device.
     """
+    _refuse_other_than_files(path)
     temporary = path.with_name(temporary_name(path.name, os.getpid()))
     _unfinished.add(temporary)
     try:
@@ -79,6 +82,18 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         _unfinished.discard(temporary)
+
+
+def _refuse_other_than_files(path: Path) -> None:
+    """Refuse a name that a rename must not replace: ``/dev/null`` would be gone for everybody."""
+    try:
+        is_file = stat.S_ISREG(path.stat().st_mode)
+        # ``/dev/stdout`` leads through /proc to whatever the process writes to, maybe a file.
+        is_stream = path.is_symlink() and path.readlink().is_relative_to("/proc")
+    except OSError:
+        return  # nothing is there, or what is wrong is said when it is written
+    if not is_file or is_stream:
+        raise ArtifactError(f"cannot write {path}: it is not a file", hint=_ELSEWHERE)
 
 
 def remove_unfinished() -> None:

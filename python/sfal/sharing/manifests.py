@@ -17,8 +17,8 @@ MOST_BYTES = 64 << 20
 
 _PATH = re.compile(r"""(?<![\w:/.~])(?:~?/|[A-Za-z]:[\\/])[^\s'"`:;,()]*""")
 """An absolute path in a text; the address of a page is none."""
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""Characters with which a text could steer a terminal."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Characters with which a text could steer a terminal, or be shown in another order."""
 
 
 def public(manifest: Manifest) -> Manifest:

@@ -142,5 +142,6 @@ def test_devices_that_do_not_exist_are_refused(world, tmp_path):
     ):
         if torch.cuda.is_available() and "cpu" not in wrong["devices"]:
             continue
-        with pytest.raises(InvalidInputError, match=message):
+        with pytest.raises(InvalidInputError, match=message) as refused:
             collect(spread.sources(world), spread.settings(world, **wrong), tmp_path)
+        assert "devices" in refused.value.hint

@@ -10,6 +10,9 @@ from sfal.io.devices import devices_of_kind, resolve_device
 
 _DEVICE = re.compile(r"cuda:[0-9]{1,3}|xpu:[0-9]{1,3}|mps")
 _PROCESSES = re.compile(r"cpu(?::([1-9][0-9]{0,2}))?")
+_THOSE_THERE_ARE = (
+    "$devices(all) uses the GPUs that there are, $devices(cpu:4) four processes on the CPU"
+)
 _ADDRESS = re.compile(r"auto|local|[^\s/:]+:[0-9]{1,5}|\[[0-9a-fA-F:]+\]:[0-9]{1,5}")
 
 
@@ -157,7 +160,10 @@ def devices_in(text: str) -> list[str]:
         if not found:
             raise InvalidInputError(
                 "this machine has no GPU that PyTorch can use",
-                hint="$devices(cpu:4) counts in four processes on the CPU",
+                hint="$devices(cpu:4) uses four processes on the CPU",
             )
         return found
-    return [resolve_device(name) for name in text.split(",")]
+    try:
+        return [resolve_device(name) for name in text.split(",")]
+    except InvalidInputError as e:
+        raise InvalidInputError(e.message, hint=_THOSE_THERE_ARE) from e
