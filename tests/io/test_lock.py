@@ -320,3 +320,17 @@ def test_a_lock_that_cannot_be_written_is_removed(tmp_path, monkeypatch):
     with pytest.raises(ArtifactError, match="disk is full"), folder_lock(tmp_path):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["link", "folder"])
+def test_what_is_no_file_in_the_locks_place_is_refused_and_left_alone(tmp_path, kind):
+    folder, other = tmp_path / "source", tmp_path / "precious"
+    folder.mkdir()
+    other.write_text("mine")
+    if kind == "link":
+        (folder / LOCK).symlink_to(other)
+    else:
+        (folder / LOCK).mkdir()
+    with pytest.raises(ArtifactError, match="cannot be the lock"), folder_lock(folder):
+        pass
+    assert other.read_text() == "mine"

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sfal.errors import LockedError
+from sfal.errors import ArtifactError, LockedError
 from sfal.io import processes
 from sfal.io.atomic import TEMPORARY_PREFIX, write_error
 
@@ -32,6 +32,8 @@ _NOT_INHERITED: int = getattr(os, "O_CLOEXEC", getattr(os, "O_NOINHERIT", 0))
 _TRIES = 100
 """Times that the folder may vanish while it is made."""
 
+_NO_LINK: int = getattr(os, "O_NOFOLLOW", 0)
+"""In a shared folder, somebody else's link in the lock's place could name any file of ours."""
 _NO_FLOCK = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
 
 # On a local file system only one kernel gives locks; these network ones pass them on to the server.
@@ -178,11 +180,18 @@ def _open(path: Path) -> int:
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            return os.open(path, os.O_RDWR | os.O_CREAT | _NOT_INHERITED, 0o644)
+            return os.open(path, os.O_RDWR | os.O_CREAT | _NOT_INHERITED | _NO_LINK, 0o644)
         except (FileNotFoundError, FileExistsError):
             tries -= 1
             if not tries:
                 raise
+        except OSError as e:
+            if path.is_symlink() or path.is_dir():
+                raise ArtifactError(
+                    f"{path} is not a file, so it cannot be the lock of its folder",
+                    hint="remove it if nobody needs it",
+                ) from e
+            raise
 
 
 def _flock(descriptor: int) -> bool | None:
