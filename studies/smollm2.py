@@ -131,6 +131,15 @@ def dose_response(case: Case, n_seeds: int) -> Iterator[dict[str, Any]]:
             yield {**row, **medians(case.score(wrong))}
 
 
+def planted(case: Case, n_seeds: int) -> Iterator[dict[str, Any]]:
+    """Yield what label fit finds of one label in twenty, draw by draw."""
+    import sfal
+
+    for seed in range(n_seeds):
+        found = sfal.controls(case.occurrences, case.vectors, share=0.05, seed=seed)
+        yield {"seed": seed, **asdict(found.planted)}
+
+
 def coverage(case: Case, partitions: dict[int, int]) -> Iterator[dict[str, Any]]:
     """Yield how often 95 % intervals cover the difference between two disjoint corpora, 0."""
     for n, n_seeds in partitions.items():
@@ -193,6 +202,7 @@ def main() -> None:
         "corpus_size": lambda: list(corpus_size(case, table, (2, 4, 8, 15))),
         "calibration": lambda: list(calibration(case, 2)),
         "coverage": lambda: list(coverage(case, {2: 2, 3: 1, 6: 1})),
+        "planted": lambda: list(planted(case, 10)),
         "dose_response": lambda: list(dose_response(case, 2)),
     }
     compute_missing("smollm2", parts)

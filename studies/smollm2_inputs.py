@@ -9,7 +9,7 @@ from typing import Any
 LAYER = 9
 N_FEATURES = 2048
 L0 = 24
-N_COUNTED = 1000
+N_COUNTED = 2000
 """Articles whose windows are counted."""
 N_LABELLED = 300
 """Articles after those, which give the labels."""
