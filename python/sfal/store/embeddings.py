@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfal.errors import CorruptError, InvalidInputError, MissingError
-from sfal.io.arrow import from_numpy, to_numpy
+from sfal.io.arrow import from_numpy, from_strings, to_numpy
 from sfal.io.atomic import atomic_path
 from sfal.io.first_line import first_line
 from sfal.store.layout import RUNS
@@ -17,7 +17,10 @@ from sfal.store.layout import RUNS
 SUFFIX = "_embeddings.parquet"
 
 LABEL = "explanation"
-"""Column with the explanations that were embedded; files made before it existed lack it."""
+"""Column with the explanations that were embedded, empty where unknown.
+
+Files made before it existed lack it.
+"""
 
 _METADATA = b"sfal"
 _ROWS = 1 << 14
@@ -142,7 +145,7 @@ def write_vector_pieces(
             lists = pa.FixedSizeListArray.from_arrays(flat, width)
             columns = [from_numpy(features.astype(np.uint32, copy=False)), lists]
             if labels is not None:
-                columns.append(pa.array([labels.get(f) for f in features.tolist()], pa.string()))
+                columns.append(from_strings([labels.get(f, "") for f in features.tolist()]))
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
 
 
@@ -228,7 +231,7 @@ def read_embedded_labels(path: Path) -> dict[int, str] | None:
     except (OSError, pa.ArrowException, ValueError) as e:
         raise _unreadable(path, e) from e
     features, texts = table.column("feature").to_pylist(), table.column(LABEL).to_pylist()
-    return {f: text for f, text in zip(features, texts, strict=True) if text is not None}
+    return {f: text for f, text in zip(features, texts, strict=True) if text}
 
 
 def find_vectors(source_dir: Path) -> dict[tuple[str, str], Path]:
