@@ -1,5 +1,8 @@
 """The page for the keyboard, screen readers, paper, small screens and dark rooms."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from report.browser import NAME, chromium, open_page, script
@@ -85,6 +88,11 @@ def test_everything_is_named_and_can_be_read(screen, compared, width, scheme, fr
     open_page(screen, compared, fragment)
     assert script(screen, PROBLEMS) == []
     assert script(screen, "return document.documentElement.scrollWidth - innerWidth") <= 0
+    kept = os.environ.get("SFAL_SCREENSHOTS")
+    if kept:  # for a person to look at
+        Path(kept).mkdir(parents=True, exist_ok=True)
+        name = f"page-{'feature' if fragment else 'top'}-{width}-{scheme}.png"
+        assert screen.save_screenshot(str(Path(kept) / name))
 
 
 def test_text_is_large_enough_on_a_small_screen(screen, compared):
