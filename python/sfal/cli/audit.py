@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from sfal.cli.options import Common, command, say_note
+from sfal.cli.options import Common, command, say_note, table_option
 from sfal.cli.param_types import MANY
 from sfal.cli.scoring_options import n_windows_option
 
@@ -21,12 +21,7 @@ from sfal.cli.scoring_options import n_windows_option
     show_default=True,
     help="Probably wrong labels to show.",
 )
-@click.option(
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE.csv|parquet",
-    help="Write all of them, and the faulty texts.",
-)
+@table_option("Write all of them, and the faulty texts.")
 @n_windows_option
 @click.option(
     "--leaks",

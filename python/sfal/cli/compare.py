@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from sfal.cli.options import Common, command, say_note
+from sfal.cli.options import Common, command, say_note, table_option
 from sfal.cli.param_types import MANY
 
 
@@ -23,12 +23,7 @@ from sfal.cli.param_types import MANY
 @click.option(
     "--metric", default="sfal", show_default=True, help="Column of the scores to compare."
 )
-@click.option(
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE.csv|parquet",
-    help="Write one row per pair.",
-)
+@table_option("Write one row per pair.")
 def compare(
     common: Common,
     sources: tuple[str, ...],

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from sfal.cli.options import Common, command, say_note
+from sfal.cli.options import Common, command, say_note, table_option
 from sfal.cli.param_types import MANY
 from sfal.cli.scoring_options import n_windows_option, top_n_option
 
@@ -24,12 +24,7 @@ from sfal.cli.scoring_options import n_windows_option, top_n_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random numbers.")
 @top_n_option
 @n_windows_option
-@click.option(
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE.csv|parquet",
-    help="Write one row for each set of labels.",
-)
+@table_option("Write one row for each set of labels.")
 def controls(
     common: Common,
     source: str,

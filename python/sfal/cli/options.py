@@ -203,6 +203,16 @@ def _type_of(kinds: Sequence[Any], described: Mapping[str, Any]) -> click.ParamT
     return click.IntRange(min=described.get("min")) if int in kinds else click.STRING
 
 
+def table_option(help_text: str) -> Decorator:
+    """Return the option ``--output`` of commands that write a table of results."""
+    return click.option(
+        "--output",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE.csv|parquet",
+        help=help_text,
+    )
+
+
 def use_threads(common: Common) -> None:
     """Let PyTorch use as many threads as the command line says."""
     if common.threads is not None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sfal.cli.options import Common, command, say_note
+from sfal.cli.options import Common, command, say_note, table_option
 from sfal.cli.param_types import MANY
 from sfal.cli.scoring_options import n_windows_option, top_n_option
 from sfal.scoring.settings import MEASURES, ScoreSettings
@@ -22,12 +22,7 @@ if TYPE_CHECKING:
 @click.option("--measures", type=MANY, default=MEASURES, help="Measures to compare; default: all.")
 @top_n_option
 @n_windows_option
-@click.option(
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE.csv|parquet",
-    help="Write one row per measure, metric and window.",
-)
+@table_option("Write one row per measure, metric and window.")
 def sensitivity(
     common: Common,
     source: str,

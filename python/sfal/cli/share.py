@@ -35,7 +35,7 @@ def _sharing_options(with_help: str) -> Callable[[Callable[..., Any]], Callable[
 @command("push")
 @_sharing_options(
     "What goes along with the counts, any of explanations, embeddings, scores, examples. "
-    "Default: what there is of the first three; examples quote the corpus."
+    "Default: the first three, if they exist; examples quote the corpus."
 )
 @click.option(
     "--replace",
@@ -74,7 +74,7 @@ def push(
 @command("pull")
 @_sharing_options(
     "What comes along with the counts, any of explanations, embeddings, scores, examples. "
-    "Default: what there is of the first three."
+    "Default: the first three, if they exist."
 )
 @click.option("--revision", help="Commit, branch or tag of the repository.")
 def pull(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from sfal.cli.options import Common, command, say_note
+from sfal.cli.options import Common, command, say_note, table_option
 from sfal.cli.param_types import MANY
 
 
@@ -25,12 +25,7 @@ from sfal.cli.param_types import MANY
 @click.option("--run", help="Name of another run of the same source.")
 @click.option("--score-type", help="Kind of score in delphi's or Neuronpedia's files.")
 @click.option("--hookpoint", help="Hookpoint in delphi's files.")
-@click.option(
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE.csv|parquet",
-    help="Write one row per metric.",
-)
+@table_option("Write one row per metric.")
 def validate(
     common: Common,
     source: str,

@@ -56,7 +56,7 @@ def import_embeddings(
     embedding_name: str,
     data_dir: str | Path = DEFAULT_DATA_DIR,
 ) -> ImportSummary:
-    """Import vectors of a source's explanations, as ``sfal embeddings import`` does.
+    """Import vectors of a source's explanations that were made elsewhere.
 
     Parameters
     ----------

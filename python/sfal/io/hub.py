@@ -133,7 +133,7 @@ _GATED = (
 )
 _OFFLINE = (
     "it is not in the local cache and HF_HUB_OFFLINE is set",
-    "unset it or fetch it beforehand",
+    "unset it or fetch it first",
 )
 _NO_NETWORK = ("the hub cannot be reached", "check the network and HF_ENDPOINT")
 

@@ -23,7 +23,7 @@ def check_table_name(path: Path) -> None:
     """
     if path.suffix.lower() not in ENDINGS:
         raise InvalidInputError(
-            f"{path} is the name of no table", hint="give a file that ends in .csv or .parquet"
+            f"{path} is not the name of a table", hint="give a file that ends in .csv or .parquet"
         )
 
 

@@ -5,7 +5,7 @@ from sfal.terminal.table import Column, render_table
 
 _LEGEND = (
     "Spearman's correlation, over features, with the usual scores: phi, ndcg, windows as counted.\n"
-    "Near 1: the choice hardly changes which features score high."
+    "Near 1: the choice makes little difference to which features score high."
 )
 
 

@@ -1,7 +1,7 @@
 """The order of cosines that single precision cannot tell apart.
 
 Cosines are ranked in float32, whose sums are wrong in the seventh digit, so two that nearly tie
-may stand in either order. Where ties count by the mean over their orders that hardly matters;
+may stand in either order. Where ties count by the mean over their orders that makes little difference;
 where the published rule breaks them, published numbers hold only if the order is the true one.
 """
 

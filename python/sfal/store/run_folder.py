@@ -43,7 +43,7 @@ class RunFolder:
 
     @cached_property
     def readable_manifest(self) -> Manifest | None:
-        """The manifest; None also if it cannot be read, which whoever needs it reports."""
+        """The manifest; None also if it cannot be read, which is reported where it is needed."""
         try:
             return self.manifest
         except SfalError:

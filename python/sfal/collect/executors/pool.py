@@ -265,7 +265,7 @@ class Pool(Executor[Any]):
         return next(slot for slot, one in self._by_slot.items() if one is worker)
 
     def _give_up_if_alone(self) -> None:
-        """Raise if there is no worker, and none is to be expected."""
+        """Raise if there is no worker and none can be started."""
         if self._has_placed():
             return
         waited = time.monotonic() - self._alone_since

@@ -1,7 +1,7 @@
 """Workers that are actors of a Ray cluster, one for each GPU that the cluster has.
 
 Ray places them, and says when one has died. Everything else is ours: by
-default Ray retries what ran out of memory for ever, sets the threads of a
+default Ray retries indefinitely what ran out of memory, sets the threads of a
 worker to one, and waits without an end for a cluster that does not answer.
 """
 

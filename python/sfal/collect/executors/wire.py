@@ -1,9 +1,9 @@
 """Messages between a run and its workers, and what a worker says of itself.
 
-A message is its length in eight bytes, then a pickle. Pickles execute code of
-whoever wrote them, so they pass only through pipes between a process and the
-one that started it, and through Ray's own channels, which execute code anyway;
-none is ever read from a file or a shared folder.
+A message is its length in eight bytes, then a pickle. Pickles can execute code,
+so they pass only through pipes between a process and the one that started it,
+and through Ray's own channels, which execute code anyway; none is ever read
+from a file or a shared folder.
 """
 
 import os

@@ -30,6 +30,6 @@ export function choicesTable(embedding) {
       cell(values.get(`${measure} ${metric} ${window}`)))))));
   return figure("Measures and metrics",
     "Rank correlation of the scores with the usual ones (phi, NDCG, windows as counted); near 1, the choice " +
-    "hardly changes which features score high.",
+    "makes little difference to which features score high.",
     el("div", { class: "scroll" }, el("table", { class: "choices" }, head, body)), "whole");
 }
