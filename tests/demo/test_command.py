@@ -161,6 +161,23 @@ def test_the_readme_shows_what_the_demo_shows(kept):
     assert [line for line in lines if line not in shown] == []
 
 
+def test_the_commands_on_the_screen_need_nothing_that_is_not_installed_with_sfal(kept):
+    shown = kept.out.split("explore them with\n")[1].split("or in Python")[0]
+    commands = [line.split() for line in shown.splitlines()]
+    assert [words[1] for words in commands] == ["status", "feature", "audit", "report"]
+    for _, *words in commands:
+        output = kept.folder.parent / "again.html"
+        words = [str(output) if word == "report.html" else word for word in words]
+        # A module that is None counts as missing.
+        script = (
+            "import sys; sys.modules['matplotlib'] = None; from sfal.cli.main import main; main()"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script, *words], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
 def test_the_python_expression_on_the_screen_works(kept):
     expression = re.search(r"or in Python\n  (pandas\..*)\n", kept.out)
     assert expression is not None

@@ -87,7 +87,7 @@ def _next_steps(last: "LayerOutcome", keep: Path | None) -> str:
         f"All files are in {keep}; explore them with\n"
         f"  sfal status {folder}\n"
         f"  sfal feature {last.source} {feature} --data-dir {folder}\n"
-        f"  sfal score --data-dir {folder} --plot scores.png\n"
+        f"  sfal audit {last.source} --data-dir {folder}\n"
         f"  sfal report --data-dir {folder} -o report.html\n"
         f"or in Python\n"
         f"  pandas.read_parquet({str(keep / last.source / SCORES)!r})\n{own}"
