@@ -224,9 +224,8 @@ class Histogram:
         n_windows : int
             Number of windows counted.
         deferred : bool
-            Check only the diagonal now, and leave the rest to the first call that reads it:
-            :func:`functional_neighbours` of all features checks each tile as it reads it, which
-            saves a pass over a large file.
+            Check only the diagonal now, and leave the rest to the first call that reads it, so that a
+            large file is not read before it is needed.
 
         Raises
         ------
@@ -431,7 +430,8 @@ def functional_neighbours(
     Notes
     -----
     No array of features x features is held: tiles of pairs are counted, ranked and discarded.
-    Besides the lists, ranking all features holds 1.5 ``w`` candidates of 12 bytes per row.
+    Besides the lists, ranking all features by their windows holds 1.5 ``w`` candidates of 12 bytes
+    per row.
 
     References
     ----------

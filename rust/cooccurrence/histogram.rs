@@ -72,7 +72,7 @@ impl Histogram {
     }
 
     /// Take over existing counts, but check only the diagonal now. The first call that reads the
-    /// other counts checks them: ranking all features does so tile by tile as it reads them.
+    /// other counts checks them.
     ///
     /// # Errors
     /// [`Error::Contradiction`] for a feature that occurs in more windows than there are.
@@ -93,24 +93,12 @@ impl Histogram {
     /// # Errors
     /// [`Error::Contradiction`] for impossible counts; [`Error::Interrupted`].
     pub fn check(&self, context: &Context) -> Result<()> {
-        if let Some(rules) = self.unchecked()? {
+        if !self.checked.load(Ordering::Acquire) {
+            let rules = Rules::new(self.bytes(), self.n_features, self.n_windows)?;
             context.run(|| rules.check_all(context))?;
-            self.mark_checked();
+            self.checked.store(true, Ordering::Release);
         }
         Ok(())
-    }
-
-    /// Return the rules if the counts have not been checked.
-    pub(crate) fn unchecked(&self) -> Result<Option<Rules<'_>>> {
-        if self.checked.load(Ordering::Acquire) {
-            return Ok(None);
-        }
-        Rules::new(self.bytes(), self.n_features, self.n_windows).map(Some)
-    }
-
-    /// Record that every tile has been checked.
-    pub(crate) fn mark_checked(&self) {
-        self.checked.store(true, Ordering::Release);
     }
 
     /// Return the number of features.

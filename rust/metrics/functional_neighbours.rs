@@ -4,6 +4,9 @@ use crate::metrics::feature_map::FeatureMap;
 use crate::metrics::ties::{Averages, weighted};
 use crate::neighbours::row_ties::Lists;
 
+/// First neighbours of a row that tell which others are like it.
+const FIRST: usize = 8;
+
 /// A feature and its functional neighbours; its buffers are reused for the next one.
 pub(crate) struct Neighbours {
     pub(crate) feature: u32,
@@ -11,6 +14,8 @@ pub(crate) struct Neighbours {
     pub(crate) list: Vec<(u32, f64)>,
     /// Place of each neighbour in the list, from 1; 0 for all other features.
     place_of: FeatureMap<u32>,
+    /// Discount of each neighbour, in single precision.
+    rounded: FeatureMap<f32>,
     /// Discounts by that place.
     pub(crate) discounts: Vec<f64>,
     means: Vec<f64>,
@@ -23,6 +28,7 @@ impl Neighbours {
             feature: 0,
             list: Vec::new(),
             place_of: FeatureMap::new(largest),
+            rounded: FeatureMap::new(largest),
             discounts: Vec::new(),
             means: Vec::new(),
         }
@@ -39,13 +45,16 @@ impl Neighbours {
                 self.list.push((neighbour, discount));
                 self.discounts.push(discount);
                 self.place_of.set(std::iter::once((neighbour, self.list.len() as u32)));
+                self.rounded.set(std::iter::once((neighbour, discount as f32)));
             }
         }
     }
 
     /// Forget the neighbours.
     pub(crate) fn clear(&mut self) {
-        self.place_of.clear(self.list.iter().map(|&(neighbour, _)| neighbour));
+        let features = self.list.iter().map(|&(neighbour, _)| neighbour);
+        self.place_of.clear(features.clone());
+        self.rounded.clear(features.chain([self.feature]));
         self.list.clear();
         self.discounts.clear();
     }
@@ -62,4 +71,31 @@ impl Neighbours {
     pub(crate) fn discount(&self, feature: u32, standing: u32) -> f64 {
         self.discounts[self.place(feature, standing)]
     }
+
+    /// Let the feature stand where `standing` stands now, for [`Self::rounded`].
+    #[inline(always)]
+    pub(crate) fn exchange(&mut self, standing: u32) {
+        let place = self.place_of.get(standing);
+        let discount = self.discounts[place as usize] as f32;
+        self.rounded.set(std::iter::once((self.feature, discount)));
+    }
+
+    /// The discount of a feature in single precision; 0 if it is not listed.
+    #[inline(always)]
+    pub(crate) fn rounded(&self, feature: u32) -> f32 {
+        self.rounded.get(feature)
+    }
+}
+
+/// The rows in an order in which those with common neighbours most likely follow each other, so that
+/// what is known of these is still in the cache: by the least of their first neighbours, by a hash.
+pub(crate) fn by_likeness(lists: Lists<'_>) -> Vec<usize> {
+    let least = |&row: &usize| {
+        let neighbours = lists.row(row).features.iter().take(FIRST);
+        // Knuth's multiplicative hash.
+        neighbours.map(|&feature| feature.wrapping_mul(2_654_435_761)).min()
+    };
+    let mut order: Vec<usize> = (0..lists.n_rows).collect();
+    order.sort_by_cached_key(least);
+    order
 }

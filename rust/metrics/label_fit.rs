@@ -85,8 +85,8 @@ pub fn label_fit(
         let blocks = transpose(&by_label, n_features, context)?;
         let mut totals = vec![0.0; n_features];
         for label in 0..by_label.len() {
-            for gain in by_label.of(label) {
-                totals[gain.feature as usize] += f64::from(gain.gain);
+            for (feature, gain) in by_label.of(label) {
+                totals[feature as usize] += f64::from(gain);
             }
         }
         let fit = Fit {

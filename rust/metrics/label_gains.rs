@@ -12,24 +12,22 @@ pub const DECIDING: usize = 128;
 /// small by no more than a bound.
 pub(crate) const TIERS: usize = 3;
 
+/// Gains between two looks at how much those after can add. Labels and tiers begin at multiples.
+pub(crate) const PIECE: usize = 8;
 /// Cache lines of a label's later gains that are asked for ahead of time; most are decided by then.
-const LINES: usize = 3;
+const LINES: usize = 2;
 
-/// A gain of one label.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct FeatureGain {
-    pub(crate) feature: u32,
-    /// Gain over the ideal: at most 1, so that single precision holds it.
-    pub(crate) gain: f32,
-    /// Sum of the label's later gains: 0 for the last.
-    pub(crate) after: f32,
-}
+/// Some gains of a label: features, gains over the ideal (at most 1, so that single precision holds
+/// them), and the most that all later ones add to a sum.
+pub(crate) type Piece<'a> = (&'a [u32; PIECE], &'a [f32; PIECE], f32);
 
-/// The gains of all labels, each label's falling.
+/// The gains of all labels, each label's falling; gains of 0 fill up the pieces.
 pub(crate) struct LabelGains {
-    /// Where the tiers of each label begin.
+    /// Where the tiers of each label begin, in pieces.
     starts: Vec<usize>,
-    gains: Vec<FeatureGain>,
+    features: Vec<[u32; PIECE]>,
+    gains: Vec<[f32; PIECE]>,
+    after: Vec<f32>,
     /// Most gains of a label.
     longest: usize,
 }
@@ -48,17 +46,21 @@ impl LabelGains {
         context: &Context,
     ) -> Result<Self> {
         let n = semantic.n_rows;
-        let (mut starts, mut gains) = (Vec::with_capacity(TIERS * n + 1), Vec::new());
-        let mut scratch = Vec::new();
-        let mut longest = 0;
-        starts.push(0);
-        gains.reserve(n * DECIDING.min(semantic.width));
+        let mut all = Self {
+            starts: Vec::with_capacity(TIERS * n + 1),
+            features: Vec::new(),
+            gains: Vec::new(),
+            after: Vec::new(),
+            longest: 0,
+        };
+        let (mut scratch, mut own, mut after) = (Vec::new(), Vec::new(), Vec::new());
+        all.starts.push(0);
         for label in 0..n {
             if label % 1024 == 0 {
                 context.proceed()?;
                 context.check_memory(
                     "the gains of all labels",
-                    (size_of::<FeatureGain>() * gains.len()) as u128,
+                    (8 * PIECE + 4) as u128 * all.gains.len() as u128,
                     "rank only the features that are scored, or give fewer columns of semantic",
                 )?;
             }
@@ -69,23 +71,27 @@ impl LabelGains {
                 n_deciding += 1;
             }
             let beyond = if n_deciding == list.features.len() { beyond } else { 0.0 };
-            let first = gains.len();
-            gains.extend(
-                weighted(list, (&means[..n_deciding], beyond)).map(|(feature, gain)| FeatureGain {
-                    feature,
-                    gain: gain as f32,
-                    after: 0.0,
-                }),
-            );
-            let own = &mut gains[first..];
-            for k in (1..own.len()).rev() {
-                own[k - 1].after = own[k].after + own[k].gain;
+            own.clear();
+            own.extend(weighted(list, (&means[..n_deciding], beyond)));
+            own.truncate(own.partition_point(|&(_, gain)| gain as f32 > 0.0));
+            all.longest = all.longest.max(own.len());
+            most_after(&own, discounts, &mut after);
+            let first = all.gains.len();
+            for (piece, &after) in own.chunks(PIECE).zip(&after[1..]) {
+                let (mut features, mut gains) = ([0; PIECE], [0.0; PIECE]);
+                for (k, &(feature, gain)) in piece.iter().enumerate() {
+                    (features[k], gains[k]) = (feature, gain as f32);
+                }
+                all.features.push(features);
+                all.gains.push(gains);
+                all.after.push(after as f32);
             }
-            longest = longest.max(own.len());
-            starts.extend(bounds.map(|bound| first + cut(own, discounts, bound)));
-            starts.push(gains.len());
+            // The fewest pieces after which the others add at most the bound.
+            let cut = |bound| first + after.partition_point(|&most| most > bound);
+            all.starts.extend(bounds.map(cut));
+            all.starts.push(all.gains.len());
         }
-        Ok(Self { starts, gains, longest })
+        Ok(all)
     }
 
     /// Number of labels.
@@ -93,8 +99,9 @@ impl LabelGains {
         self.starts.len() / TIERS
     }
 
+    /// Gains of all labels, at most.
     pub(crate) fn n_gains(&self) -> usize {
-        self.gains.len()
+        PIECE * self.gains.len()
     }
 
     /// Most gains of a label.
@@ -103,43 +110,61 @@ impl LabelGains {
     }
 
     /// The gains of a label.
-    pub(crate) fn of(&self, label: usize) -> &[FeatureGain] {
-        &self.gains[self.starts[TIERS * label]..self.starts[TIERS * (label + 1)]]
+    pub(crate) fn of(&self, label: usize) -> impl Iterator<Item = (u32, f32)> {
+        self.within(self.starts[TIERS * label], self.starts[TIERS * (label + 1)])
     }
 
     /// The gains of a label in one tier.
-    pub(crate) fn tier(&self, label: usize, tier: usize) -> &[FeatureGain] {
-        &self.gains[self.starts[TIERS * label + tier]..self.starts[TIERS * label + tier + 1]]
+    pub(crate) fn tier(&self, label: usize, tier: usize) -> impl Iterator<Item = (u32, f32)> {
+        let at = TIERS * label + tier;
+        self.within(self.starts[at], self.starts[at + 1])
+    }
+
+    fn within(&self, first: usize, end: usize) -> impl Iterator<Item = (u32, f32)> {
+        let features = self.features[first..end].as_flattened().iter().copied();
+        features.zip(self.gains[first..end].as_flattened().iter().copied()).filter(|g| g.1 > 0.0)
     }
 
     /// Ask for the gains of a label after a tier.
     pub(crate) fn prefetch_after(&self, label: usize, tier: usize) {
-        const LINE: usize = 64 / size_of::<FeatureGain>();
+        const LINE: usize = 64 / size_of::<[u32; PIECE]>();
         let first = self.starts[TIERS * label + tier + 1];
         for line in 0..LINES {
+            prefetch(&self.features, first + line * LINE);
             prefetch(&self.gains, first + line * LINE);
         }
     }
 
     /// The gains of a label after a tier.
-    pub(crate) fn after(&self, label: usize, tier: usize) -> &[FeatureGain] {
-        &self.gains[self.starts[TIERS * label + tier + 1]..self.starts[TIERS * (label + 1)]]
+    pub(crate) fn after(&self, label: usize, tier: usize) -> impl Iterator<Item = Piece<'_>> {
+        let at = TIERS * label;
+        let range = self.starts[at + tier + 1]..self.starts[at + TIERS];
+        let gains = self.gains[range.clone()].iter().zip(&self.after[range.clone()]);
+        self.features[range]
+            .iter()
+            .zip(gains)
+            .map(|(features, (gains, &after))| (features, gains, after))
     }
 }
 
-/// The fewest gains after which the others add at most `bound`: the largest to the neighbour of the
-/// largest discount, and so on.
-fn cut(gains: &[FeatureGain], discounts: &[f64], bound: f64) -> usize {
-    let rest = |k: usize| -> f64 {
-        // Features beyond the list have no discount of their own, but their class has its mean.
-        let least = discounts.last().copied().unwrap_or(0.0);
+/// Most that the gains from each piece on add to a sum, and 0 at the end: the largest to the neighbour
+/// of the largest discount, and so on. In a tie class that goes on for long, what they add at discounts
+/// of 1 must do.
+fn most_after(gains: &[(u32, f64)], discounts: &[f64], most: &mut Vec<f64>) {
+    // Features beyond the list have no discount of their own, but their class has its mean.
+    let least = discounts.last().copied().unwrap_or(0.0);
+    let mut rest: f64 = gains.iter().map(|&(_, gain)| gain).sum();
+    most.clear();
+    for first in (0..gains.len()).step_by(PIECE) {
         let discounts = discounts.iter().copied().chain(std::iter::repeat(least));
-        gains[k..].iter().zip(discounts).map(|(gain, d)| f64::from(gain.gain) * d).sum()
-    };
-    let (mut low, mut high) = (0, gains.len());
-    while low < high {
-        let middle = usize::midpoint(low, high);
-        if rest(middle) > bound { low = middle + 1 } else { high = middle }
+        let discounted = if first < 2 * DECIDING {
+            gains[first..].iter().zip(discounts).map(|(&(_, gain), d)| gain * d).sum()
+        } else {
+            rest
+        };
+        // What bounds all of them bounds the later ones.
+        most.push(most.last().map_or(discounted, |&before: &f64| before.min(discounted)));
+        rest -= gains[first..].iter().take(PIECE).map(|&(_, gain)| gain).sum::<f64>();
     }
-    low
+    most.push(0.0);
 }

@@ -11,14 +11,15 @@ use rayon::prelude::*;
 
 use crate::context::Context;
 use crate::error::Result;
-use crate::metrics::functional_neighbours::Neighbours;
+use crate::metrics::functional_neighbours::{Neighbours, by_likeness};
 use crate::metrics::label_fit::{LabelFit, NO_LABEL};
-use crate::metrics::label_gains::{FeatureGain, LabelGains, TIERS};
+use crate::metrics::label_gains::{LabelGains, TIERS};
 use crate::metrics::labels::Same;
 use crate::metrics::shortlist::Shortlist;
 use crate::metrics::sum_limits::{Limits, count_from, from_which, up_to_which};
+use crate::metrics::terms::Terms;
 use crate::metrics::ties::{Averages, weighted};
-use crate::metrics::transposed::{BLOCK, Block};
+use crate::metrics::transposed::{BLOCK, Block, Sums, add};
 use crate::neighbours::row_ties::Lists;
 use crate::simd::Isa;
 
@@ -26,9 +27,7 @@ use crate::simd::Isa;
 const PIECE: usize = 2048;
 /// Gains of the later tiers in whose time one label is added up.
 const PER_LABEL: usize = 128;
-/// Gains of an undecided label between two looks at whether it is decided.
-const STRIDE: usize = 8;
-/// Neighbours whose gains are asked for ahead of time.
+/// Labels whose gains are asked for ahead of time.
 const AHEAD: usize = 6;
 
 /// What is known of all labels, and the features to fit them to.
@@ -56,11 +55,11 @@ pub(super) struct Fit<'a> {
 /// Buffers that a thread reuses for its next rows.
 struct Scratch {
     neighbours: Neighbours,
-    sums: Vec<f32>,
+    sums: Box<Sums>,
     /// Labels of a block, by position, that may fit as well as the own one, and their sums.
     possible: Vec<(usize, f32)>,
     shortlist: Shortlist,
-    terms: Vec<(u32, f64)>,
+    terms: Terms,
     gains: Vec<f64>,
 }
 
@@ -72,24 +71,27 @@ impl Fit<'_> {
     pub(super) fn rows(&self, rows: &[u32], context: &Context) -> Result<LabelFit> {
         let scratch = || Scratch {
             neighbours: Neighbours::new(self.label_of.len()),
-            sums: vec![0.0; self.labels.len().min(BLOCK)],
+            sums: vec![0.0; BLOCK].try_into().unwrap_or_else(|_| unreachable!()),
             possible: Vec::new(),
             shortlist: Shortlist::new(self.best),
-            terms: Vec::new(),
+            terms: Terms::default(),
             gains: Vec::new(),
         };
-        let found = rows.par_iter().enumerate().map_init(scratch, |scratch, (row, &feature)| {
-            context.proceed()?;
-            Ok(self.row(row, feature, scratch))
-        });
+        let mut found = by_likeness(self.functional)
+            .par_iter()
+            .map_init(scratch, |scratch, &row| {
+                context.proceed()?;
+                Ok((row, self.row(row, rows[row], scratch)))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        found.sort_unstable_by_key(|&(row, _)| row);
         let mut fit = LabelFit {
             rank: Vec::with_capacity(rows.len()),
             mean: Vec::with_capacity(rows.len()),
             better: vec![NO_LABEL; rows.len() * self.best],
             value: vec![f32::NAN; rows.len() * self.best],
         };
-        for (row, found) in found.collect::<Result<Vec<_>>>()?.into_iter().enumerate() {
-            let (rank, mean, better) = found;
+        for (row, (rank, mean, better)) in found {
             fit.rank.push(rank);
             fit.mean.push(mean);
             for (at, (label, value)) in better.into_iter().enumerate() {
@@ -118,8 +120,8 @@ impl Fit<'_> {
         let mut rank = equals.len() as u32;
         for (b, block) in self.blocks.iter().enumerate() {
             let first = b * BLOCK;
-            let sums = &mut sums[..BLOCK.min(self.labels.len() - first)];
-            sums.fill(0.0);
+            let n_labels = BLOCK.min(self.labels.len() - first);
+            sums[..n_labels].fill(0.0);
             for &label in equals {
                 if let Some(sum) = sums.get_mut((label as usize).wrapping_sub(first)) {
                     *sum = f32::NEG_INFINITY;
@@ -129,16 +131,16 @@ impl Fit<'_> {
             self.add(block, tier, first, neighbours, sums);
             while tier + 1 < TIERS {
                 let many = neighbours.list.len() * self.mean_length(tier + 1) / PER_LABEL;
-                if self.undecided(value, tier, sums) <= many {
+                if self.undecided(value, tier, &sums[..n_labels]) <= many {
                     break;
                 }
                 tier += 1;
                 self.add(block, tier, first, neighbours, sums);
             }
-            for start in (0..sums.len()).step_by(PIECE) {
-                let piece = start..(start + PIECE).min(sums.len());
+            for start in (0..n_labels).step_by(PIECE) {
+                let piece = start..(start + PIECE).min(n_labels);
                 let limits = self.limits((value, shortlist.least()), tier);
-                rank += limits.split(sums, piece, possible);
+                rank += limits.split(&sums[..n_labels], piece, possible);
                 for (k, &(at, sum)) in possible.iter().enumerate() {
                     if let Some(&(later, _)) = possible.get(k + AHEAD) {
                         self.by_label.prefetch_after(first + later, tier);
@@ -178,7 +180,7 @@ impl Fit<'_> {
         let step = (self.labels.len() / 16).max(1);
         let labels = (0..self.labels.len()).step_by(step);
         let n = labels.len();
-        labels.map(|label| self.by_label.tier(label, tier).len()).sum::<usize>() / n
+        labels.map(|label| self.by_label.tier(label, tier).count()).sum::<usize>() / n
     }
 
     /// Most that the gains after a tier add to a sum.
@@ -224,30 +226,14 @@ impl Fit<'_> {
         tier: usize,
         first: usize,
         neighbours: &Neighbours,
-        sums: &mut [f32],
+        sums: &mut Sums,
     ) {
         let feature = neighbours.feature;
         for gain in block.of(feature, tier) {
             let standing = self.labels[first + gain.label()];
             sums[gain.label()] += neighbours.discount(feature, standing) as f32 * gain.gain();
         }
-        let list = &neighbours.list;
-        for (rank, &(neighbour, discount)) in list.iter().enumerate() {
-            // Gains lie anywhere in memory; without a hint each feature would wait for its own.
-            if let Some(&(later, _)) = list.get(rank + 2 * AHEAD) {
-                block.prefetch_start(later);
-            }
-            if let Some(&(later, _)) = list.get(rank + AHEAD) {
-                block.prefetch(later, tier);
-            }
-            if neighbour == feature {
-                continue;
-            }
-            let discount = discount as f32;
-            for gain in block.of(neighbour, tier) {
-                sums[gain.label()] += discount * gain.gain();
-            }
-        }
+        add(Isa::active(), block, tier, &neighbours.list, feature, sums);
     }
 
     /// Bounds of a sum to which at most `after` has not been added yet.
@@ -263,43 +249,51 @@ impl Fit<'_> {
         label: usize,
         (sum, tier): (f32, usize),
         (value, least): (f64, f64),
-        neighbours: &Neighbours,
+        neighbours: &mut Neighbours,
     ) -> (f64, f64) {
-        let standing = self.labels[label];
+        neighbours.exchange(self.labels[label]);
         let (mut sum, mut after) = (f64::from(sum), self.bound(tier));
-        for gains in self.by_label.after(label, tier).chunks(STRIDE) {
+        for (features, gains, rest) in self.by_label.after(label, tier) {
             let (low, high) = self.within(sum, after);
             if high < value || (low > value && high < least) {
                 return (low, high);
             }
-            for gain in gains {
-                sum += neighbours.discount(gain.feature, standing) * f64::from(gain.gain);
-                after = f64::from(gain.after);
-            }
+            let terms = features.iter().zip(gains).map(|(&f, gain)| neighbours.rounded(f) * gain);
+            sum += f64::from(terms.sum::<f32>());
+            after = f64::from(rest);
         }
         self.within(sum, 0.0)
     }
 
     /// The fit of a label by its deciding gains. Every sum runs in the order of the functional list,
     /// so that equal terms make equal sums.
-    fn sum(&self, label: usize, neighbours: &Neighbours, terms: &mut Vec<(u32, f64)>) -> f64 {
+    fn sum(&self, label: usize, neighbours: &Neighbours, terms: &mut Terms) -> f64 {
         let standing = self.labels[label];
-        terms.clear();
-        for &FeatureGain { feature, gain, .. } in self.by_label.of(label) {
+        terms.clear(neighbours.discounts.len());
+        for (feature, gain) in self.by_label.of(label) {
             let place = neighbours.place(feature, standing);
             if place > 0 {
-                terms.push((place as u32, neighbours.discounts[place] * f64::from(gain)));
+                terms.add(place, neighbours.discounts[place] * f64::from(gain));
             }
         }
-        terms.sort_by_key(|&(place, _)| place);
-        terms.iter().fold(0.0, |sum, &(_, term)| sum + term)
+        terms.sum()
     }
 
     /// The sum of the fits of all labels.
     fn total(&self, neighbours: &Neighbours) -> f64 {
         let feature = neighbours.feature;
-        let others = neighbours.list.iter().filter(|&&(neighbour, _)| neighbour != feature);
-        let mut total = others.map(|&(f, discount)| discount * self.totals[f as usize]).sum();
+        // Four sums, so that no addition waits for the one before it.
+        let mut sums = [0.0; 4];
+        let (chunks, tail) = neighbours.list.as_chunks::<4>();
+        let of = |&(f, discount): &(u32, f64)| {
+            if f == feature { 0.0 } else { discount * self.totals[f as usize] }
+        };
+        for chunk in chunks {
+            for (sum, neighbour) in sums.iter_mut().zip(chunk) {
+                *sum += of(neighbour);
+            }
+        }
+        let mut total = sums.iter().sum::<f64>() + tail.iter().map(of).sum::<f64>();
         for (b, block) in self.blocks.iter().enumerate() {
             for (label, gain) in block.exactly(feature) {
                 let standing = self.labels[b * BLOCK + label];

@@ -12,5 +12,6 @@ pub mod overlap;
 pub mod reliability;
 mod shortlist;
 mod sum_limits;
+mod terms;
 pub mod ties;
 mod transposed;

@@ -137,6 +137,9 @@ impl DepthWeights {
     /// d rises linearly with d; behind it, it is 1.
     fn shared(&self, a: Class, b: Class) -> f64 {
         let (mut from, mut total) = (a.0.max(b.0), 0.0);
+        if a.1 == 1 && b.1 == 1 {
+            return self.sums[from + 1][0];
+        }
         let ends = [a.0 + a.1, b.0 + b.1];
         for end in [ends[0].min(ends[1]), ends[0].max(ends[1]), self.depth] {
             let end = end.min(self.depth);

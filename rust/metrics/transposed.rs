@@ -4,16 +4,21 @@ use crate::alloc::zeros;
 use crate::context::Context;
 use crate::error::Result;
 use crate::metrics::label_gains::{LabelGains, TIERS};
-use crate::simd::prefetch;
+use crate::simd::{per_isa, prefetch};
 
 /// Labels whose sums stand together in the cache, 256 KiB. Smaller blocks would cut the gains of a
 /// feature into pieces so short that finding them takes longer than adding them.
 pub(crate) const BLOCK: usize = 1 << 16;
+/// Sums of a block's labels.
+pub(crate) type Sums = [f32; BLOCK];
 /// Relative error of a gain, at most: reading gains takes longer than adding them, so that they have
 /// 11 bits and an exponent.
 pub(crate) const GAIN_ERROR: f64 = 1.0 / 4096.0;
 /// Gains below this one count as much as it.
 pub(crate) const LEAST_GAIN: f32 = 1.0 / (1_u32 << 30) as f32;
+
+/// Neighbours whose gains are asked for ahead of time.
+const AHEAD: usize = 6;
 
 /// Bits of the mantissa of single precision that are cut.
 const CUT: u32 = 12;
@@ -108,8 +113,8 @@ pub(crate) fn transpose(
         let mut starts = vec![0; TIERS * n_features + 1];
         for label in block.clone() {
             for tier in 0..TIERS {
-                for gain in labels.tier(label, tier) {
-                    starts[TIERS * gain.feature as usize + tier + 1] += 1;
+                for (feature, _) in labels.tier(label, tier) {
+                    starts[TIERS * feature as usize + tier + 1] += 1;
                 }
             }
         }
@@ -122,10 +127,10 @@ pub(crate) fn transpose(
         let mut exact = zeros::<f32>(gains.len());
         for label in block {
             for tier in 0..TIERS {
-                for gain in labels.tier(label, tier) {
-                    let at = &mut next[TIERS * gain.feature as usize + tier];
-                    gains[*at] = Gain::new(label - first, gain.gain);
-                    exact[*at] = gain.gain;
+                for (feature, gain) in labels.tier(label, tier) {
+                    let at = &mut next[TIERS * feature as usize + tier];
+                    gains[*at] = Gain::new(label - first, gain);
+                    exact[*at] = gain;
                     *at += 1;
                 }
             }
@@ -134,4 +139,36 @@ pub(crate) fn transpose(
         blocks.push(Block { starts, gains, exact });
     }
     Ok(blocks)
+}
+
+per_isa! {
+    /// Add what the features of a list, all but one, earn in a tier, times their discounts, to the
+    /// sums of the labels.
+    pub fn add(
+        block: &Block,
+        tier: usize,
+        list: &[(u32, f64)],
+        except: u32,
+        sums: &mut Sums,
+    ) = add_plain
+}
+
+#[inline(always)]
+fn add_plain(block: &Block, tier: usize, list: &[(u32, f64)], except: u32, sums: &mut Sums) {
+    for (rank, &(feature, discount)) in list.iter().enumerate() {
+        // Gains lie anywhere in memory; without a hint each feature would wait for its own.
+        if let Some(&(later, _)) = list.get(rank + 2 * AHEAD) {
+            block.prefetch_start(later);
+        }
+        if let Some(&(later, _)) = list.get(rank + AHEAD) {
+            block.prefetch(later, tier);
+        }
+        if feature == except {
+            continue;
+        }
+        let discount = discount as f32;
+        for gain in block.of(feature, tier) {
+            sums[gain.label()] += discount * gain.gain();
+        }
+    }
 }

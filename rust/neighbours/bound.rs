@@ -41,7 +41,7 @@ impl PhiBound {
         (count, variance): (u64, f64),
         threshold: f64,
         first: usize,
-        both: &[u16],
+        both: &[impl Count],
         masks: &mut Vec<u64>,
     ) {
         let slope = count as f64 / self.n_windows * (1.0 - SLACK);
@@ -50,24 +50,64 @@ impl PhiBound {
         let some = first..first + both.len();
         masks.clear();
         masks.resize(both.len().div_ceil(CHUNK), 0);
-        on_or_above(isa, both, &self.counts[some.clone()], &self.roots[some], line, masks);
+        Count::on_or_above(isa, both, &self.counts[some.clone()], &self.roots[some], line, masks);
     }
 }
 
-per_isa! {
+/// Type of the windows that two features share.
+pub(crate) trait Count: Copy {
+    /// Return it in single precision, rounded.
+    fn single(self) -> f32;
     /// Set bit k of mask m where `both[64 m + k]` is at least `line.0` times the count plus
     /// `line.1` times the root.
-    pub fn on_or_above(
-        both: &[u16],
+    fn on_or_above(
+        isa: Isa,
+        both: &[Self],
         counts: &[f32],
         roots: &[f32],
         line: (f32, f32),
         masks: &mut [u64],
-    ) = plain
+    );
 }
 
+/// Implement [`Count`] with a kernel for the type.
+macro_rules! count {
+    ($type:ty, $single:expr, $kernel:ident) => {
+        per_isa! {
+            /// [`Count::on_or_above`] for one type.
+            pub fn $kernel(
+                both: &[$type],
+                counts: &[f32],
+                roots: &[f32],
+                line: (f32, f32),
+                masks: &mut [u64],
+            ) = plain
+        }
+
+        impl Count for $type {
+            #[inline(always)]
+            fn single(self) -> f32 {
+                $single(self)
+            }
+
+            fn on_or_above(
+                isa: Isa,
+                both: &[Self],
+                counts: &[f32],
+                roots: &[f32],
+                line: (f32, f32),
+                masks: &mut [u64],
+            ) {
+                $kernel(isa, both, counts, roots, line, masks);
+            }
+        }
+    };
+}
+count!(u16, f32::from, reaching_u16);
+count!(u32, |count| count as f32, reaching_u32);
+
 #[inline(always)]
-fn plain(both: &[u16], counts: &[f32], roots: &[f32], line: (f32, f32), masks: &mut [u64]) {
+fn plain<C: Count>(both: &[C], counts: &[f32], roots: &[f32], line: (f32, f32), masks: &mut [u64]) {
     let ((both, both_tail), (counts, counts_tail), (roots, roots_tail)) =
         (both.as_chunks::<CHUNK>(), counts.as_chunks::<CHUNK>(), roots.as_chunks::<CHUNK>());
     let chunks = both.iter().zip(counts).zip(roots);
@@ -86,8 +126,8 @@ fn plain(both: &[u16], counts: &[f32], roots: &[f32], line: (f32, f32), masks: &
 }
 
 #[inline(always)]
-fn reaches(both: u16, count: f32, root: f32, (slope, rise): (f32, f32)) -> bool {
-    f32::from(both) >= slope * count + rise * root
+fn reaches(both: impl Count, count: f32, root: f32, (slope, rise): (f32, f32)) -> bool {
+    both.single() >= slope * count + rise * root
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod bound;
 mod cosine;
+mod counted;
 mod pruned;
 mod row_lists;
 pub mod row_ties;
@@ -10,6 +11,7 @@ mod sort;
 mod tiles;
 pub mod topk;
 mod traversal;
+mod whole_row;
 
 use rayon::prelude::*;
 
@@ -22,7 +24,7 @@ use crate::measures::{Margins, Measure};
 use crate::neighbours::cosine::Cosines;
 pub use crate::neighbours::row_lists::Neighbours;
 pub use crate::neighbours::similarity::{top, top_ranking};
-use crate::neighbours::tiles::{BitTiles, CountTiles};
+use crate::neighbours::tiles::BitTiles;
 use crate::neighbours::topk::{Double, Entry, Single};
 use crate::neighbours::traversal::{Query, Tiles, rectangular, symmetric, symmetric_bytes};
 use crate::occurrences::Occurrences;
@@ -215,30 +217,8 @@ fn functional_lists_from_counts(
     plan: &Plan,
     context: &Context,
 ) -> Result<Neighbours> {
-    if plan.is_symmetric {
-        let bytes = symmetric_bytes::<Double>(plan.rows.len(), plan.width);
-        context.check_memory("the candidates of all rows", bytes, FEWER)?;
-    }
-    let margins = |features: &[u32]| {
-        let count = |&f: &u32| u64::from(counts.get(f as usize, f as usize));
-        Margins::new(features.iter().map(count), counts.n_windows())
-    };
-    // All tiles of all features are checked as they are read.
-    if !plan.is_symmetric || plan.rows.len() < counts.n_features() {
-        counts.check(context)?;
-    }
-    let tiles = CountTiles {
-        measure,
-        counts,
-        rules: counts.unchecked()?,
-        rows: &plan.rows,
-        cols: &plan.candidates,
-        row_margins: &margins(&plan.rows),
-        col_margins: &margins(&plan.candidates),
-    };
-    let found = context.run(|| traverse::<Double, _>(&tiles, 0.0, plan, context))?;
-    counts.mark_checked();
-    Ok(found)
+    counts.check(context)?;
+    context.run(|| counted::neighbours(counts, measure, plan.query(), context))
 }
 
 /// Rank the neighbours by the cosine of embeddings; `vectors` is row-major with `dim` components

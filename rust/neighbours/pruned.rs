@@ -21,8 +21,9 @@ use crate::neighbours::bound::PhiBound;
 use crate::neighbours::row_lists::{Neighbours, Row, each_row, write_list};
 use crate::neighbours::row_ties::RowTies;
 use crate::neighbours::tiles::BitTiles;
-use crate::neighbours::topk::{Double, Entry, TopN, best_of_row, capacity_for, rank_in_sample};
+use crate::neighbours::topk::{Double, Entry, TopN, capacity_for, rank_in_sample};
 use crate::neighbours::traversal::Query;
+use crate::neighbours::whole_row::WholeRow;
 use crate::simd::Isa;
 use crate::simd::line::for_each_bit;
 use crate::simd::threshold::CHUNK;
@@ -43,7 +44,7 @@ pub(crate) fn neighbours(
     let sample = Sample::new(&by_feature, tiles, query.width);
     let ranking = Ranking { tiles, query, by_window, sample, isa: Isa::active() };
     let n_rows = query.rows.len();
-    let mut found = Neighbours::zeros(n_rows, query.width);
+    let mut found = Neighbours::zeros(n_rows, query.width, query.ties);
     if found.indices.is_empty() {
         return Ok(found);
     }
@@ -201,19 +202,15 @@ impl Ranking<'_> {
         let n_cols = candidates.len();
         both.clear();
         both.resize(n_cols, 0);
-        values.resize(n_cols, 0.0);
         self.by_window.count(&row.windows, counts, both);
-        let cols = (0..n_cols, tiles.col_margins);
-        let place = (row.number, tiles.row_margins);
-        tiles.measure.row(tiles.n_windows, place, cols, both, values);
-        // No error is possible: a measure of counts is finite.
-        let beyond = best_of_row::<Double>(self.isa, values, row.own, self.query.width, best);
-        let feature = |column: u32| candidates[column as usize];
-        let beyond = beyond.unwrap_or_default().into_iter().map(feature);
-        for entry in &mut *best {
-            *entry = Double::new(entry.exact(), feature(entry.feature()));
-        }
-        write_list(best, self.query.ties.then(|| beyond.collect()), list);
+        let whole = WholeRow {
+            measure: tiles.measure,
+            n_windows: tiles.n_windows,
+            row: (row.number, tiles.row_margins),
+            candidates: (candidates, tiles.col_margins),
+            own: row.own,
+        };
+        whole.write(both, (self.query.width, self.query.ties), (values, best), list);
     }
 }
 

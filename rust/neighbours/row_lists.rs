@@ -18,7 +18,7 @@ pub struct Neighbours {
     pub width: usize,
     /// Features, best first.
     pub indices: Vec<u32>,
-    /// Their similarity to the row.
+    /// Their similarity to the row; nothing where ties were asked for, which is all that rankings need.
     pub values: Vec<f32>,
     /// Ties of each row, where they were asked for; `None` for a row without any.
     pub ties: Vec<Option<Box<RowTies>>>,
@@ -32,8 +32,19 @@ pub(crate) type Row<'a> = (&'a mut [u32], &'a mut [f32], &'a mut Option<Box<RowT
 /// Split rows into each.
 pub(crate) fn each_row((indices, values, ties): Rows<'_>) -> impl Iterator<Item = Row<'_>> {
     let width = (indices.len() / ties.len().max(1)).max(1);
-    let lists = indices.chunks_mut(width).zip(values.chunks_mut(width)).zip(ties);
-    lists.map(|((indices, values), ties)| (indices, values, ties))
+    chunks((indices, values, ties), (width, 1))
+        .map(|(indices, values, ties)| (indices, values, &mut ties[0]))
+}
+
+/// Split lists into chunks of some entries that are some rows; there may be no values.
+fn chunks(
+    (indices, mut values, ties): Rows<'_>,
+    (n_entries, n_rows): (usize, usize),
+) -> impl Iterator<Item = Rows<'_>> {
+    indices.chunks_mut(n_entries).zip(ties.chunks_mut(n_rows)).map(move |(indices, ties)| {
+        let n = indices.len().min(values.len());
+        (indices, values.split_off_mut(..n).unwrap_or_default(), ties)
+    })
 }
 
 impl Neighbours {
@@ -43,17 +54,20 @@ impl Neighbours {
         Lists { n_rows: *n_rows, width: *width, indices, ties }
     }
 
-    /// Allocate lists of zeros.
-    pub(crate) fn zeros(n_rows: usize, width: usize) -> Self {
+    /// Allocate lists of zeros, with ties or with values.
+    pub(crate) fn zeros(n_rows: usize, width: usize, ties: bool) -> Self {
         let n = n_rows * width;
-        Self { n_rows, width, indices: zeros(n), values: zeros(n), ties: vec![None; n_rows] }
+        let values = zeros(if ties { 0 } else { n });
+        Self { n_rows, width, indices: zeros(n), values, ties: vec![None; n_rows] }
     }
 
     /// Overwrite row `row` with row `number` of other lists of the same width.
     pub(crate) fn copy_row(&mut self, row: usize, other: &Self, number: usize) {
         let (to, from) = (row * self.width, number * self.width);
         self.indices[to..][..self.width].copy_from_slice(&other.indices[from..][..self.width]);
-        self.values[to..][..self.width].copy_from_slice(&other.values[from..][..self.width]);
+        if !self.values.is_empty() {
+            self.values[to..][..self.width].copy_from_slice(&other.values[from..][..self.width]);
+        }
         self.ties[row].clone_from(&other.ties[number]);
     }
 
@@ -63,10 +77,8 @@ impl Neighbours {
         n_rows: usize,
     ) -> impl IndexedParallelIterator<Item = Rows<'_>> {
         let n = (n_rows * self.width).max(1);
-        let lists = self.indices.par_chunks_mut(n).zip(self.values.par_chunks_mut(n));
-        lists
-            .zip(self.ties.par_chunks_mut(n_rows))
-            .map(|((indices, values), ties)| (indices, values, ties))
+        let Self { indices, values, ties, .. } = self;
+        chunks((indices, values, ties), (n, n_rows)).collect::<Vec<_>>().into_par_iter()
     }
 }
 
@@ -77,8 +89,10 @@ pub(crate) fn write_list<E: Entry>(
     (indices, values, ties): Row<'_>,
 ) {
     *ties = beyond.and_then(|beyond| RowTies::of(best, beyond));
-    for ((index, value), entry) in indices.iter_mut().zip(values).zip(best) {
+    for (index, entry) in indices.iter_mut().zip(best) {
         *index = entry.feature();
+    }
+    for (value, entry) in values.iter_mut().zip(best) {
         *value = entry.value();
     }
 }

@@ -61,7 +61,7 @@ fn best_of_rows<E: Entry>(
     }
     let width = top_n.min(n_features.saturating_sub(1));
     context.check_memory("the neighbour lists", n_rows as u128 * width as u128 * 8, FEWER)?;
-    let mut found = Neighbours::zeros(n_rows, width);
+    let mut found = Neighbours::zeros(n_rows, width, ties);
     // Rows without neighbours hold no value to check.
     if found.indices.is_empty() {
         return Ok(found);

@@ -1,11 +1,9 @@
-//! Tiles of a measure of association, from bits or from counts.
+//! Tiles of a measure of association, from bits.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::cooccurrence::histogram::Histogram;
 use crate::cooccurrence::tile::{count_tile, mirror};
-use crate::cooccurrence::validate::Rules;
 use crate::error::Result;
 use crate::measures::{Margins, Measure};
 use crate::neighbours::topk::Double;
@@ -48,55 +46,6 @@ impl Tiles<Double> for BitTiles<'_> {
         for ((row, both), out) in rows.zip(both.chunks(side)).zip(out.chunks_mut(side)) {
             let (row, cols) = ((row, self.row_margins), (cols.clone(), self.col_margins));
             self.measure.row(self.n_windows, row, cols, both, out);
-        }
-        Ok(())
-    }
-}
-
-/// A measure of pairs whose counts exist already.
-pub(crate) struct CountTiles<'a> {
-    pub(crate) measure: Measure,
-    pub(crate) counts: &'a Histogram,
-    /// Rules still to be checked, where all counts are read.
-    pub(crate) rules: Option<Rules<'a>>,
-    pub(crate) rows: &'a [u32],
-    pub(crate) cols: &'a [u32],
-    pub(crate) row_margins: &'a Margins,
-    pub(crate) col_margins: &'a Margins,
-}
-
-impl Tiles<Double> for CountTiles<'_> {
-    const SIDE: usize = 128;
-    const ROW_STEP: usize = 1;
-
-    fn fill(
-        &self,
-        rows: Range<usize>,
-        cols: Range<usize>,
-        both: &mut Vec<u32>,
-        out: &mut [f64],
-    ) -> Result<()> {
-        let side = <Self as Tiles<Double>>::SIDE;
-        let features = &self.cols[cols.clone()];
-        let (Some(&first), Some(&last)) = (features.first(), features.last()) else {
-            return Ok(());
-        };
-        if let Some(rules) = &self.rules {
-            rules.check(rows.clone(), cols.clone(), both)?;
-        }
-        // Candidates ascend, so those of a tile lie in one contiguous piece of the row.
-        let span = (last - first) as usize + 1;
-        if both.len() < side + span {
-            both.resize(side + span, 0);
-        }
-        let (chosen, piece) = both.split_at_mut(side);
-        for (row, out) in rows.zip(out.chunks_mut(side)) {
-            self.counts.copy_row(self.rows[row] as usize, first as usize, &mut piece[..span]);
-            for (both, &feature) in chosen.iter_mut().zip(features) {
-                *both = piece[(feature - first) as usize];
-            }
-            let (row, cols) = ((row, self.row_margins), (cols.clone(), self.col_margins));
-            self.measure.row(self.counts.n_windows(), row, cols, chosen, out);
         }
         Ok(())
     }

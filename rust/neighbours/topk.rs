@@ -282,11 +282,17 @@ pub fn best_of_row<E: Entry>(
     if best.len() < n.min(others) {
         collect_reaching(isa, values, own, E::LOWEST, best)?;
     }
-    let n = best_of(best, n);
-    let rest = best.split_off(n);
-    let mut ties: Vec<u32> = best.last().map_or(Vec::new(), |&e| tying_with(e, &rest).collect());
+    Ok(cut_to_best(best, n))
+}
+
+/// Keep the best `n` entries, best first, and return the features of others that tie with the last,
+/// ascending.
+pub(crate) fn cut_to_best<E: Entry>(entries: &mut Vec<E>, n: usize) -> Vec<u32> {
+    let n = best_of(entries, n);
+    let rest = entries.split_off(n);
+    let mut ties: Vec<u32> = entries.last().map_or(Vec::new(), |&e| tying_with(e, &rest).collect());
     ties.sort_unstable();
-    Ok(ties)
+    ties
 }
 
 /// Estimate from a sample a value that at least `n` values reach, and not many more.

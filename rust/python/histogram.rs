@@ -62,9 +62,8 @@ impl PyHistogram {
     /// n_windows : int
     ///     Number of windows counted.
     /// deferred : bool
-    ///     Check only the diagonal now, and leave the rest to the first call that reads it:
-    ///     :func:`functional_neighbours` of all features checks each tile as it reads it, which
-    ///     saves a pass over a large file.
+    ///     Check only the diagonal now, and leave the rest to the first call that reads it, so that a
+    ///     large file is not read before it is needed.
     ///
     /// Raises
     /// ------

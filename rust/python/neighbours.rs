@@ -50,7 +50,8 @@ use crate::neighbours;
 /// Notes
 /// -----
 /// No array of features x features is held: tiles of pairs are counted, ranked and discarded.
-/// Besides the lists, ranking all features holds 1.5 ``w`` candidates of 12 bytes per row.
+/// Besides the lists, ranking all features by their windows holds 1.5 ``w`` candidates of 12 bytes
+/// per row.
 ///
 /// References
 /// ----------

@@ -119,7 +119,7 @@ def _histogram(path: Path, n_windows: int | None) -> CountsInput:
         from sfal._core import Histogram
 
         try:
-            # Ranking checks the counts as it reads them; a separate pass would be slower.
+            # Ranking checks the counts, on all threads; while it waits, the embeddings are read.
             return Histogram.from_counts(file.load(), file.n_windows, deferred=True), None
         except InvalidInputError as e:
             raise CorruptError(f"{path}: {e.message}", hint=e.hint) from e

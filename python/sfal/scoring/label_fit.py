@@ -1,5 +1,6 @@
 """How well every label fits every feature: the rank of a feature's own, and the better ones."""
 
+from collections import Counter
 from hashlib import blake2b
 
 import numpy as np
@@ -14,6 +15,8 @@ NONE = 2**32 - 1
 
 # The gains of so many semantic neighbours decide the ranks; more of them change values by 1e-5.
 _DECIDING = 128
+# Numbers of a vector that tell it from most others.
+_FIRST = 8
 
 
 class LabelFit:
@@ -76,10 +79,15 @@ def equal_vectors(embeddings: NDArray[np.float32], rows: NDArray[np.int64]) -> N
     -------
     numbers : ndarray of shape (len(rows),), int64
     """
+    # Adding 0 makes -0 and 0 the same bytes. Most vectors differ in their first numbers already.
+    keys = [first.tobytes() for first in embeddings[rows, :_FIRST] + np.float32(0)]
+    n_alike = Counter(keys)
     seen: dict[bytes, int] = {}
     numbers = np.empty(len(rows), dtype=np.int64)
-    for i, row in enumerate(rows):
-        # Adding 0 makes -0 and 0 the same bytes. Digests, since wide SAEs have gigabytes of vectors.
-        digest = blake2b((embeddings[row] + np.float32(0)).tobytes(), digest_size=16).digest()
-        numbers[i] = seen.setdefault(digest, len(seen))
+    for i, (row, key) in enumerate(zip(rows, keys, strict=True)):
+        if n_alike[key] > 1:
+            # Digests, since wide SAEs have gigabytes of vectors.
+            rest = (embeddings[row, _FIRST:] + np.float32(0)).tobytes()
+            key += blake2b(rest, digest_size=16).digest()
+        numbers[i] = seen.setdefault(key, len(seen))
     return numbers

@@ -105,7 +105,7 @@ pub(crate) fn symmetric<E: Entry, T: Tiles<E>>(
             Ok(())
         },
     )?;
-    let mut found = Neighbours::zeros(n, width);
+    let mut found = Neighbours::zeros(n, width, query.ties);
     let outputs = found.row_chunks(side).zip(bands).enumerate();
     let incomplete = outputs.flat_map_iter(|(band, (rows, lists))| {
         let lists = lists.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -127,7 +127,7 @@ pub(crate) fn rectangular<E: Entry, T: Tiles<E>>(
     // Few rows are split so that all threads are busy.
     let share = n_rows.div_ceil(rayon::current_num_threads());
     let height = share.next_multiple_of(T::ROW_STEP).min(T::SIDE);
-    let mut found = Neighbours::zeros(n_rows, width);
+    let mut found = Neighbours::zeros(n_rows, width, query.ties);
     if found.indices.is_empty() {
         return Ok(found);
     }
@@ -166,7 +166,7 @@ fn recompute<E: Entry, T: Tiles<E>>(
             || Scratch::new(zero, T::SIDE),
             |scratch, &start| {
                 let span = start..(start + T::ROW_STEP).min(query.rows.len());
-                let mut group = Neighbours::zeros(span.len(), query.width);
+                let mut group = Neighbours::zeros(span.len(), query.width, query.ties);
                 let lists = scan_rows(tiles, span, query, false, scratch, context)?;
                 let Neighbours { indices, values, ties, .. } = &mut group;
                 lists.write(start, query.ties, (indices, values, ties));
