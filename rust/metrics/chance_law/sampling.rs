@@ -17,15 +17,16 @@ use super::{FEWEST_CONVOLVED, FEWEST_SPLIT, FLOOR, LEAST_CONVOLVED, Terms};
 use crate::context::Context;
 use crate::error::Result;
 
-/// Tilts, evenly spaced from 0.
+/// Tilts from 0 on, their squares evenly spaced: rare scores need most of the samples.
 const TILTS: usize = 8;
 /// Samples drawn together from one seed.
 const BATCH: usize = 512;
-/// Samples of the first ranks; twice as many where all ranks are sampled.
-const SAMPLES: usize = 1 << 16;
+/// Samples of the first ranks; half as many where all ranks are sampled, which takes longer.
+const SAMPLES: usize = 1 << 18;
 /// The largest tilt in units of that at which independent positions score as the rarest orders do:
-/// distinct positions score less.
+/// distinct positions score less, and of few candidates far less.
 const BEYOND: f64 = 1.2;
+const FEW: f64 = 250.0;
 /// Largest mass of a position: sums of masses from which the used ones are subtracted stay exact
 /// enough.
 const LARGEST_MASS: f64 = 1e9;
@@ -56,7 +57,7 @@ pub(super) fn refine(
     let n_tabled = terms.weights[..n_varying].partition_point(|weight| weight * largest >= TABLED);
     let convolved = terms.n_candidates >= FEWEST_SPLIT;
     let n_sampled = if convolved { n_tabled } else { n_varying };
-    let n_samples = if convolved { SAMPLES } else { 2 * SAMPLES };
+    let n_samples = if convolved { SAMPLES } else { SAMPLES / 2 };
     let tilted = Tilted::new(terms, (n_tabled, n_sampled), largest);
     let first = if terms.n_candidates >= FEWEST_CONVOLVED { below(LEAST_CONVOLVED) } else { 0 };
     let batches = (0..(n_samples / BATCH) as u64).into_par_iter().map(|batch| {
@@ -113,7 +114,8 @@ fn tilt(terms: &Terms, n_sampled: usize, wanted: f64) -> f64 {
         let middle = f64::midpoint(low, high);
         if mean(middle) < wanted { low = middle } else { high = middle }
     }
-    (BEYOND * high).min(LARGEST_MASS.ln() / terms.weights[0])
+    let beyond = BEYOND * (1.0 + FEW / terms.n_candidates as f64);
+    (beyond * high).min(LARGEST_MASS.ln() / terms.weights[0])
 }
 
 /// The distributions that positions are drawn from.
@@ -141,7 +143,7 @@ struct Scratch {
 
 impl<'a> Tilted<'a> {
     fn new(terms: &'a Terms, (n_tabled, n_sampled): (usize, usize), largest: f64) -> Self {
-        let tilts = std::array::from_fn(|k| largest * k as f64 / (TILTS - 1) as f64);
+        let tilts = std::array::from_fn(|k| largest * (k as f64 / (TILTS - 1) as f64).sqrt());
         let sampled = &terms.weights[..n_tabled];
         let mut moments = [0.0; ORDERS];
         terms.discounts.iter().for_each(|&discount| add_powers(discount, &mut moments));
