@@ -163,6 +163,10 @@ mod tests {
             for isa in Isa::available() {
                 let mut masks = vec![u64::MAX];
                 bound.may_reach(isa, row, threshold, 0, &both, &mut masks);
+                let wide: Vec<u32> = both.iter().map(|&both| both.into()).collect();
+                let mut same = Vec::new();
+                bound.may_reach(isa, row, threshold, 0, &wide, &mut same);
+                prop_assert_eq!(&masks, &same, "{}", isa.name());
                 for j in 0..shares.len() {
                     let passes = masks[j / CHUNK] >> (j % CHUNK) & 1 == 1;
                     prop_assert!(passes || phi(j) < threshold, "{} {j}", isa.name());

@@ -14,12 +14,15 @@ from core.cases import from_dense, random_windows
 from sfal import _core
 
 counted = from_dense(random_windows(1, 17_000, 403, 0.3))
+many = from_dense(random_windows(4, 700, 2_100, 0.2)).histogram()
+many = _core.Histogram.from_counts(many, 700)
 vectors = np.random.default_rng(2).integers(-3, 4, (403, 61)).astype(np.float32)
 lists = [
     counted.histogram(),
     *_core.functional_neighbours(counted, 200),
     *_core.functional_neighbours(counted, 200, rows=np.arange(3, 90)),
     *_core.functional_neighbours(from_dense(random_windows(3, 900, 4_500, 0.004)), 200),
+    *_core.functional_neighbours(many, 100),
     *_core.top_neighbours(_core.phi(counted.histogram(), 17_000), 100),
 ]
 print(hashlib.sha256(b"".join(a.tobytes() for a in lists)).hexdigest())

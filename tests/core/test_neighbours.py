@@ -123,6 +123,25 @@ def test_functional_neighbours_of_many_features_equal_a_stable_sort_of_phi(densi
         )
 
 
+@pytest.mark.parametrize("measure", ["phi", "abs_phi"])
+def test_counts_rank_like_the_windows_they_were_counted_in(measure):
+    # So many candidates that a sample gives a threshold; so few windows that many pairs tie.
+    rng = np.random.default_rng(8)
+    windows = random_windows(8, 300, 2_300, 0.05)
+    windows[:, 7], windows[:, 1_900] = True, False
+    counted = from_dense(windows)
+    counts = _core.Histogram.from_counts(counted.histogram(), 300)
+    rows, candidates = rng.permutation(2_300)[:700], np.flatnonzero(rng.random(2_300) < 0.95)
+    for chosen in ({}, {"rows": rows, "candidates": candidates}):
+        one, other = (_core.functional_ranking(s, 100, measure, **chosen) for s in (counted, counts))
+        np.testing.assert_array_equal(one.indices(), other.indices())
+        for a, b in zip(one.ties(), other.ties(), strict=True):
+            np.testing.assert_array_equal(a, b)
+        lists = (_core.functional_neighbours(s, 100, measure, **chosen) for s in (counted, counts))
+        for a, b in zip(*lists, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
 def similarities(dtype):
     few = st.sampled_from([0.0, -0.0, 1.0, -1.0, 0.5])
     wide = st.floats(width=32, allow_nan=False, allow_infinity=False)
