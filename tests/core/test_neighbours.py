@@ -133,7 +133,9 @@ def test_counts_rank_like_the_windows_they_were_counted_in(measure):
     counts = _core.Histogram.from_counts(counted.histogram(), 300)
     rows, candidates = rng.permutation(2_300)[:700], np.flatnonzero(rng.random(2_300) < 0.95)
     for chosen in ({}, {"rows": rows, "candidates": candidates}):
-        one, other = (_core.functional_ranking(s, 100, measure, **chosen) for s in (counted, counts))
+        one, other = (
+            _core.functional_ranking(s, 100, measure, **chosen) for s in (counted, counts)
+        )
         np.testing.assert_array_equal(one.indices(), other.indices())
         for a, b in zip(one.ties(), other.ties(), strict=True):
             np.testing.assert_array_equal(a, b)
