@@ -20,6 +20,10 @@ test-rust:
 test-python *args:
     {{python}} -m pytest -q -n {{workers}} {{args}}
 
+# Python tests with the share of lines and branches that they reach; tests that kill leave no record
+coverage *args:
+    {{python}} -m pytest -q -n {{workers}} --cov --cov-report=term {{args}}
+
 # Workers that are killed, nodes that are lost: the tests that take minutes; KILLS of worker processes
 test-workers kills="20":
     SFAL_WORKER_KILLS={{kills}} {{python}} -m pytest -q --heavy -m heavy --timeout 3600

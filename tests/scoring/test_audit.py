@@ -1,6 +1,7 @@
 """Labels that stand on the wrong features are found, with better ones; faulty texts are named."""
 
 import csv
+import shutil
 
 import pyarrow.parquet as pq
 import pytest
@@ -45,6 +46,18 @@ def test_exchanged_labels_are_the_worst_and_labels_of_their_topic_fit_better(dat
         assert one.label_rank / found.n_labels == pytest.approx(one.p_label)
         assert one.better[0][2].startswith(f"topic {topic[feature]}")
         assert [text.split(",")[0] for text in one.neighbours].count(f"topic {topic[feature]}") >= 2
+
+
+def test_labels_that_are_not_audited_are_named(data_dir, tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(data_dir, folder)
+    (file,) = folder.rglob("*_embeddings.parquet")
+    shutil.copy(file, file.with_name("zz_another_embeddings.parquet"))
+    result = run(folder, "audit", NAME)
+    assert result.exit_code == 0
+    assert "it also has " in result.output and "zz_another" in result.output
+    assert "--explainer" in result.output
+    assert "also has" not in run(folder, "audit", NAME, "--explainer", "another").output
 
 
 def test_faulty_texts_are_named_with_their_problem(data_dir):

@@ -218,7 +218,7 @@ def _checked(
 ) -> ScoreSet:
     again = f"$do_score({source.name}) makes them"
     if scores is None:
-        message = f"{source.name} has no scores by {file.embedder} ({file.stem}) yet"
+        message = f"{source.name} has no scores by {file.title} yet"
         raise MissingError(message, hint=again)
     if len(scores.table) != n_features:
         raise ArtifactError(

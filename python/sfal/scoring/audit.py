@@ -190,8 +190,18 @@ def audit_source(
         n_unreliable=int((scored & ~judged).sum()),
         suspects=suspects,
         texts=_faulty(texts, file.stem.startswith(f"{TOP_TOKENS}_")),
-        notes=embeddings.notes,
+        notes=(*embeddings.notes, *_not_audited(source)),
     )
+
+
+def _not_audited(source: SourceInput) -> tuple[Note, ...]:
+    """Name the sets of embeddings beside the one that is audited."""
+    first, *others = source.embeddings
+    if not others:
+        return ()
+    names = " and ".join(one.title for one in others)
+    message = f"{source.name} is audited with {first.title}; it also has {names}"
+    return (Note(message, hint="choose with $embeddings or $explainers"),)
 
 
 def _scores_of(source: SourceInput) -> ScoreSet:
@@ -203,7 +213,7 @@ def _scores_of(source: SourceInput) -> ScoreSet:
         raise MissingError(e.message, hint=again) from e
     if scores is None:
         file = source.embeddings[0]
-        message = f"{source.name} has no scores by {file.embedder} ({file.stem}) yet"
+        message = f"{source.name} has no scores by {file.title} yet"
         raise MissingError(message, hint=again)
     if not set(_NEEDED) <= set(scores.table.column_names):
         message = f"the scores of {source.name} are of an earlier version, without label ranks"

@@ -28,6 +28,11 @@ class EmbeddingsFile:
     path: Path
     """The file."""
 
+    @property
+    def title(self) -> str:
+        """Embedder and explanations, as messages name them."""
+        return f"{self.embedder} ({self.stem})"
+
 
 @dataclass(frozen=True)
 class SourceInput:

@@ -215,7 +215,7 @@ def _by_measure(
 
     found = _select(data_dir, source, embeddings, explainers, run)
     if len(found.embeddings) > 1:
-        there = ", ".join(f"{one.embedder} ({one.stem})" for one in found.embeddings)
+        there = ", ".join(one.title for one in found.embeddings)
         raise InvalidInputError(
             f"{source} has embeddings {there}", hint="choose one with $embeddings or $explainers"
         )

@@ -90,7 +90,7 @@ def controls_of_source(
         one = controls(
             occurrences, embeddings.matrix, embeddings.explained, top_n, share=share, seed=seed
         )
-        found.append((f"{file.embedder} ({file.stem})", one))
+        found.append((file.title, one))
         planted.append(_result(file, one, share, seed))
         notes += embeddings.notes
     if found and found[0][1].permuted_occurrences != found[0][1].permuted_occurrences:
