@@ -1,8 +1,8 @@
 """Score a wide SAE from occurrences and vectors: ties averaged, law of chance, label fit.
 
-    python benches/wide_score.py FEATURES WINDOWS DENSITY DIMENSION
+    python benches/wide_score.py FEATURES WINDOWS DENSITY DIMENSION [WINDOWS_PER_DOCUMENT]
 
-Prints wall time, processor time and the peak memory of the process.
+With documents there are standard errors too, from replicates of halves and quarters. Prints wall time, processor time and the peak memory of the process.
 """
 
 import resource
@@ -27,14 +27,16 @@ def windows(n_features, n_windows, density):
     return counted
 
 
-def main(n_features, n_windows, density, dim):
+def main(n_features, n_windows, density, dim, each=None):
     """Score once."""
     counted = windows(n_features, n_windows, density)
     vectors = np.random.default_rng(1).standard_normal((n_features, dim), dtype=np.float32)
     wall, processor = time.perf_counter(), time.process_time()
-    scores = sfal.score_features(counted, vectors)
+    documents = None if each is None else np.arange(n_windows) // each
+    scores = sfal.score_features(counted, vectors, documents=documents)
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     assert scores.column("label_rank").null_count == 0
+    assert each is None or scores.column("se").null_count == 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(
         f"{n_features:,} features, {n_windows:,} windows: {wall:.0f} s wall, {processor:.0f} s",
@@ -44,5 +46,5 @@ def main(n_features, n_windows, density, dim):
 
 
 if __name__ == "__main__":
-    features, n, share, width = sys.argv[1:]
-    main(int(features), int(n), float(share), int(width))
+    features, n, share, width, *per_document = sys.argv[1:]
+    main(int(features), int(n), float(share), int(width), *map(int, per_document))
