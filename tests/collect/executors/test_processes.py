@@ -178,7 +178,8 @@ def test_a_worker_that_computes_something_else_is_refused(tmp_path, monkeypatch)
     with pool(tmp_path, 2, other=("yes",)) as executor, pytest.raises(ArtifactError) as e:
         found(executor, tasks)
     assert "differs from the first worker, on " in e.value.message
-    assert e.value.message.endswith(": model other, not m")
+    # On a busy machine the second may be the first to be ready.
+    assert e.value.message.endswith((": model other, not m", ": model m, not other"))
     mine = pools.own_versions()
     monkeypatch.setattr(pools, "own_versions", lambda: {**mine, "sfal": "0.0.1"})
     with (

@@ -104,7 +104,7 @@ def test_a_cluster_that_loses_its_last_worker_is_given_up(cluster, tmp_path, tal
             if number == 3:
                 cluster.remove_node(node, allow_graceful=False)
 
-    with pool(cluster, tmp_path, "cuda", wait=3) as executor, pytest.raises(WorkerError) as e:
+    with pool(cluster, tmp_path, "cuda", wait=12) as executor, pytest.raises(WorkerError) as e:
         lose()
     assert answers == [n**2 for n in range(len(answers))]
     assert 4 <= len(answers) < 200
