@@ -20,7 +20,7 @@ test-rust:
 test-python *args:
     {{python}} -m pytest -q -n {{workers}} {{args}}
 
-# Python tests with the share of lines and branches that they reach; tests that kill leave no record
+# Python tests with the share of lines that they reach; tests that kill leave no record
 coverage *args:
     {{python}} -m pytest -q -n {{workers}} --cov --cov-report=term {{args}}
 
