@@ -66,8 +66,11 @@ pub(super) fn refine(
     });
     let mut law = vec![0.0; independent.len()];
     for (score, weight) in batches.collect::<Result<Vec<_>>>()?.into_iter().flatten() {
-        law[cell_of(score)] += weight / n_samples as f64;
+        law[cell_of(score)] += weight;
     }
+    // The weights add up to the number of samples but for chance, which low scores would feel.
+    let total: f64 = law.iter().sum();
+    law.iter_mut().for_each(|mass| *mass /= total);
     if convolved {
         law = convolve(&law, &masses(terms, n_sampled, context)?);
     }
