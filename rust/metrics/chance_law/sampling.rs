@@ -134,6 +134,8 @@ struct Tilted<'a> {
     masses: Vec<[f64; TILTS]>,
     /// Sums of the masses up to and with each position: rank by rank, tilt by tilt.
     sums: Vec<f64>,
+    /// Sums of all masses of each rank.
+    totals: Vec<[f64; TILTS]>,
     /// Sum of the weights of the ranks that count by their mean.
     rest: f64,
 }
@@ -156,29 +158,32 @@ impl<'a> Tilted<'a> {
             .flat_map(|&weight| terms.discounts.iter().map(move |&d| mass(weight, d)))
             .collect();
         let mut sums = Vec::with_capacity(masses.len() * TILTS);
+        let mut totals = Vec::with_capacity(n_tabled);
         for masses in masses.chunks(terms.discounts.len()) {
-            for tilt in 0..TILTS {
+            totals.push(std::array::from_fn(|tilt| {
                 let mut sum = 0.0;
                 sums.extend(masses.iter().map(|mass| {
                     sum += mass[tilt];
                     sum
                 }));
-            }
+                sum
+            }));
         }
         let rest = if terms.n_candidates < FEWEST_SPLIT {
             terms.weights[n_sampled..].iter().sum()
         } else {
             0.0
         };
-        Self { terms, n_sampled, tilts, n_tabled, moments, masses, sums, rest }
+        Self { terms, n_sampled, tilts, n_tabled, moments, masses, sums, totals, rest }
     }
 
-    /// Scores and their weights.
+    /// Scores and their weights: all under one tilt, whose sums then stay in the cache.
     fn samples(&self, batch: u64) -> Vec<(f64, f64)> {
         let mut random = SplitMix::new(batch);
         let is_used = vec![false; self.terms.discounts.len()];
         let mut scratch = Scratch { is_used, used: Vec::new() };
-        (0..BATCH).map(|k| self.sample(k * TILTS / BATCH, &mut random, &mut scratch)).collect()
+        let tilt = batch as usize % TILTS;
+        (0..BATCH).map(|_| self.sample(tilt, &mut random, &mut scratch)).collect()
     }
 
     fn sample(&self, tilt: usize, random: &mut SplitMix, scratch: &mut Scratch) -> (f64, f64) {
@@ -195,9 +200,7 @@ impl<'a> Tilted<'a> {
             let (left, drawn) = if rank < self.n_tabled {
                 let masses = &self.masses[rank * n_first..][..n_first];
                 let sums = &self.sums[rank * TILTS * n_first..][..TILTS * n_first];
-                let last = |k: usize| sums[(k + 1) * n_first - 1];
-                let mut left: [f64; TILTS] =
-                    std::array::from_fn(|k| last(k) + (n_beyond - beyond_used));
+                let mut left = self.totals[rank].map(|total| total + (n_beyond - beyond_used));
                 for &position in &*used {
                     for (left, mass) in left.iter_mut().zip(&masses[position]) {
                         *left -= mass;
