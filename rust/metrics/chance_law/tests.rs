@@ -49,6 +49,17 @@ fn the_law_of_32_768_features() {
     close(survival(&law, 0.329_254), 1e-8, 0.05);
 }
 
+/// The low side of the law, from 60,000 random orders.
+#[test]
+fn the_law_of_common_scores() {
+    let law = law(1023, 1023, 1.1);
+    for (score, expected) in [(0.26, 1.0), (0.2734, 0.9965), (0.29, 0.778), (0.31, 0.3033)] {
+        let found = survival(&law, score);
+        assert!((found - expected).abs() < 0.006, "{score} {found}");
+    }
+    assert!(survival(&law, 0.26) > 0.9995);
+}
+
 /// Too many orders to list, and so few candidates that only a steep tilt finds the rarest of them.
 #[test]
 fn the_law_of_few_candidates() {
