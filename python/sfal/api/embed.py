@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sfal.embeddings.checkpointed import encode_texts
 from sfal.embeddings.embedders import DEFAULT_EMBEDDER, SentenceEmbedder, resolve_embedder
 from sfal.embeddings.prompts import PromptChoice
+from sfal.embeddings.unknown_words import known_labels
 from sfal.errors import InvalidInputError
 
 
@@ -44,13 +45,14 @@ def embed_texts(
     -------
     embeddings : ndarray of shape (len(texts), D), float32
         As :func:`sfal.score_features` takes them: not normalised, and zero where
-        there is no text. A vector depends neither on the order of the texts nor
+        there is no text, or the model knows none of its words. A vector depends neither on the order of the texts nor
         on repetitions.
 
     Raises
     ------
     InvalidInputError
-        If there is no text, or no such folder.
+        If there is no text, or no such folder, or vectors are not finite although
+        the model knows the words.
     DownloadError
         If the model cannot be downloaded.
     ArtifactError
@@ -74,9 +76,10 @@ def embed_texts(
     ref = resolve_embedder(model, trust_remote_code=trust_remote_code, prompt=PromptChoice(prompt))
     embedder = SentenceEmbedder(ref, device, batch_size)
     with TemporaryDirectory(prefix="sfal-") as folder:
-        found = encode_texts(
-            [text for text in texts if text], embedder, Path(folder), "embedding", batch_size
-        )
+        given = [text for text in texts if text]
+        found = encode_texts(given, embedder, Path(folder), "embedding", batch_size)
+        features = np.array(rows, dtype=np.uint32)
+        known = known_labels("texts", features, given, found, embedder)
     embeddings = np.zeros((len(texts), found.shape[1]), dtype=np.float32)
-    embeddings[rows] = found
+    embeddings[features[known]] = found[known]
     return embeddings

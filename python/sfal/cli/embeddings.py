@@ -274,6 +274,8 @@ class Report:
             self.error(result.error, result.source)
         if result.embedded is not None:
             click.echo(embedded_text(result.embedded))
+            for note in result.embedded.notes:
+                say_note(note)
 
     def error(self, error: SfalError, source: str = "") -> None:
         """Print an error; if it repeats an earlier one, keep the source for :meth:`end`."""

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from sfal.embeddings.checkpointed import encode_texts, remove_pieces
 from sfal.embeddings.embedders import NEURONPEDIA, Embedder, EmbedderRef
 from sfal.embeddings.export_vectors import read_export_vectors
-from sfal.errors import ArtifactError, InvalidInputError, MissingError, SettingsMismatchError
+from sfal.embeddings.unknown_words import known_labels, unknown_note
+from sfal.errors import (
+    ArtifactError,
+    InvalidInputError,
+    MissingError,
+    Note,
+    SettingsMismatchError,
+)
 from sfal.explanations.label_audit import leaks as leaks_of
 from sfal.explanations.neuronpedia import cached_export
 from sfal.explanations.source_explanations import record_reader
@@ -51,6 +58,8 @@ class EmbeddedSummary:
     """Whether the file existed, made of the same explanations by the same embedder."""
     n_leaks: int = 0
     """Number of explanations left out as the explainer's reasoning or prompt."""
+    notes: tuple[Note, ...] = ()
+    """What the user may want to know, such as the labels of which the embedder knows no word."""
 
 
 def embed_source(
@@ -92,7 +101,8 @@ def embed_source(
     LockedError
         If another process is writing this embedder's files.
     InvalidInputError
-        If every explanation is a leak.
+        If every explanation is a leak, or vectors are not finite although the
+        embedder knows the words.
     """
     kept = _without_leaks(table, source.name) if leaks == "drop" else table
     n_leaks = len(table) - len(kept)
@@ -107,20 +117,38 @@ def embed_source(
         if ref.name == NEURONPEDIA and ref.path is None:
             return replace(_from_export(source, kept, path, requested), n_leaks=n_leaks)
         embedder = load()
+        features, labels = _features(kept), kept.column("explanation").to_pylist()
         vectors = encode_texts(
-            kept.column("explanation").to_pylist(),
-            embedder,
-            path.parent,
-            f"embedding {source.name}",
-            batch_size,
+            labels, embedder, path.parent, f"embedding {source.name}", batch_size
         )
+        known = known_labels(source.name, features, labels, vectors, embedder)
+        notes = _unknown(source.name, features, labels, known)
         made_by = {"fingerprint": embedder.fingerprint, "batch_size": batch_size}
         about = {**requested, **made_by, **embedder.facts}
-        write_vectors(path, _features(kept), vectors, about, labels_by_feature(kept))
+        if notes:
+            features, vectors = features[known], vectors[known]
+        write_vectors(path, features, vectors, about, labels_by_feature(kept))
         remove_pieces(path.parent)
         return EmbeddedSummary(
-            source.name, ref.name, path, len(vectors), 0, skipped=False, n_leaks=n_leaks
+            source.name,
+            ref.name,
+            path,
+            len(vectors),
+            len(known) - len(vectors),
+            skipped=False,
+            n_leaks=n_leaks,
+            notes=notes,
         )
+
+
+def _unknown(
+    source: str, features: NDArray[np.uint32], labels: list[str], known: NDArray[np.bool_]
+) -> tuple[Note, ...]:
+    """Name the labels without a vector, if there are any."""
+    if known.all():
+        return ()
+    left_out = np.flatnonzero(~known)
+    return (unknown_note(source, features[left_out], [labels[i] for i in left_out]),)
 
 
 def _without_leaks(table: "pa.Table", source: str) -> "pa.Table":
