@@ -101,12 +101,17 @@ def test_what_a_reader_should_know_is_listed(tmp_path, chrome):
         its,
         explainer="somebody",
         scores=replace(
-            its.scores, reliability={"se": 0.01, "curve": [0.2, 0.3, 0.4], "split_half": 0.5}
+            its.scores,
+            reliability={"n_features": 40, "se": 0.01, "curve": [0.2, 0.3, 0.4], "split_half": 0.5},
         ),
     )
     noise = {"se": 0.001, "curve": [-0.002, -0.0015, -0.001], "split_half": 0.5}
     by_chance = replace(its, scores=replace(its.scores, reliability=noise))
-    open_page(chrome, page_of(tmp_path, few, replace(other, embeddings=(its, by_chance))))
+    # Twice the standard error is more than the rise.
+    unsure = {"se": 0.06, "curve": [0.2, 0.3, 0.4], "split_half": 0.5}
+    by_accident = replace(its, scores=replace(its.scores, reliability=unsure))
+    sets = (its, by_chance, by_accident)
+    open_page(chrome, page_of(tmp_path, few, replace(other, embeddings=sets)))
     notes = script(chrome, TEXTS, "#notes li")
     assert notes == [
         "The layers of made were labelled by different explainers (nobody; somebody): their scores "
@@ -115,8 +120,9 @@ def test_what_a_reader_should_know_is_listed(tmp_path, chrome):
         "No standard errors: fewer than 64 documents. made/0-made-res",
         "100.0% of the scored features fire in fewer than 20 windows: their neighbours are "
         "uncertain. made/0-made-res",
-        "Half of the text has a median of 0.300, all of it 0.400: more text would raise it further; "
-        "compare corrected scores. made/1-made-res",
+        "Labels by somebody, embedded by made (short_nobody): half of the text has a median of "
+        "0.300, all of it 0.400 (over the 40 of 50 features that have a score in every part of the "
+        "text): more text would raise it further; compare corrected scores. made/1-made-res",
     ]
 
 

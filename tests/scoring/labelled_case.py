@@ -24,8 +24,8 @@ def topical(n_features=80, n_windows=600, n_topics=8, seed=0):
     return fired, topic, vectors.astype(np.float32)
 
 
-def write_labelled(data_dir):
-    """Write the source, and return its folder."""
+def write_labelled(data_dir, order=None):
+    """Write the source, its labels in this order if one is given, and return its folder."""
     fired, topic, vectors = topical()
     texts = [f"topic {t}, sense {i}" for i, t in enumerate(topic)]
     for i, j in EXCHANGED:
@@ -34,6 +34,8 @@ def write_labelled(data_dir):
     texts[LEAKED] = "The user wants a concise explanation of the neuron"
     texts[TWINS[0]] = texts[TWINS[1]] = "numbers"
     texts[EMPTY] = ""
+    if order is not None:
+        vectors, texts = vectors[order], [texts[i] for i in order]
     folder = data_dir / NAME
     write_run(folder, fired)
     features = np.arange(len(fired), dtype=np.uint32)

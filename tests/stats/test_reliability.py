@@ -66,6 +66,16 @@ def test_a_median_at_chance_does_not_rise_for_a_change_that_is_noise(sfal):
     assert not found.still_rising
 
 
+@pytest.mark.parametrize(("error", "rises"), [(0.01, True), (0.03, False)])
+def test_a_rise_within_two_standard_errors_is_not_told(error, rises):
+    noise = np.resize([-error, error], (8, 1, 9))
+    halves = 0.3 + np.concatenate([noise, -noise], axis=1)
+    found = source_reliability(np.full(9, 0.35), replicates(halves, halves))
+    assert found.curve[2] - found.curve[1] == pytest.approx(0.05)
+    assert found.se == pytest.approx(error * np.sqrt(2))  # below 0.05 in both cases
+    assert found.still_rising is rises
+
+
 def test_a_source_without_scores():
     halves = np.full((8, 2, 3), np.nan)
     found = source_reliability(np.full(3, np.nan), replicates(halves, halves))

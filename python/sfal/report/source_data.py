@@ -1,6 +1,6 @@
 """What a page shows of a source: its scores on disk, labels and neighbour lists."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from sfal.report.scored_with import (
     unreliable_because,
 )
 from sfal.scoring.inputs import Embeddings, open_counts, read_embeddings
+from sfal.scoring.misplaced import chance_note
 from sfal.scoring.selection import EmbeddingsFile, SourceInput
 from sfal.scoring.settings import ScoreSettings
 from sfal.store.examples import Example, iterate_examples
@@ -142,7 +143,21 @@ def open_source(source: SourceInput) -> OpenSource:
     if settings.leaks == "keep":
         leaks = [note for _, _, one in found for note in notes_on_leaks(source, one)]
         notes += dict.fromkeys(leaks)
+    notes += _at_chance(source.name, found)
     return OpenSource(source, counted, tuple(found), tuple(refused), settings, tuple(notes))
+
+
+def _at_chance(
+    source: str, found: Sequence[tuple[EmbeddingsFile, ScoreSet, Embeddings]]
+) -> Iterator[Note]:
+    """Note where labels fit no better than chance; scores of earlier versions do not tell."""
+    for file, scores, one in found:
+        p_label = numbers(scores, "p_label")
+        if p_label is None:
+            continue
+        note = chance_note(source, file.embedder, one.explainer, p_label)
+        if note is not None:
+            yield note
 
 
 def read_source_data(source: SourceInput) -> SourceData:

@@ -1,5 +1,6 @@
 """Scores as text for the terminal: a line for each layer and set of embeddings."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -68,7 +69,10 @@ def summary(scores: Sequence[SourceScores]) -> str:
         legend = f"{_LEGEND}\n{_PLANTED}"
     lines = render_table(columns, rows)
     read = [_read(one) for one in scores]
-    rising = [_rising(*pair) for pair in zip(summaries, sure, strict=True)]
+    n_sets = Counter(one.source for one in summaries)
+    rising = [
+        _rising(one, n_sets[one.source] > 1, its) for one, its in zip(summaries, sure, strict=True)
+    ]
     caveat = [_TOP_TOKENS] if any(one.top_tokens for one in summaries) else []
     return "\n".join([*lines, legend, "", *read, *filter(None, rising), *caveat])
 
@@ -90,14 +94,21 @@ def _read(one: SourceScores) -> str:
     return f"{one.source.name}: read {one.read}{why}"
 
 
-def _rising(one: Summary, sure: SourceReliability | None) -> str:
-    """Warn where more text would still raise the scores."""
+def _rising(one: Summary, among_several: bool, sure: SourceReliability | None) -> str:
+    """Warn where more text would still raise the scores; name the labels among several sets."""
     if sure is None or not sure.still_rising:
         return ""
     _quarter, half, whole = sure.curve
+    labels = f", labels by {one.explainer}, embedded by {one.embedder}" if among_several else ""
+    over = (
+        f" (over the {sure.n_features:,} of {one.n_scored:,} features that have a score in every "
+        "part of the text)"
+        if sure.n_features < one.n_scored
+        else ""
+    )
     return (
-        f"{one.source}: half of the text has a median of {half:.3f}, all of it {whole:.3f}: more text "
-        "would raise it further; compare corrected scores"
+        f"{one.source}{labels}: half of the text has a median of {half:.3f}, all of it "
+        f"{whole:.3f}{over}: more text would raise it further; compare corrected scores"
     )
 
 

@@ -12,6 +12,7 @@ from sfal.errors import MissingError, Note
 from sfal.explanations.label_audit import audit_labels, check_leaks
 from sfal.io.arrow import to_numpy
 from sfal.scoring.inputs import open_counts, read_embeddings
+from sfal.scoring.misplaced import chance_note
 from sfal.scoring.selection import SourceInput
 from sfal.scoring.settings import Measure
 from sfal.scoring.tables.stored import stored_leaks, stored_scores
@@ -190,8 +191,25 @@ def audit_source(
         n_unreliable=int((scored & ~judged).sum()),
         suspects=suspects,
         texts=_faulty(texts, file.stem.startswith(f"{TOP_TOKENS}_")),
-        notes=(*embeddings.notes, *_not_audited(source)),
+        notes=(
+            *embeddings.notes,
+            *_at_chance(source.name, file.embedder, embeddings.explainer, p_label),
+            *_not_audited(source),
+        ),
     )
+
+
+def _at_chance(
+    source: str, embedder: str, explainer: str, p_label: NDArray[np.float64]
+) -> tuple[Note, ...]:
+    """Warn if the labels fit no better than chance: then better ones are not better either."""
+    note = chance_note(source, embedder, explainer, p_label)
+    if note is None:
+        return ()
+    message = (
+        f"{note.message}: label fit needs labels that are mostly right, so do not rely on this list"
+    )
+    return (Note(message, note.hint),)
 
 
 def _not_audited(source: SourceInput) -> tuple[Note, ...]:

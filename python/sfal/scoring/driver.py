@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sfal.errors import ArtifactError, CombinedError, Note, SfalError
 from sfal.io.atomic import is_read_only
+from sfal.scoring.misplaced import chance_note
 from sfal.scoring.score import SourceScores, score_source
 from sfal.scoring.selection import Selection, select_sources
 from sfal.scoring.settings import ScoreSettings
@@ -84,7 +85,7 @@ def score_selection(
                 bar.update(1)
             for error in one.refused:
                 refused += _located(source.name, error)
-            notes += [*one.notes, *_few_explained(one)]
+            notes += [*one.notes, *_few_explained(one), *_at_chance(one)]
             scores.append(one)
             table.add(one)
             try:
@@ -113,6 +114,16 @@ def _located(source: str, error: SfalError) -> Iterator[SfalError]:
             part = copy(part)
             part.message = f"{source}: {part.message}"
         yield part
+
+
+def _at_chance(one: SourceScores) -> Iterator[Note]:
+    """Note where the labels of a source fit no better than chance."""
+    for scores in one.embeddings:
+        note = chance_note(
+            one.source.name, scores.embedder, scores.explainer, scores.features.p_label
+        )
+        if note is not None:
+            yield note
 
 
 def _few_explained(one: SourceScores) -> Iterator[Note]:

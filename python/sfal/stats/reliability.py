@@ -13,7 +13,8 @@ Values = NDArray[np.float64]
 
 _STILL_RISING = 0.05
 """If the last doubling of the text raises the median by more than this share of it, and by more
-than its standard error, the text was too short."""
+than twice its standard error, the text was too short."""
+_ERRORS = 2
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class SourceReliability:
     def still_rising(self) -> bool:
         """Whether the last doubling of the text raised the median by more than 5 %, and not by accident."""
         _quarter, half, whole = self.curve
-        return whole - half > max(_STILL_RISING * abs(half), self.se)
+        return whole - half > max(_STILL_RISING * abs(half), _ERRORS * self.se)
 
 
 def source_reliability(

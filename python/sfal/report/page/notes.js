@@ -5,8 +5,9 @@ const FEW_WINDOWS = 2000;
 // A feature that fires in fewer windows has neighbours by accident.
 const RARE = 20;
 const MANY_RARE = 0.2;
-// Share of the median by which more text raised it.
+// Share of the median by which more text raised it, and how many of its standard errors.
 const STILL_RISING = 0.05;
+const ERRORS = 2;
 
 function* notesOf(source) {
   yield* source.notes;
@@ -22,11 +23,15 @@ function* notesOf(source) {
       yield `${share(rare / one.nScored)} of the scored features fire in fewer than ${RARE} windows: ` +
         "their neighbours are uncertain.";
     }
-    const { curve, se } = one.reliability;
+    const { curve, se, n_features: n } = one.reliability;
     const [, half, all] = curve ?? [];
-    if (all - half > Math.max(STILL_RISING * Math.abs(half), se ?? 0)) {
-      yield `Half of the text has a median of ${fixed(half)}, all of it ${fixed(all)}: more text would raise it ` +
-        "further; compare corrected scores.";
+    if (all - half > Math.max(STILL_RISING * Math.abs(half), ERRORS * (se ?? 0))) {
+      const labels = source.embeddings.length > 1 ? `Labels by ${one.explainer}, embedded by ${one.name}: half` : "Half";
+      const over = n < one.nScored
+        ? ` (over the ${whole(n)} of ${whole(one.nScored)} features that have a score in every part of the text)`
+        : "";
+      yield `${labels} of the text has a median of ${fixed(half)}, all of it ${fixed(all)}${over}: more text would ` +
+        "raise it further; compare corrected scores.";
     }
   }
 }
