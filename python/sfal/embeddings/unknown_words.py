@@ -67,7 +67,7 @@ def known_labels(
                 f"{source}: the vector of feature {_named(features[first], labels[first])} is not "
                 "finite: the embedding model is damaged or its precision is too low"
             )
-    known: NDArray[np.bool_] = ~bad & vectors.any(axis=1)
+    known: NDArray[np.bool_] = ~bad & np.any(vectors, axis=1)
     if len(known) and not known.any():
         raise InvalidInputError(
             f"{source}: the vectors of all {len(known):,} labels are zero or NaN: the embedding "
