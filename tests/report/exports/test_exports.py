@@ -190,7 +190,7 @@ def test_the_command_says_what_it_wrote_and_how_to_open_it(tmp_path, data_dir):
         f"  embedding-atlas '{tmp_path}/out dir/features.parquet' "
         "--vector vector --text text --neighbors neighbors\n"
     )
-    assert done.output.endswith(command)
+    assert done.stdout.endswith(command)
     done = run("graph", *common, "--neighbours", 3)
     assert done.exit_code == 0
     assert re.search(r"90 features and \d+ edges in", done.output)

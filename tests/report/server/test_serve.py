@@ -268,7 +268,8 @@ def test_the_command_prints_its_address_and_ends_by_ctrl_c(data_dir):
         assert time.monotonic() - began < 10
         assert process.returncode == 0
         assert out.endswith("Stopped.\n")
-        assert err == ""
+        # The labels are random, which is all that is said.
+        assert [line for line in err.splitlines() if "than chance" not in line] == []
     finally:
         process.kill()
         process.wait()
