@@ -17,6 +17,8 @@ from sfal.store.explanations import (
     explanations_sha256,
     read_explanations,
 )
+from sfal.store.manifest import Counts, Manifest, Part
+from sfal.store.records import SourceRecord
 
 OTHER = "gemma-2-2b/5-gemmascope-res-16k"
 UNKNOWN = "gemma-2-2b/nothing"
@@ -149,3 +151,22 @@ def test_a_column_without_a_file_is_refused(name):
         InvalidInputError, match="a column x is named, but no file with explanations"
     ):
         DownloadSettings(**{name: "x"})
+
+
+def test_a_source_that_nobody_counted_is_noted_beside_those_on_disk(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("feature,explanation\n0,first\n")
+    settings = DownloadSettings(explanations_file=path)
+    data_dir = tmp_path / "data"
+    (first,) = sfal.download_explanations("mine/2-mysae", settings, data_dir)
+    assert first.notes == ()
+    for name in ("other/0-res", "mine/2-my-sae"):
+        part = Part("part-000000.parquet", "0" * 64, 0, 9, Counts(9, windows=9), "")
+        record = SourceRecord(name)
+        Manifest(record, n_features=4, settings={}, n_docs=9, parts=(part,)).save(data_dir / name)
+    (again,) = sfal.download_explanations("mine/2-mysae", settings, data_dir)
+    assert again.notes == (
+        Note("nothing has been counted as mine/2-mysae yet; on disk: mine/2-my-sae, other/0-res"),
+    )
+    (counted,) = sfal.download_explanations("mine/2-my-sae", settings, data_dir)
+    assert counted.notes == ()

@@ -44,6 +44,15 @@ def test_every_missing_stage_names_the_command_that_makes_it(tmp_path):
     assert found["scores"] == ("", f"sfal score --source {given}")
 
 
+def test_a_source_without_counts_is_not_to_be_scored(tmp_path):
+    folder = tmp_path / NAME
+    folder.mkdir(parents=True)
+    write_explanations(folder, make_table(np.arange(1, dtype=np.uint32), [("a", "t", "e")]), {})
+    found = stages(tmp_path)
+    assert found["counts"] == ("", "`sfal cooc` for its model")
+    assert found["scores"] == ("", "")
+
+
 def test_commands_say_the_data_folder_where_they_would_not_find_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SFAL_DATA", raising=False)

@@ -6,7 +6,12 @@ from pathlib import Path
 
 from sfal.errors import InvalidInputError, Note, SfalError
 from sfal.explanations.chosen_summary import ChosenSummary
-from sfal.explanations.each_source import Sources, interrupted_at, requested_sources
+from sfal.explanations.each_source import (
+    Sources,
+    interrupted_at,
+    requested_sources,
+    uncounted_note,
+)
 from sfal.explanations.firing_rates import check_firing_rates
 from sfal.explanations.from_examples import LabelSummary, explain_source
 from sfal.explanations.settings import DownloadSettings
@@ -175,6 +180,9 @@ def _download(source: SourceFolder, settings: DownloadSettings) -> DownloadResul
         if settings.explanations_file is None:
             notes = _notes(source, settings)
             keep_notes(source, notes)
+        elif (uncounted := uncounted_note(source)) is not None:
+            # Neuronpedia would not know a misspelt name; a file says nothing about it.
+            notes = (*notes, uncounted)
         return DownloadResult(source.name, chosen, notes=notes)
     except SfalError as e:
         return DownloadResult(source.name, error=e)

@@ -104,6 +104,11 @@ class SourceFolder(RunFolder):
         """The first run and the further ones; the first may not have been started."""
         return (self, *self.runs)
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether any run has been started, or holds a histogram; nothing is read."""
+        return any(run.has_counts for run in self.all_runs)
+
     def run(self, name: str | None) -> RunFolder:
         """Return a further run by its name, or the first one.
 

@@ -121,4 +121,6 @@ def _hint_to_explain(source: SourceFolder) -> str:
 def _scores(source: SourceFolder) -> Stage:
     paths = [run.scores for run in source.all_runs]
     found = [path.relative_to(source.path).as_posix() for path in paths if path is not None]
-    return Stage("scores", ", ".join(found), "" if found else f"$do_score({source.name})")
+    # Where nothing has been counted there is nothing to score, and the counts say what is next.
+    hint = f"$do_score({source.name})" if source.is_counted and not found else ""
+    return Stage("scores", ", ".join(found), hint)
