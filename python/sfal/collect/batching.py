@@ -102,7 +102,7 @@ def plan_buffer(
     prepend_bos : bool, optional
         Whether the SAE wants BOS in front; None: it does not say, which means yes.
     """
-    ids = model.tokenize(texts, config.max_length, prepend_bos)
+    ids = model.tokenize(texts, config.kept_tokens, prepend_bos)
     special = [model.special_ids_in(document) for document in texts]
     n_tokens = [
         sum(i not in left_out for i in document)

@@ -10,7 +10,7 @@ from typing import Any
 from sfal.collect.changed_corpus import continue_with_changed
 from sfal.collect.corpus.document import Document
 from sfal.collect.corpus.files import kind_of
-from sfal.collect.corpus.open import Corpus, open_corpus
+from sfal.collect.corpus.open import Corpus, no_documents, open_corpus
 from sfal.collect.executors.door import open_executor
 from sfal.collect.executors.protocol import Executor
 from sfal.collect.export import export_histogram
@@ -21,6 +21,7 @@ from sfal.collect.inputs import (
     now,
     start_runs,
     with_corpus,
+    with_max_length,
 )
 from sfal.collect.run import Run
 from sfal.collect.session.session import CollectSpec
@@ -89,13 +90,15 @@ def collect(
     """
     _check_sources(sources)
     settings = settings.resolved()
-    settings, note = with_corpus(sources, settings, Path(data_dir))
+    settings, on_corpus = with_corpus(sources, settings, Path(data_dir))
+    settings, on_length = with_max_length(sources, settings, Path(data_dir))
     with ExitStack() as locks:
         runs = [_open(source, settings, Path(data_dir), locks) for source in sources]
         try:
             for run in runs:
-                if note is not None:
-                    run.add_note(note)
+                for note in (on_corpus, on_length):
+                    if note is not None:
+                        run.add_note(note)
             check_local_inputs(runs, settings)
             without_examples = _without_examples(runs, settings)
             unfinished = [run for run in runs if run.pending or run in without_examples]
@@ -187,7 +190,7 @@ def _first_document(
     first = next(documents, None)
     if first is None:
         if start == 0:
-            raise InvalidInputError(f"corpus {corpus.name} has no documents")
+            raise no_documents(corpus)
         return None, iter(())
     return first, chain([first], documents)
 
@@ -237,7 +240,11 @@ def _no_window(run: Run, manifest: Manifest) -> InvalidInputError:
             f"{run.settings.window_size} tokens: {counts.empty:,} are empty, the others have "
             f"{counts.tokens / filled:.1f} on average"
         )
-    hints = ["use a smaller $window_size, or other documents"] if filled else []
+    hints = []
+    if filled:
+        # The longest document has at least as many tokens as the average one.
+        fits = 1 << (max(int(counts.tokens / filled), 1).bit_length() - 1)
+        hints.append(f"use $window_size({fits}) or smaller, or other documents")
     if kind_of(Path(run.settings.corpus)) != "text":
         hints.append(f"if {column!r} does not hold them, name the column with $text_column")
     return InvalidInputError(f"{run.source.name}: {what}", hint="; ".join(hints))

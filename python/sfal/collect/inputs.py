@@ -14,15 +14,16 @@ from sfal.collect.corpus.document import Conversation, Document
 from sfal.collect.corpus.files import is_local
 from sfal.collect.corpus.local import LocalCorpus
 from sfal.collect.corpus.open import Corpus
-from sfal.collect.run import Run
-from sfal.collect.session.loading import SessionFacts
-from sfal.collect.settings import CollectSettings, CorpusConfig
-from sfal.errors import Note, SfalError
+from sfal.collect.run import Run, portable_name
+from sfal.collect.session.loading import SessionFacts, model_fact
+from sfal.collect.settings import MAX_LENGTH, CollectSettings, CorpusConfig
+from sfal.errors import InvalidInputError, Note, SfalError
 from sfal.io import fingerprints
 from sfal.sources.configuration.layouts import sae_fingerprint
 from sfal.sources.source import Source
 from sfal.store.layout import source_dir
 from sfal.store.manifest import Manifest
+from sfal.store.run_folder import RunFolder
 
 _PACKAGES = ("sfal", "torch", "transformers", "tokenizers", "datasets", "pyarrow", "numpy")
 
@@ -42,6 +43,59 @@ def with_corpus(
     folders = [source_dir(data_dir, source.name, settings.run_name) for source in sources]
     corpus, note = find_corpus(sources[0].model, folders)
     return replace(settings, corpus=corpus), note
+
+
+def with_max_length(
+    sources: Sequence[Source], settings: CollectSettings, data_dir: Path, *, fetches: bool = True
+) -> tuple[CollectSettings, Note | None]:
+    """Return settings that say how many tokens are kept of a document.
+
+    Where they leave it open it is 1,024, or what the language model takes if
+    that is less, of which a note tells. A model whose configuration cannot be
+    read takes what its runs on disk record.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        Sources on one language model.
+    settings : CollectSettings
+        How they are to be counted.
+    data_dir : Path
+        Root of the data tree.
+    fetches : bool
+        Whether the model's configuration may be downloaded.
+
+    Raises
+    ------
+    InvalidInputError
+        If the model takes fewer tokens than a window has.
+    """
+    if settings.max_length is not None:
+        return settings, None
+    before = set[object]()
+    for source in sources:
+        run = RunFolder(source_dir(data_dir, source.name, settings.run_name))
+        if run.readable_manifest is not None:
+            before.add(run.readable_manifest.settings.get("max_length"))
+    if MAX_LENGTH in before:  # the model takes as many, and need not be asked
+        return replace(settings, max_length=MAX_LENGTH), None
+    model = sources[0].model
+    config = replace(settings, revision=settings.revision or sources[0].training.revision)
+    limit = model_fact("max_position_embeddings", model, config, fetches=fetches)
+    if limit is None:
+        recorded = before.pop() if len(before) == 1 else None
+        limit = recorded if isinstance(recorded, int) else MAX_LENGTH
+    if limit >= MAX_LENGTH:
+        return replace(settings, max_length=MAX_LENGTH), None
+    name = portable_name(model)
+    if settings.window_size > limit:
+        raise InvalidInputError(
+            f"window_size is {settings.window_size}, but {name} takes at most {limit} tokens: no "
+            "document would have a window",
+            hint="use a smaller $window_size",
+        )
+    note = Note(f"max_length is {limit}, since {name} takes at most {limit} tokens")
+    return replace(settings, max_length=limit), note
 
 
 def start_runs(runs: Sequence[Run], facts: SessionFacts, corpus: Corpus) -> None:

@@ -321,7 +321,7 @@ def recorded(settings: CollectSettings) -> dict[str, Any]:
     }
     return {
         "window_size": settings.window_size,
-        "max_length": settings.max_length,
+        "max_length": settings.kept_tokens,
         "tail": settings.tail,
         "corpus": {
             "name": Path(settings.corpus).name if local else settings.corpus,

@@ -117,6 +117,10 @@ class CorpusConfig(Checked):
         return (0, self.n_docs) if self.shard is None else self.shard.documents(self.n_docs)
 
 
+MAX_LENGTH = 1024
+"""Tokens kept of each document unless the settings say so or the model takes fewer."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class WindowConfig(Checked):
     """How documents are cut into windows."""
@@ -124,9 +128,13 @@ class WindowConfig(Checked):
     window_size: int = field(
         default=256, metadata=option("Window size in tokens.", flag="--k", minimum=1)
     )
-    max_length: int = field(
-        default=1024,
-        metadata=option("Tokens kept of each document, BOS included.", minimum=2),
+    max_length: int | None = field(
+        default=None,
+        metadata=option(
+            "Tokens kept of each document, BOS included; default: 1,024, or what the language "
+            "model takes if that is less.",
+            minimum=2,
+        ),
     )
     tail: Literal["drop", "keep"] = field(
         default="drop",
@@ -139,12 +147,17 @@ class WindowConfig(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.window_size > self.max_length:
+        if self.window_size > self.kept_tokens:
             raise InvalidInputError(
                 f"window_size is {self.window_size}, but must be at most max_length, "
-                f"{self.max_length}: no document would have a window",
+                f"{self.kept_tokens}: no document would have a window",
                 hint="use a smaller $window_size or a larger $max_length",
             )
+
+    @property
+    def kept_tokens(self) -> int:
+        """Tokens kept of each document, BOS included, of a model that takes as many."""
+        return MAX_LENGTH if self.max_length is None else self.max_length
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from sfal.collect.corpus.files import is_local
 from sfal.collect.corpus.hub import HubCorpus
 from sfal.collect.corpus.local import LocalCorpus
 from sfal.collect.settings import CorpusConfig
-from sfal.errors import Note
+from sfal.errors import InvalidInputError, Note
 
 
 class Corpus(Protocol):
@@ -54,6 +54,11 @@ def open_corpus(config: CorpusConfig) -> Corpus:
         If the data set is missing, gated or unreachable.
     """
     return LocalCorpus.open(config) if is_local(config.corpus) else HubCorpus.open(config)
+
+
+def no_documents(corpus: Corpus) -> InvalidInputError:
+    """Return the error of a corpus that is empty."""
+    return InvalidInputError(f"corpus {corpus.name} has no documents")
 
 
 class RunningHash:

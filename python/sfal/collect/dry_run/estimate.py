@@ -8,16 +8,16 @@ from pathlib import Path
 from sfal.collect.corpus.defaults import corpora_of
 from sfal.collect.corpus.document import Document, document_bytes
 from sfal.collect.corpus.files import is_local
-from sfal.collect.corpus.open import open_corpus
+from sfal.collect.corpus.open import no_documents, open_corpus
 from sfal.collect.dry_run.history import History
 from sfal.collect.dry_run.trial import Trial, measure
 from sfal.collect.executors.placement import devices_in
-from sfal.collect.inputs import with_corpus
+from sfal.collect.inputs import with_corpus, with_max_length
 from sfal.collect.run import Run
 from sfal.collect.settings import CollectSettings
 from sfal.collect.shard import BUFFER_DOCUMENTS
 from sfal.collect.throughput import Speed, on_several
-from sfal.errors import InvalidInputError, SfalError
+from sfal.errors import DownloadError, InvalidInputError, SfalError
 from sfal.io.download_size import OUT_OF_REACH, Download, model_download, sae_download
 from sfal.sources.scopes import named_width
 from sfal.sources.source import Source
@@ -34,7 +34,8 @@ def estimate(
 ) -> tuple[list[str], list[SfalError]]:
     """Estimate what :func:`sfal.collect.driver.collect` would do.
 
-    The hub is asked for sizes and for the first documents of the corpus. If
+    The hub is asked for sizes and for the first documents of the corpus; what
+    it does not answer stays unknown. What a run would refuse is an error. If
     model and SAEs are on this machine and no earlier run measured their speed,
     they are loaded and tried for some seconds. Nothing is stored.
 
@@ -60,13 +61,15 @@ def estimate(
         settings, _ = with_corpus(sources, settings, data_dir)
     except SfalError:  # opening the preferred one will say why
         settings = replace(settings, corpus=corpora_of(sources[0].model)[0])
+    settings, note = with_max_length(sources, settings, data_dir, fetches=False)
     runs = [
         Run(source, source_dir(data_dir, source.name, settings.run_name), settings)
         for source in sources
     ]
     found = _Estimate(runs, settings, History(data_dir, runs, settings))
     found.look()
-    return list(found.lines()), list(found.refused.values())
+    lines = [*found.lines()] if note is None else [*found.lines(), f"Note: {note}"]
+    return lines, [*found.refused.values(), *found.failed]
 
 
 @dataclass
@@ -80,6 +83,8 @@ class _Estimate:
     """Documents still to be counted, by source."""
     refused: dict[str, SfalError] = field(default_factory=dict)
     """Why a source would be refused."""
+    failed: list[SfalError] = field(default_factory=list)
+    """Why the run would be refused for all sources, or for one of those that were tried."""
     downloads: dict[str, Download] = field(default_factory=dict)
     """The model's, under its name, and those of each source's SAE."""
     sample: list[Document] = field(default_factory=list)
@@ -123,16 +128,25 @@ class _Estimate:
                     self.trial = measure(todo, self.settings, self.sample)
             except SfalError as e:
                 self.no_trial = e
+                self._would_fail(e)
+
+    def _would_fail(self, error: SfalError) -> None:
+        """Keep an error that the run would meet too; one of the network may be gone by then."""
+        if not isinstance(error, DownloadError):
+            self.failed.append(error)
 
     def _read_sample(self) -> None:
         try:
             first = self.settings.documents[0]
-            documents = open_corpus(self.settings).documents(first)
-            self.sample = list(islice(documents, BUFFER_DOCUMENTS))
+            corpus = open_corpus(self.settings)
+            self.sample = list(islice(corpus.documents(first), BUFFER_DOCUMENTS))
             if 0 < len(self.sample) < BUFFER_DOCUMENTS:
                 self.ended = first + len(self.sample)
+            if not self.sample and first == 0:
+                raise no_documents(corpus)
         except SfalError as e:
             self.no_sample = e
+            self._would_fail(e)
 
     @property
     def _workers(self) -> int:
@@ -216,7 +230,7 @@ class _Estimate:
         )
 
     def _tokens(self, documents: int) -> str:
-        most = f"at most {documents * self.settings.max_length:,} tokens"
+        most = f"at most {documents * self.settings.kept_tokens:,} tokens"
         if self.counts is None:
             return most
         counts, which = self.counts
@@ -291,6 +305,8 @@ class _Estimate:
         left = max(self.left.values(), default=0)
         if not left:
             return _row("time", "none")
+        if self.failed:
+            return _row("time", "not known, as the run would fail")
         speed, times, where = None, 1, ""
         if self.trial is not None and self.trial.speed is not None:
             speed, times, where = self.trial.speed, self._workers, "measured just now"
@@ -313,7 +329,7 @@ class _Estimate:
         each = "" if times == 1 else f", on one of {times} devices"
         at = f"at {rate:,.0f} tokens/s, {where} ({speed.conditions()}{each})"
         if self.counts is None:
-            most = time_text(left * self.settings.max_length / rate)
+            most = time_text(left * self.settings.kept_tokens / rate)
             return _row("time", f"at most {most} {at}")
         counts, _ = self.counts
         needed = time_text(left * counts.tokens / counts.documents / rate)

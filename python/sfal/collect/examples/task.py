@@ -64,7 +64,7 @@ class ExamplesTask:
 
     def _tokens(self, session: Session, prepend_bos: bool | None) -> Tokens:
         texts, model = self.buffer.texts, session.model
-        ids = model.tokenize(texts, session.settings.max_length, prepend_bos)
+        ids = model.tokenize(texts, session.settings.kept_tokens, prepend_bos)
         real = [
             np.flatnonzero(
                 ~np.isin(np.asarray(one, np.int64), list(model.special_ids_in(document)))
@@ -143,7 +143,7 @@ class ExamplesTask:
         documents = [self.buffer.texts[n - self.buffer.first] for n in ordinals]
         tokenizer = session.model.tokenizer
         texts = [tokenizer.readable(document) for document in documents]
-        spans = tokenizer.spans(documents, session.settings.max_length, bos)
+        spans = tokenizer.spans(documents, session.settings.kept_tokens, bos)
         for n, text, some in zip(ordinals, texts, spans, strict=True):
             array = np.array(some, np.int32).reshape(-1, 2)
             yield n, DocumentText(text[: int(array.max(initial=0)) + _MARGIN], array)

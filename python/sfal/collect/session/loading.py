@@ -126,13 +126,34 @@ def _revision(readers: Sequence[Reader], config: ModelConfig) -> str | None:
 
 def _n_layers(model: str, config: ModelConfig) -> int | None:
     """Return a model's number of layers; None if only loading it can show what is wrong with it."""
+    return model_fact("num_hidden_layers", model, config)
+
+
+def model_fact(name: str, model: str, config: ModelConfig, *, fetches: bool = True) -> int | None:
+    """Return a number that a language model's configuration states; None if it cannot be read.
+
+    Parameters
+    ----------
+    name : str
+        As transformers names it.
+    model : str
+        Hub id or local folder.
+    config : ModelConfig
+        Revision, and whether Python code in the repository may run.
+    fetches : bool
+        Whether the configuration may be downloaded.
+    """
     from transformers import AutoConfig
 
     with suppress(Exception):
         found = AutoConfig.from_pretrained(
-            model, revision=config.revision, trust_remote_code=config.trust_remote_code
+            model,
+            revision=config.revision,
+            trust_remote_code=config.trust_remote_code,
+            local_files_only=not fetches,
         )
-        return int(found.get_text_config().num_hidden_layers)
+        value = getattr(found.get_text_config(), name)
+        return value if isinstance(value, int) else None
     return None
 
 
