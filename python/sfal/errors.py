@@ -29,6 +29,7 @@ ACTIONS = {
     "do_download": "sfal.download_explanations()",
     "do_embed": "sfal.embed_explanations()",
     "do_explain": "sfal.explain_features()",
+    "do_label": "sfal.download_explanations() with explanations_file=FILE",
     "do_merge": "sfal.merge_runs()",
     "do_pull": "sfal.pull()",
     "do_push": "sfal.push()",

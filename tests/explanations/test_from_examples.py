@@ -81,7 +81,9 @@ def test_status_says_what_to_do_next_and_then_the_kind(tmp_path):
     assert "of 3 features: top-tokens by sfal" in run(tmp_path, "status").output
     (folder / "explanations.parquet").unlink()
     (folder / "examples.parquet").unlink()
-    assert "repeat `sfal cooc` with --examples 2000" in run(tmp_path, "status").output
+    status = run(tmp_path, "status").output
+    assert f"`sfal embeddings all --source {NAME} --explanations FILE" in status
+    assert f"or `sfal explain {NAME}" in status
 
 
 def test_a_second_call_changes_nothing_and_another_number_of_words_changes_the_labels(tmp_path):

@@ -67,17 +67,28 @@ def test_commands_say_the_data_folder_where_they_would_not_find_it(tmp_path, mon
     assert stages(Path("sfal-data"))["scores"][1].endswith(" --data-dir sfal-data")
 
 
+def test_a_source_that_neuronpedia_does_not_know_waits_for_labels(tmp_path):
+    replace(manifest(), source=SourceRecord(NAME)).save(tmp_path / NAME)
+    given = f"--data-dir {tmp_path}"
+    assert stages(tmp_path)["explanations"] == (
+        "",
+        f"`sfal embeddings all --source {NAME} --explanations FILE {given}` for your own labels, or "
+        f"`sfal explain {NAME} {given}` for SFAL's",
+    )
+
+
 def test_a_corpus_that_is_counted_to_its_end_is_to_be_divided(tmp_path):
     before = replace(manifest(n_docs=100), source=SourceRecord(NAME))
     before.save(tmp_path / NAME)
-    assert "with --examples 2000" in stages(tmp_path)["explanations"][1]
+    arguments = ["explain", NAME, "--data-dir", str(tmp_path)]
+    explained = CliRunner().invoke(sfal, arguments)
+    assert "with --examples 2000" in told(explained.exception)
     replace(before, corpus_ended_at=10).save(tmp_path / NAME)
     said = (
         "all 10 documents of its corpus are counted: count again into another --data-dir with "
         "--n-docs 7 --examples 3, or take a longer --corpus"
     )
-    assert stages(tmp_path)["explanations"] == ("", said)
-    explained = CliRunner().invoke(sfal, ["explain", NAME, "--data-dir", str(tmp_path)])
+    explained = CliRunner().invoke(sfal, arguments)
     assert said in told(explained.exception)
 
 

@@ -36,6 +36,7 @@ _COMMANDS = {
     "do_download": "sfal embeddings download",
     "do_embed": "sfal embeddings embed",
     "do_explain": "sfal explain",
+    "do_label": "sfal embeddings all",
     "do_merge": "sfal merge",
     "do_pull": "sfal pull",
     "do_push": "sfal push",
@@ -49,8 +50,10 @@ _SENTENCES = {
     "do_count_features": "sfal.count_features() in Python",
     "do_redo": "the same `sfal cooc` command with --resume",
 }
-_BY_SOURCE_OPTION = frozenset({"do_download", "do_embed", "do_score"})
+_BY_SOURCE_OPTION = frozenset({"do_download", "do_embed", "do_label", "do_score"})
 """Actions whose command takes a source as ``--source NAME``; the others take it as an argument."""
+_FURTHER_WORDS = {"do_label": " --explanations FILE"}
+"""What a command needs besides the source, with a placeholder for what only the user knows."""
 _BY_PATH = frozenset({"do_verify"})
 """Actions whose command takes a path, and so needs no data folder."""
 
@@ -66,8 +69,9 @@ def in_flags(name: str, argument: str | None) -> str:
             return f"`{_COMMANDS[name]}`"
         if name in _BY_PATH:
             return f"`{_COMMANDS[name]} {shlex.quote(argument)}`"
+        further = _FURTHER_WORDS.get(name, "")
         source = f"--source {argument}" if name in _BY_SOURCE_OPTION else argument
-        return f"`{_COMMANDS[name]} {source}{data_dir_words()}`"
+        return f"`{_COMMANDS[name]} {source}{further}{data_dir_words()}`"
     flag = _FLAGS.get(name, "--" + name.replace("_", "-"))
     return flag if argument is None else f"{flag} {argument}"
 

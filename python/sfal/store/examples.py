@@ -94,7 +94,7 @@ def hint_to_divide(n_documents: int) -> str:
     )
 
 
-def hint_to_gather(source_dir: Path) -> str:
+def _hint_to_gather(source_dir: Path) -> str:
     """Advise how to make the examples of a source, as its manifest allows.
 
     Returns
@@ -289,7 +289,7 @@ def _require(source_dir: Path) -> Path:
     """Return the file of examples; refuse if there is none."""
     path = source_dir / EXAMPLES
     if not path.exists():
-        raise MissingError(f"{source_dir} has no examples yet", hint=hint_to_gather(source_dir))
+        raise MissingError(f"{source_dir} has no examples yet", hint=_hint_to_gather(source_dir))
     return path
 
 

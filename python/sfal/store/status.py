@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sfal.errors import SfalError
-from sfal.store.examples import hint_to_gather
 from sfal.store.explanations import count_explanations
 from sfal.store.layout import EXAMPLES
 from sfal.store.run_folder import RunFolder
@@ -110,11 +109,12 @@ def _hint_to_explain(source: SourceFolder) -> str:
     if (source.path / EXAMPLES).exists():
         return f"$do_explain({source.name})"
     if source.record is not None and source.record.neuronpedia_id is None:
+        own = f"$do_label({source.name})"
         manifests = (run.readable_manifest for run in source.all_runs)
         if all(m is None or "imported" in m.settings for m in manifests):
             # There is no model from which examples could be gathered.
-            return f"$do_download({source.name}) with $explanations_file(FILE)"
-        return hint_to_gather(source.path)
+            return own
+        return f"{own} for your own labels, or $do_explain({source.name}) for SFAL's"
     return f"$do_download({source.name})"
 
 

@@ -32,8 +32,7 @@ def test_firings_are_imported_labelled_and_scored(tmp_path, path):
     again = run("cooc", "import", path, "--source", NAME, *options, "--data-dir", data)
     assert "imported before" in again.output
     status = run("status", data)
-    assert "sfal embeddings download --source" in status.output
-    assert "--explanations FILE" in status.output
+    assert f"next: sfal embeddings all --source {NAME} --explanations FILE" in status.output
     assert run("verify", data).exit_code == 0
     occurrences = sfal.read_occurrences(data / NAME)
     assert occurrences.n_windows == 20 * 15
