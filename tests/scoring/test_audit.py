@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 from scoring.labelled_case import EMPTY, EXCHANGED, LEAKED, NAME, TWINS, topical, write_labelled
 from sfal.cli.main import sfal
 from sfal.errors import MissingError
+from sfal.report.audit import audit_text
 from sfal.scoring.audit import audit_source
 from sfal.scoring.driver import score_selection
 from sfal.scoring.selection import Selection, select_sources
@@ -74,9 +76,12 @@ def test_the_command_shows_the_worst_and_writes_all(data_dir, tmp_path, ending):
     result = run(data_dir, "audit", NAME, "--top", 2, "--output", output)
     assert result.exit_code == 0, result.output
     n = len(audit(data_dir).suspects)
-    assert f"Probably wrong: {n}, the 2 worst" in result.stdout
+    assert (
+        f"Labels to check: {n} (more than 1 in 20 labels fits at least as well); the 2 worst"
+        in result.stdout
+    )
     assert result.stdout.count("label rank") == 2
-    assert "1 labels are the explainer's prompt or reasoning" in result.stdout
+    assert "1 label is the explainer's prompt or reasoning" in result.stdout
     if ending == "csv":
         with output.open(newline="") as file:
             rows = list(csv.DictReader(file))
@@ -111,3 +116,20 @@ def test_scores_of_an_earlier_version_are_not_enough(tmp_path):
 def test_a_wrong_ending_is_refused_before_any_work(data_dir, tmp_path):
     result = run(data_dir, "audit", NAME, "--output", tmp_path / "audit.xls")
     assert result.exit_code == 1
+
+
+def test_counts_of_one_are_singular_and_the_limit_is_stated(data_dir):
+    found = audit(data_dir)
+    text = "\n".join(audit_text(replace(found, n_unreliable=1), 1, 100))
+    assert "at least as well); the worst\n" in text
+    assert "Not judged: 1 feature whose co-occurrence" in text
+    assert "(ceiling below .1)" in text
+    assert "labels share their text with another feature" in text
+    assert "1 labels" not in text
+    whole = audit_text(found, len(found.suspects), 100)
+    assert "worst" not in "".join(whole)
+
+
+def test_ten_labels_are_shown_by_default(data_dir):
+    n = len(audit(data_dir).suspects)
+    assert run(data_dir, "audit", NAME).stdout.count("label rank") == min(n, 10)

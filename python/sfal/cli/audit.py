@@ -1,4 +1,4 @@
-"""``sfal audit``: list the labels that are probably wrong, and the faulty texts."""
+"""``sfal audit``: list the labels to check, and the faulty texts."""
 
 from pathlib import Path
 
@@ -17,9 +17,9 @@ from sfal.cli.scoring_options import n_windows_option
 @click.option(
     "--top",
     type=click.IntRange(1),
-    default=50,
+    default=10,
     show_default=True,
-    help="Probably wrong labels to show.",
+    help="Labels to check to show, the worst ones.",
 )
 @table_option("Write all of them, and the faulty texts.")
 @n_windows_option
@@ -40,11 +40,10 @@ def audit(
     n_windows: int | None,
     leaks: str | None,
 ) -> None:
-    """List the labels that are probably wrong, worst first, and what would fit better.
+    """List the labels to check, worst first, and what would fit better.
 
-    Needs the scores of `sfal score`. A label is probably wrong if more than
-    one in twenty labels of other features would fit what its feature does at
-    least as well. Also lists labels that are faulty as texts: leaked prompts,
+    Needs the scores of `sfal score`. A label is to be checked if more than one
+    in twenty labels fits what its feature does at least as well. Also lists labels that are faulty as texts: leaked prompts,
     duplicates, empty ones, boilerplate.
 
     \b

@@ -2,15 +2,20 @@
 
 from collections.abc import Iterator
 
-from sfal.scoring.audit import Audit, Suspect
+from sfal.scoring.audit import RELIABLE, WRONG_P, Audit, Suspect
 from sfal.terminal.table import cut, one_line
+from sfal.terminal.units import counted
 
 _TEXT = {
-    "leak": "are the explainer's prompt or reasoning",
-    "duplicate": "share their text with another feature",
-    "empty": "have no text",
-    "boilerplate": "begin with the same words as many others",
+    "leak": ("is the explainer's prompt or reasoning", "are the explainer's prompt or reasoning"),
+    "duplicate": ("shares its text with another feature", "share their text with another feature"),
+    "empty": ("has no text", "have no text"),
+    "boilerplate": (
+        "begins with the same words as many others",
+        "begin with the same words as many others",
+    ),
 }
+"""What is wrong with one label, and with several."""
 _BETTER = 2
 _EXAMPLES = 3
 
@@ -33,20 +38,28 @@ def audit_text(audit: Audit, shown: int, width: int) -> list[str]:
     """
     n = len(audit.suspects)
     lines = [
-        f"{audit.source}: {audit.n_labels:,} labels by {audit.explainer}, embedded by "
+        f"{audit.source}: {counted(audit.n_labels, 'label')} by {audit.explainer}, embedded by "
         f"{audit.embedder}",
         "",
-        f"Probably wrong: {n:,}" + (f", the {shown:,} worst" if n > shown else ""),
+        f"Labels to check: {n:,} (more than 1 in {round(1 / WRONG_P)} labels fits at least as well)"
+        + _worst(shown, n),
     ]
     for one in audit.suspects[:shown]:
         lines += ["", *suspect_lines(one, audit.n_labels, width)]
     if audit.n_unreliable:
         lines += [
             "",
-            f"Not judged: {audit.n_unreliable:,} features whose co-occurrence differs too much from "
-            "one half of the text to the other",
+            f"Not judged: {counted(audit.n_unreliable, 'feature')} whose co-occurrence differs too "
+            f"much from one half of the text to the other (ceiling below {f'{RELIABLE:g}'[1:]})",
         ]
     return [*lines, "", *_texts(audit, width)]
+
+
+def _worst(shown: int, n: int) -> str:
+    """Say how many of the suspects follow, if not all do."""
+    if n <= shown:
+        return ""
+    return "; the worst" if shown == 1 else f"; the {shown:,} worst"
 
 
 def suspect_lines(one: Suspect, n_labels: int, width: int) -> Iterator[str]:
@@ -66,7 +79,7 @@ def _texts(audit: Audit, width: int) -> Iterator[str]:
     if not problems:
         yield "No text is faulty."
     for problem, n in problems.items():
-        yield f"{n:,} labels {_TEXT.get(problem, problem)}"
+        yield f"{counted(n, 'label')} {_TEXT[problem][n != 1]}"
         found = [text for text in audit.texts if text.problem == problem][:_EXAMPLES]
         for text in found:
             yield cut(f"  {text.feature:>6}  {_quoted(text.explanation)} ({text.detail})", width)

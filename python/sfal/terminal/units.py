@@ -38,6 +38,17 @@ def time_text(seconds: float) -> str:
     return " ".join(f"{count} {name}" for count, name in found[:2] if count)
 
 
+def counted(n: int, noun: str) -> str:
+    """Return a count with its noun, whose plural ends in s.
+
+    Examples
+    --------
+    >>> [counted(n, "label") for n in (0, 1, 1904)]
+    ['0 labels', '1 label', '1,904 labels']
+    """
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 def about(n: float) -> str:
     """Return a count to three digits.
 
