@@ -27,9 +27,14 @@ _PAIRS = (
 _PAIRS_LEGEND = (
     "A - B: typical difference over features (Hodges-Lehmann); its interval is over features, in\n"
     "clusters of similar labels; SE documents: standard error that comes from the choice of text\n"
-    "detectable: smallest true difference that would be found in 80 % of cases"
+    "detectable: smallest true difference that would be found in 80 % of cases\n"
+    "p: of a difference of 0, two-sided, from the standard errors over features and, if known,\n"
+    "documents; the interval leaves the documents out, so where the two disagree, p decides"
 )
-_GROUPS_LEGEND = "group: scores that share a letter cannot be told apart"
+_GROUPS_LEGEND = (
+    "group: scores that share a letter cannot be told apart (p, adjusted for the number of pairs, is\n"
+    "above .05)"
+)
 _METRICS = (
     Column("metric"),
     Column("Pearson", "right"),
