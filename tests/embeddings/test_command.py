@@ -49,7 +49,7 @@ def test_download_says_what_was_chosen_what_is_missing_and_what_was_left_out(buc
     assert result.output.splitlines() == [
         "gemma-2-2b/0-gemmascope-res-16k: 8 of 8 features explained, 0 not "
         "(oai_token-act-pair by gpt-4o-mini 6; np_max-act-logits by gemini-2.0-flash 2)",
-        "  1 records repeat another",
+        "  1 record repeats another",
         "  left out: 1 invalid JSON",
     ]
     assert "unchanged" in run("download", "--source", exports.SOURCE).output

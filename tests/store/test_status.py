@@ -135,6 +135,18 @@ def test_nothing_is_missing_from_a_complete_source(tmp_path):
     assert stages(tmp_path)["explanations"][0] == "of 2 features: t by e"
 
 
+def test_all_sets_of_labels_are_listed(tmp_path):
+    folder = tmp_path / NAME
+    features = np.arange(2, dtype=np.uint32)
+    manifest().save(folder)
+    write_explanations(folder, make_table(features, [("a", "t", "e"), ("b", "t", "e")]), {})
+    for stem in ("t_e", "t_first-word"):
+        path = folder / "org" / "model" / f"{stem}_embeddings.parquet"
+        write_vectors(path, features, np.eye(2, dtype=np.float32), {})
+    found = stages(tmp_path)["explanations"][0]
+    assert found == "of 2 features: t by e; also embedded: t_first-word"
+
+
 def test_damage_is_shown_and_the_other_sources_too(tmp_path):
     manifest().save(tmp_path / NAME)
     broken = tmp_path / "gemma-2-2b" / "5-broken"

@@ -23,6 +23,7 @@ from sfal.cli.options import (
 from sfal.cli.param_types import INTEGERS, MANY
 from sfal.collect.settings import CollectSettings
 from sfal.errors import InvalidInputError, Note, SfalError
+from sfal.terminal.units import counted
 
 if TYPE_CHECKING:
     from sfal.collect.driver import CollectResult
@@ -305,10 +306,11 @@ def _summary(result: "CollectResult") -> str:
         return f"{result.source.name}: nothing counted"
     counts = manifest.counts
     mean = counts.occurrences / counts.windows if counts.windows else 0.0
-    short = f" ({counts.empty} empty, {counts.too_short} too short)"
+    short = f" ({counts.empty:,} empty, {counts.too_short:,} too short)"
     done = "" if result.counted else ", counted before"
     return (
-        f"{result.source.name}: {counts.documents} documents{short}, {counts.windows} windows, "
+        f"{result.source.name}: {counted(counts.documents, 'document')}{short}, "
+        f"{counted(counts.windows, 'window')}, "
         f"{100 * manifest.coverage:.1f} % of the tokens, {mean:.1f} features per window{done}; "
         f"in {result.folder}"
     )

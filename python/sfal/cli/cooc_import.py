@@ -8,6 +8,7 @@ import click
 from sfal.cli.hints import data_dir_words
 from sfal.cli.options import Common, command, say_note, setting_options
 from sfal.collect.imported.settings import ImportSettings
+from sfal.terminal.units import counted
 
 
 @command("import")
@@ -47,8 +48,8 @@ def import_(common: Common, paths: tuple[Path, ...], source_name: str, **options
     before = "" if result.n_rows else ", imported before"
     mean = counts.occurrences / counts.windows if counts.windows else 0.0
     click.echo(
-        f"{result.name}: {counts.documents} documents ({counts.empty} empty, {counts.too_short} "
-        f"too short), {counts.windows} windows, {mean:.1f} features per window, "
+        f"{result.name}: {counted(counts.documents, 'document')} ({counts.empty:,} empty, {counts.too_short:,} "
+        f"too short), {counted(counts.windows, 'window')}, {mean:.1f} features per window, "
         f"{result.manifest.n_features:,} features{before}; in {result.folder}"
     )
     if result.n_rows:

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from sfal.terminal.units import counted
+
 if TYPE_CHECKING:
     from sfal.embeddings.import_vectors import ImportSummary
     from sfal.embeddings.source_embeddings import EmbeddedSummary
@@ -17,7 +19,8 @@ def chosen_text(summary: "ChosenSummary") -> str:
         f"{summary.n_missing:,} not ({kinds})" + (", unchanged" if summary.unchanged else "")
     ]
     if summary.n_duplicates:
-        lines.append(f"  {summary.n_duplicates:,} records repeat another")
+        verb = "repeats" if summary.n_duplicates == 1 else "repeat"
+        lines.append(f"  {counted(summary.n_duplicates, 'record')} {verb} another")
     if summary.left_out:
         reasons = ", ".join(f"{n:,} {reason}" for reason, n in summary.left_out.items())
         lines.append(f"  left out: {reasons}")
@@ -38,11 +41,12 @@ def audit_text(audit: "LabelAudit") -> str:
     """
     found = []
     if audit.n_leaks:
-        found.append(f"{audit.n_leaks:,} are reasoning or prompts of the explainer")
+        verb = "is" if audit.n_leaks == 1 else "are"
+        found.append(f"{audit.n_leaks:,} {verb} reasoning or prompts of the explainer")
     if audit.n_duplicates:
         found.append(f"{audit.n_duplicates:,} share their text")
     if audit.n_empty:
-        found.append(f"{audit.n_empty:,} are empty")
+        found.append(f"{audit.n_empty:,} {'is' if audit.n_empty == 1 else 'are'} empty")
     found += [f"{share:.0%} begin “{opening}”" for opening, share in audit.openings[:3]]
     return ", ".join(found)
 
@@ -62,8 +66,8 @@ def embedded_text(summary: "EmbeddedSummary") -> str:
 
 def imported_text(summary: "ImportSummary") -> str:
     """Describe what was imported for a source."""
-    missing = f", {summary.n_missing:,} rows without a vector" if summary.n_missing else ""
+    missing = f", {counted(summary.n_missing, 'row')} without a vector" if summary.n_missing else ""
     return (
-        f"{summary.source}: {summary.n_vectors:,} vectors of {summary.dimension:,} numbers imported "
+        f"{summary.source}: {counted(summary.n_vectors, 'vector')} of {summary.dimension:,} numbers imported "
         f"as {summary.embedder}{missing}" + (", unchanged" if summary.unchanged else "")
     )

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -205,11 +205,16 @@ def labels_by_feature(table: "pa.Table") -> dict[int, str]:
 
 def embeddings_stem(table: "pa.Table") -> str:
     """Return the file stem of their embeddings: ``{type}_{explainer}`` or ``mixed``."""
-    found = list(kinds(table))
+    return stem_of(kinds(table))
+
+
+def stem_of(found: Collection[tuple[str, str]]) -> str:
+    """Return the file stem of embeddings of explanations of these types by these explainers."""
     if len(found) != 1:
         return MIXED
+    [only] = found
     # Replaces the slash of a provider's prefix, and whatever else a file name cannot hold.
-    return re.sub(r"[^A-Za-z0-9._+@=-]", "-", "_".join(found[0])).lstrip(".-") or MIXED
+    return re.sub(r"[^A-Za-z0-9._+@=-]", "-", "_".join(only)).lstrip(".-") or MIXED
 
 
 def _rows(table: "pa.Table") -> Iterator[list[Any]]:

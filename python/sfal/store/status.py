@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sfal.errors import SfalError
-from sfal.store.explanations import count_explanations
+from sfal.store.explanations import count_explanations, stem_of
 from sfal.store.layout import EXAMPLES
 from sfal.store.run_folder import RunFolder
 from sfal.store.source_folder import SourceFolder
+from sfal.terminal.units import counted
 
 _KINDS = 3
 """Kinds of explanation that are listed."""
@@ -102,7 +103,10 @@ def _explanations(source: SourceFolder, *, embedded: bool) -> Stage:
         return Stage(stage, "", _hint_to_explain(source), e)
     listed = ", ".join(f"{type_} by {explainer}" for type_, explainer in list(kinds)[:_KINDS])
     more = ", …" if len(kinds) > _KINDS else ""
-    return Stage(stage, f"of {n:,} features: {listed}{more}")
+    of = f"of {counted(n, 'feature')}: {listed}{more}"
+    # Other sets of labels, which came before, are kept in the files of their embeddings.
+    others = sorted({stem for _, stem in source.embeddings} - {stem_of(kinds)})
+    return Stage(stage, f"{of}; also embedded: {', '.join(others)}" if others else of)
 
 
 def _hint_to_explain(source: SourceFolder) -> str:
