@@ -77,6 +77,8 @@ def test_the_search_filters_by_words_patterns_and_numbers(chrome, page):
         search.send_keys(text)
         assert rows(chrome) == expected
         assert script(chrome, "return window.sfal.search(arguments[0])", text) == expected
+        told = "No feature matches" in chrome.find_element("id", "table").text
+        assert told == (not expected)
         count = script(chrome, "return document.querySelector('#table').ariaRowCount")
         assert count == str(len(expected) + 1)
     search.clear()
@@ -104,6 +106,27 @@ def test_filters_and_sorting_change_the_rows(chrome, page):
     assert rows(chrome)[:20] == order[:20]
 
 
+@pytest.mark.parametrize("width", [1200, 1400])
+def test_a_negative_interval_is_not_cut_off(chrome, wide_page, width):
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        open_page(chrome, wide_page)
+        cut = script(
+            chrome,
+            """
+            const at = [...document.querySelectorAll("#table th")]
+              .findIndex((one) => one.textContent === "95 % interval");
+            const cell = document.querySelector("#table tr[data-feature]").cells[at];
+            cell.textContent = "\u22120.0512 to \u22120.0034";
+            return cell.scrollWidth - cell.clientWidth;
+            """,
+        )
+        assert cut == 0
+    finally:
+        chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def test_dragging_over_the_cloud_lists_what_lies_there(chrome, wide_page):
     from selenium.webdriver.common.action_chains import ActionChains
 
@@ -127,6 +150,8 @@ def test_dragging_over_the_cloud_lists_what_lies_there(chrome, wide_page):
         rows(chrome),
     )
     assert views
+    p_label = [view["p_label"] for view in views]
+    assert p_label == sorted(p_label, reverse=True)
     for view in views:
         assert low <= view["sfal"] <= high
         assert least <= view["windows"] <= most

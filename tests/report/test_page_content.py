@@ -5,21 +5,33 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from report.browser import NAME, chromium, open_page, script
-from report.pages import HOSTILE, Decoded, synthetic_source, with_second_embedder
+from report.pages import HOSTILE, synthetic_source, with_second_embedder
 from sfal.report.html import render_page
 from sfal.report.payload import build_payload
+from sfal.scoring.audit import audit_source
+from sfal.scoring.selection import Selection, select_sources
 
 
-def test_the_worklist_is_in_the_order_of_p_label(chrome, page):
+def test_the_worklist_has_the_suspects_of_the_audit_worst_first(chrome, page, data_dir):
     open_page(chrome, page)
-    decoded = Decoded(page.read_text())
-    columns = decoded.index["sources"][0]["embeddings"][0]["columns"]
-    p_label = np.nan_to_num(decoded.array(columns["p_label"]), nan=-1)
-    items = chrome.find_elements("css selector", "#worklist [data-feature][data-source]")
-    worst = np.argsort(-p_label, kind="stable")[: len(items)].tolist()
+    (source,) = select_sources(data_dir, Selection()).sources
+    worst = [one.feature for one in audit_source(source).suspects]
+    more = chrome.find_element("id", "more")
+    assert more.text == f"Show 20 more of {len(worst)}"
+    assert chrome.find_element("id", "worklist-lead").text.startswith(f"{len(worst)} features, ")
+    while more.is_displayed():
+        script(chrome, "arguments[0].click()", more)
+    items = chrome.find_elements("css selector", "#worklist > [data-feature][data-source]")
     assert [int(item.get_attribute("data-feature")) for item in items] == worst
+    (title, better, *_) = items[0].find_elements("css selector", "a")
+    script(chrome, "arguments[0].click()", better)
+    opened = chrome.find_element("id", "feature")
+    assert better.get_attribute("href").endswith(f"/{opened.get_attribute('data-feature')}")
+    assert opened.get_attribute("data-feature") != str(worst[0])
+    assert title.get_attribute("href").endswith(f"/{worst[0]}")
 
 
 def test_verdicts_are_kept_and_exported_without_formulas(tmp_path, chrome):
@@ -84,10 +96,43 @@ def test_two_embedders_are_compared_by_their_gains(tmp_path, chrome):
             i = int(row[1])
             assert row[2] == f"{one[i]:.3f} plain {i}".replace("-", "\u2212")
             assert row[3] == f"{other[i]:.3f} other {i}".replace("-", "\u2212")
+    assert chrome.find_element("id", "compare-sum").text == (
+        f"other scores higher for {(gain > 0).sum()} of 200 features; the median of its score minus "
+        f"that of made is {np.median(gain):+.3f}.".replace("-", "\u2212")
+    )
     assert chrome.get_log("browser") == []
     page_view = script(chrome, "return window.sfal.feature(window.sfal.sources[0], 7, 'other')")
     assert page_view["label"] == "other 7"
     assert page_view["sfal"] == other[7]
+
+
+@pytest.mark.parametrize(
+    ("explainers", "embedders", "names"),
+    [
+        (("first-word", "last-word"), ("made", "made"), ["first-word", "last-word"]),
+        (("me", "me"), ("made", "made"), ["custom by me", "oai by me"]),
+        (("me", "me"), ("made", "other"), ["made", "other"]),
+    ],
+)
+def test_sets_of_labels_are_named_by_their_explainers(
+    tmp_path, chrome, explainers, embedders, names
+):
+    source = with_second_embedder(synthetic_source(50), [f"other {i}" for i in range(50)])
+    sets = [
+        replace(
+            one,
+            explainer=explainer,
+            file=replace(one.file, embedder=embedder, stem=f"{kind}_{explainer}"),
+        )
+        for one, explainer, embedder, kind in zip(
+            source.embeddings, explainers, embedders, ("custom", "oai"), strict=True
+        )
+    ]
+    path = tmp_path / "report.html"
+    path.write_text(render_page(build_payload([replace(source, embeddings=tuple(sets))], 10**7)))
+    open_page(chrome, path)
+    shown = chrome.find_elements("css selector", "#embedding option")
+    assert [option.text for option in shown] == names
 
 
 def test_a_source_in_which_nothing_is_scored_is_shown(tmp_path, chrome):

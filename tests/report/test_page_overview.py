@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -46,7 +47,7 @@ def test_the_headline_has_standard_error_and_reliability(chrome, labelled):
     titles = script(chrome, TEXTS, "#headline th[scope=col]")
     cells = dict(zip(titles, script(chrome, TEXTS, "#headline tbody tr > *"), strict=True))
     assert cells["Median score"] == f"{expected.median:.3f} ± {expected.se:.3f}"
-    assert cells["Reliability"] == f"{expected.split_half:.2f}"
+    assert cells["Halves"] == f"{expected.split_half:.2f}"
     assert "Planted errors" not in titles
 
 
@@ -89,6 +90,16 @@ def test_growth_is_drawn_where_parts_were_scored_and_layers_where_there_are_some
     open_page(chrome, page_of(tmp_path, *layers))
     assert script(chrome, TEXTS, "#charts figcaption strong")[2:] == ["Layers"]
     assert len(chrome.find_elements("css selector", "#charts .point")) == 3
+
+
+def test_the_page_opens_on_the_source_with_the_highest_median(tmp_path, chrome):
+    layers = [synthetic_source(60, name=f"made/{layer}-made-res", seed=layer) for layer in range(4)]
+    medians = [np.median(one.embeddings[0].scores.table.column("sfal")) for one in layers]
+    best = int(np.argmax(medians))
+    assert best > 0
+    open_page(chrome, page_of(tmp_path, *layers))
+    source = chrome.find_element("id", "source").get_attribute("value")
+    assert source == layers[best].source.name
 
 
 def test_what_a_reader_should_know_is_listed(tmp_path, chrome):

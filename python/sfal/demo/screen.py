@@ -130,7 +130,7 @@ def _views(views: "Sequence[FeatureView]", width: int) -> Iterator[str]:
         yield f"  feature {view.feature}, fires in {share:.1%} of the windows"
         yield from side_by_side(
             ["  fires with it (phi)", *(f"  {_cell(n, side)}" for n in view.functional)],
-            ["labelled like it (cosine)", *(_cell(n, side) for n in view.semantic)],
+            ["means the same (cosine)", *(_cell(n, side) for n in view.semantic)],
             side + 2,
         )
 

@@ -13,6 +13,7 @@ from sfal.report.blocks import Blocks, packed, smallest
 from sfal.report.law import BINS, HIGHEST, LOWEST, survival_of_chance
 from sfal.report.lists import BothLists, Lists
 from sfal.report.source_data import N_EXAMPLES, EmbeddingData, SourceData, numbers, texts
+from sfal.scoring.audit import RELIABLE, WRONG_P
 from sfal.scoring.settings import ScoreSettings
 from sfal.scoring.status import STATUSES
 
@@ -174,6 +175,8 @@ def packed_index(
         "n_kept": n_kept,
         "served": served,
         "statuses": STATUSES,
+        "wrong_p": WRONG_P,
+        "reliable": RELIABLE,
         "sources": entries,
     }
     text = json.dumps(index, ensure_ascii=True, separators=(",", ":"), sort_keys=True)

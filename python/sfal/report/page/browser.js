@@ -16,12 +16,12 @@ const TABLE = [
   ["sfal", "Score", 96, column("sfal"), (i, one, statuses) => (one.status[i] === 0
     ? fixed(one.columns.sfal[i])
     : el("span", { class: "quiet" }, statuses[one.status[i]].replaceAll("_", " "))), "number"],
-  ["interval", "95 % interval", 124, column("low"),
+  ["interval", "95 % interval", 176, column("low"),
     (i, one) => (Number.isFinite(one.columns.low[i])
       ? `${fixed(one.columns.low[i], 2)} to ${fixed(one.columns.high[i], 2)}` : "–"), "number wide"],
   ["label_rank", "Label rank", 92, column("label_rank"),
     (i, one) => (one.columns.label_rank[i] ? whole(one.columns.label_rank[i]) : "–"), "number wide"],
-  ["p_label", "p of the label", 108, column("p_label"),
+  ["p_label", "p (label)", 96, column("p_label"),
     (i, one) => probability(one.columns.p_label[i]), "number wide"],
   ["ceiling", "Ceiling", 76, column("ceiling"),
     (i, one) => fixed(one.columns.ceiling[i], 2), "number wide"],
@@ -130,9 +130,11 @@ export class Browser {
     return features.filter(keep);
   }
 
-  // Set filters by the ends of their inputs' ids.
-  setFilters(filters) {
+  // List what lies within filters, named by the ends of their inputs' ids, worst label first.
+  list(filters) {
     for (const [id, value] of Object.entries(filters)) byId(`filter-${id}`).value = value;
+    this.sort = this.embedding.columns.p_label ? { name: "p_label", rising: false } : { name: "sfal", rising: true };
+    this.drawHead();
     this.update();
   }
 
@@ -167,6 +169,7 @@ export class Browser {
     if (first > 0) rows.push(this.gap(first));
     for (let at = first; at < last; at += 1) rows.push(this.row(at));
     if (last < this.view.length) rows.push(this.gap(this.view.length - last));
+    if (!this.view.length) rows.push(this.nothing());
     this.table.tBodies[0].replaceChildren(...rows);
   }
 
@@ -174,6 +177,10 @@ export class Browser {
     const cell = el("td", null);
     cell.style.height = `${n * ROW}px`;
     return el("tr", { "aria-hidden": "true", class: "gap" }, cell);
+  }
+
+  nothing() {
+    return el("tr", { class: "nothing" }, el("td", { colspan: this.columns.length }, "No feature matches"));
   }
 
   row(at) {

@@ -1,5 +1,6 @@
 // The sources of the page, decoded.
 import { readBlock, readIndex } from "./blocks.js";
+import { quantile } from "./dom.js";
 
 const NOT_KEPT = 255;
 
@@ -34,12 +35,22 @@ async function readSource(facts) {
   source.opposites = facts.opposites && (await readAll(facts.opposites));
   source.embeddings = await Promise.all(
     facts.embeddings.map((one, number) => readEmbedding(one, source, number)));
-  const names = facts.embeddings.map((one) => one.embedder);
-  for (const one of source.embeddings) {
-    const several = names.filter((name) => name === one.embedder).length > 1;
-    one.name = several ? `${one.embedder} (${one.stem})` : one.embedder;
-  }
+  nameEmbeddings(source.embeddings);
   return source;
+}
+
+// An explainer with its type where it made several sets, and a name that tells apart all sets.
+function nameEmbeddings(embeddings) {
+  const isOnly = embeddings.every((one) => one.embedder === embeddings[0].embedder);
+  for (const one of embeddings) {
+    const beside = embeddings.filter((other) => other.embedder === one.embedder);
+    const isShared = beside.some((other) => other !== one && other.explainer === one.explainer);
+    const end = `_${one.explainer}`;
+    const type = one.stem.endsWith(end) ? one.stem.slice(0, -end.length) : one.stem;
+    one.labelledBy = isShared ? `${type} by ${one.explainer}` : one.explainer;
+    if (beside.length === 1) one.name = one.embedder;
+    else one.name = isOnly ? one.labelledBy : `${one.embedder} (${one.labelledBy})`;
+  }
 }
 
 export async function loadReport() {
@@ -116,6 +127,13 @@ export function featureOf(report, embedding, index) {
   view.better_labels = betterLabels(embedding, index);
   view.examples = (lists.examples ?? []).map(([before, token, after]) => ({ before, token, after }));
   return view;
+}
+
+// Return the source with the highest median score, by its first set of embeddings.
+export function bestSource({ sources }) {
+  const medians = sources.map(({ embeddings: [one] }) => quantile(one.columns.sfal, 0.5));
+  const best = Math.max(...medians.filter(Number.isFinite));
+  return sources[Math.max(0, medians.indexOf(best))];
 }
 
 export function findSource(report, name) {

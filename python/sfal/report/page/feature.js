@@ -8,7 +8,7 @@ import { TERMS } from "./terms.js";
 import { chooseBetter, verdictOf } from "./verdicts.js";
 import { verdictButtons } from "./worklist.js";
 
-const LISTS = { functional: "Fires with it", semantic: "Labelled like it" };
+const LISTS = { functional: "Fires with it", semantic: "Means the same" };
 
 // Rows of a list that are drawn at once; a page that is served has whole lists.
 const DRAWN = 50;
@@ -87,7 +87,7 @@ export class FeaturePanel {
         el("p", { class: "quiet numbers" }, `${source.name} \u00b7 feature ${index}`),
         el("a", { class: "close", href: "#/", "aria-label": "Close", title: "Close (Esc)" }, "\u00d7")),
       el("h2", { tabindex: "-1" }, labelNode(view.label)),
-      el("p", { class: "quiet" }, `labelled by ${embedding.explainer}, embedded by ${embedding.name}`,
+      el("p", { class: "quiet" }, `labelled by ${embedding.labelledBy}, embedded by ${embedding.embedder}`,
         page ? [" \u00b7 ", el("a", { href: page, rel: "noreferrer noopener", target: "_blank" },
           "Neuronpedia")] : null),
       this.facts(view),
@@ -96,9 +96,10 @@ export class FeaturePanel {
         this.redraw();
       }),
       this.better(view),
+      el("p", { class: "quiet key" },
+        `#N: place in the other list; a dot: among the first ${this.report.match} there, a match.`),
       el("div", { class: "lists" }, Object.keys(LISTS).map((kind) => this.list(view, kind))),
-      el("p", { class: "quiet" }, "A dot marks a match: a neighbour that is among the first " +
-        `${this.report.match} of the other list. # is its place there. Listed: ${listed(source.scoring)}.`),
+      el("p", { class: "quiet" }, `Listed: ${listed(source.scoring)}.`),
       this.opposites(view),
       this.examples(view)));
   }
@@ -126,9 +127,9 @@ export class FeaturePanel {
         interval(view.sfal, view.low, view.high)));
       if (view.label_rank) {
         add("Label rank", `${whole(view.label_rank)} of ${whole(nScored)}`);
-        add("p of the label", probability(view.p_label));
+        add("p (label)", probability(view.p_label));
       }
-      if (Number.isFinite(view.p_chance)) add("p of chance", probability(view.p_chance));
+      if (Number.isFinite(view.p_chance)) add("p (chance)", probability(view.p_chance));
       if (Number.isFinite(view.ceiling)) add("Ceiling", fixed(view.ceiling, 2));
       if (Number.isFinite(view.sfal_corrected)) add("Corrected", fixed(view.sfal_corrected));
       add("NDCG", fixed(view.ndcg), el("dd", { class: "quiet numbers" }, `chance ${fixed(view.chance)}`));

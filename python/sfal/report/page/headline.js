@@ -17,14 +17,15 @@ function summaryOf(source, embedding) {
   return {
     source: source.name,
     layer: source.layer,
-    embedder: embedding.name,
-    explainer: embedding.explainer,
+    name: embedding.name,
+    embedder: embedding.embedder,
+    explainer: embedding.labelledBy,
     sfal: quantile(sfal, 0.5),
     corrected: corrected && quantile(corrected, 0.5),
     best: pLabel && pLabel.reduce((sum, p) => sum + (p <= 0.01), 0) / n,
     se: se ?? NaN,
     planted: embedding.planted_auc ?? undefined,
-    reliability: splitHalf ?? undefined,
+    halves: splitHalf ?? undefined,
     coverage: explained / live,
     values: sfal,
     of: [source, embedding],
@@ -40,7 +41,7 @@ const COLUMNS = [
     Number.isFinite(row.se) ? el("span", { class: "quiet" }, ` \u00b1 ${fixed(row.se)}`) : null], "number"],
   ["corrected", "Corrected", (row) => fixed(row.corrected), "number"],
   ["best", "Label in best 1 %", (row) => share(row.best), "number"],
-  ["reliability", "Reliability", (row) => fixed(row.reliability, 2), "number"],
+  ["halves", "Halves", (row) => fixed(row.halves, 2), "number"],
   ["planted", "Planted errors", (row) => fixed(row.planted, 2), "number"],
   ["coverage", "Coverage", (row) => share(row.coverage), "number"],
   ["values", "Scores", (row) => histogram(row.values)],
@@ -50,8 +51,8 @@ const COLUMNS = [
 const OF_FEATURES = {
   low: "95 % interval",
   label_rank: "Label rank",
-  p_label: "p of the label",
-  p_chance: "p of chance",
+  p_label: "p (label)",
+  p_chance: "p (chance)",
   ceiling: "Ceiling",
 };
 
@@ -83,7 +84,7 @@ export function drawHeadline(report, choose) {
       if (name !== "source") return el("td", { class: kind }, cell(row));
       const button = el("button", { type: "button", class: "link", onclick: () => choose(...row.of) },
         row.source);
-      const below = el("span", { class: "narrow quiet" }, row.embedder);
+      const below = el("span", { class: "narrow quiet" }, row.name);
       return el("th", { scope: "row" }, button, below);
     })));
     byId("headline").replaceChildren(

@@ -1,7 +1,7 @@
 // Decode the data, draw the page, and follow the address and the keyboard.
 import { Browser } from "./browser.js";
 import { Compare } from "./plots/compare.js";
-import { featureOf, findSource, loadReport } from "./data.js";
+import { bestSource, featureOf, findSource, loadReport } from "./data.js";
 import { byId, el, whole } from "./dom.js";
 import { FeaturePanel } from "./feature.js";
 import { followLinksByHand } from "./frame.js";
@@ -29,7 +29,7 @@ class Page {
       this.plots.outline(filters));
     this.compare = new Compare(hrefOf);
     this.plots = new Plots((filters) => {
-      this.browser.setFilters(filters);
+      this.browser.list(filters);
       byId("browser").scrollIntoView();
     });
     this.panel = new FeaturePanel(report, hrefOf, changed);
@@ -44,7 +44,7 @@ class Page {
     drawNotes(report);
     addEventListener("hashchange", () => this.follow());
     document.addEventListener("keydown", (event) => this.key(event));
-    this.choose(report.sources[0]);
+    this.choose(bestSource(report));
     this.follow();
   }
 

@@ -41,7 +41,7 @@ function* problems(report) {
       if (searchLabels(embedding, "0")[0] !== 0) yield "the search for a number";
       if (searchLabels(embedding, "/(/") !== null) yield "a broken regular expression";
       const p = embedding.columns.p_label;
-      const order = worstFirst(embedding);
+      const order = worstFirst(report, embedding);
       if (p && order.some((feature, i) => i && p[feature] > p[order[i - 1]])) yield "the worklist's order";
       n += 4;
     }

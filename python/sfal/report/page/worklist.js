@@ -23,19 +23,24 @@ export function verdictButtons(source, feature, changed) {
     buttons);
 }
 
-// By p_label, worst first; tables without it have scores only.
-export function worstFirst(embedding) {
-  const { p_label: pLabel, sfal } = embedding.columns;
+// The suspects of `sfal audit`, worst first; tables without p_label have scores only.
+export function worstFirst({ wrong_p: wrongP, reliable }, { columns, labels, status }) {
+  const { p_label: pLabel, ceiling, sfal } = columns;
   const badness = pLabel ? (i) => pLabel[i] : (i) => -sfal[i];
+  const isSuspect = pLabel ? (i) => pLabel[i] > wrongP && (!ceiling || ceiling[i] >= reliable)
+    : (i) => !Number.isNaN(sfal[i]);
   const found = [];
-  for (let i = 0; i < embedding.labels.length; i += 1) {
-    if (embedding.status[i] === 0 && !Number.isNaN(badness(i))) found.push(i);
+  for (let i = 0; i < labels.length; i += 1) {
+    if (status[i] === 0 && isSuspect(i)) found.push(i);
   }
   return found.sort((a, b) => badness(b) - badness(a) || a - b);
 }
 
-function quoted(items) {
-  return items.flatMap((item, i) => [i ? " \u00b7 " : "", item]);
+function leadOf({ columns }, n) {
+  if (!columns.p_label) return "Lowest scores first. A low score may also mean an odd feature, not a wrong label.";
+  if (n === 0) return "None: no label predicts much worse than the others which features fire with its own.";
+  return `${whole(n)} feature${n > 1 ? "s" : ""}, worst first. For each of these features, more than one label in ` +
+    "twenty predicts better than its own which features fire with it.";
 }
 
 export class Worklist {
@@ -52,11 +57,9 @@ export class Worklist {
 
   show(embedding) {
     this.embedding = embedding;
-    this.order = worstFirst(embedding);
+    this.order = worstFirst(this.report, embedding);
     this.n = PAGE;
-    byId("worklist-lead").textContent = embedding.columns.p_label
-      ? "Worst first: labels that explain which features fire together worse than many other labels do."
-      : "Lowest scores first. A low score may also mean an odd feature, not a wrong label.";
+    byId("worklist-lead").textContent = leadOf(embedding, this.order.length);
     this.draw();
   }
 
@@ -83,12 +86,12 @@ export class Worklist {
   }
 
   evidence(i) {
-    const { labels } = this.embedding;
-    const better = betterLabels(this.embedding, i).slice(0, NEAR).map((one) => labelNode(one.label));
-    const near = nearestOf(this.report, this.embedding, i, NEAR).map((other) => labelNode(labels[other]));
-    return el("dl", { class: "evidence" },
-      better.length ? [el("dt", null, "would fit better"), el("dd", null, quoted(better))] : null,
-      near.length ? [el("dt", null, "fires with"), el("dd", null, quoted(near))] : null);
+    const { labels, source } = this.embedding;
+    const better = betterLabels(this.embedding, i).slice(0, NEAR).map((one) => one.feature);
+    const near = nearestOf(this.report, this.embedding, i, NEAR);
+    const listed = (title, features) => (features.length ? [el("dt", null, title), features.map((feature) =>
+      el("dd", null, el("a", { href: this.hrefOf(source, feature) }, labelNode(labels[feature]))))] : null);
+    return el("dl", { class: "evidence" }, listed("would fit better", better), listed("fires with", near));
   }
 
   // A page that is served learns the neighbours after it is drawn.
@@ -105,7 +108,9 @@ export class Worklist {
   draw() {
     const shown = this.order.slice(0, this.n).map((i) => this.item(i));
     byId("worklist").replaceChildren(...shown);
-    byId("more").hidden = this.n >= this.order.length;
+    const left = this.order.length - this.n;
+    byId("more").hidden = left <= 0;
+    byId("more").textContent = `Show ${Math.min(PAGE, left)} more of ${whole(this.order.length)}`;
     this.drawCount();
     this.complete().catch(() => {});
   }

@@ -68,8 +68,9 @@ export class Compare {
     const found = gains(one, other);
     const wins = found.reduce((n, [gain]) => n + (gain > 0), 0);
     byId("compare-sum").textContent = found.length
-      ? `${other.name} scores higher at ${whole(wins)} of ${whole(found.length)} features; the median change is ` +
-        `${signed(quantile(found.map(([gain]) => gain), 0.5))}.` : "No feature is scored by both.";
+      ? `${other.name} scores higher for ${whole(wins)} of ${whole(found.length)} features; the median of ` +
+        `its score minus that of ${one.name} is ${signed(quantile(found.map(([gain]) => gain), 0.5))}.`
+      : "No feature is scored by both.";
     byId("compare-plot").replaceChildren(scatter(one, other, found));
     this.list("compare-gains", found.filter(([gain]) => gain > 0).slice(0, SHOWN), one, other);
     this.list("compare-losses", found.filter(([gain]) => gain < 0).slice(-SHOWN).reverse(), one, other);
