@@ -19,7 +19,7 @@ from sfal.scoring.inputs import read_embeddings
 from sfal.scoring.selection import EmbeddingsFile, SourceInput
 from sfal.store.embeddings import find_vectors, read_vectors
 
-UNKNOWN = {2: "produ", 5: "qux"}
+UNKNOWN = {2: "produ", 5: "produ produ"}
 LABELS = {i: UNKNOWN.get(i, f"word {i}") for i in range(8)}
 
 
@@ -63,7 +63,7 @@ def test_a_label_without_a_known_word_is_left_out_and_named(labelled, blank):
     (note,) = summary.notes
     assert note.message.endswith(
         ": 2 labels have no vector, because the embedder knows none of their words: "
-        "2 'produ', 5 'qux'"
+        "2 'produ', 5 'produ produ'"
     )
     assert embed(labelled, Words(blank)).skipped
 
@@ -103,7 +103,7 @@ def test_vectors_on_disk_stay_if_the_new_ones_are_refused(labelled):
     path = embed(labelled, Words()).path
     before = path.read_bytes()
     other = labelled / "other.csv"
-    other.write_text("feature,explanation\n1,produ\n2,qux\n3,word\n")
+    other.write_text("feature,explanation\n1,produ\n2,produ produ\n3,word\n")
     choose_explanations(source(labelled), replace(QUICK, explanations_file=other))
     with pytest.raises(InvalidInputError, match="feature 1 'produ' is not finite"):
         embed(labelled, Words())
@@ -124,7 +124,7 @@ def test_the_demos_word_vectors_leave_a_cut_word_out(labelled):
     (result,) = embed_explanations(source(labelled).name, settings, source(labelled).root)
     assert result.error is None
     assert result.embedded.n_missing == 2
-    assert "2 'produ', 5 'qux'" in result.embedded.notes[0].message
+    assert "2 'produ', 5 'produ produ'" in result.embedded.notes[0].message
     vectors = sfal.embed_texts(["a city", "produ"], str(DATA / "embedder"), device="cpu")
     assert vectors[0].any()
     assert not vectors[1].any()

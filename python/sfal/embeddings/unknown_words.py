@@ -91,8 +91,8 @@ def unknown_note(source: str, features: NDArray[np.uint32], labels: Sequence[str
 
     Examples
     --------
-    >>> print(unknown_note("lm/0-a-res", np.array([96, 202], np.uint32), ["produ", "qux"]))
-    lm/0-a-res: 2 labels have no vector, because the embedder knows none of their words: 96 'produ', 202 'qux'
+    >>> print(unknown_note("lm/0-a-res", np.array([96, 202], np.uint32), ["produ", "consid"]))
+    lm/0-a-res: 2 labels have no vector, because the embedder knows none of their words: 96 'produ', 202 'consid'
     """
     n = len(labels)
     have, their = ("label has", "its") if n == 1 else ("labels have", "their")
