@@ -70,7 +70,9 @@ pub(super) fn refine(
     }
     // The weights add up to the number of samples but for chance, which low scores would feel.
     let total: f64 = law.iter().sum();
-    law.iter_mut().for_each(|mass| *mass /= total);
+    for mass in &mut law {
+        *mass /= total;
+    }
     if convolved {
         law = convolve(&law, &masses(terms, n_sampled, context)?);
     }
