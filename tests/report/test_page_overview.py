@@ -131,7 +131,7 @@ def test_what_a_reader_should_know_is_listed(tmp_path, chrome):
         "No standard errors: fewer than 64 documents. made/0-made-res",
         "100.0% of the scored features fire in fewer than 20 windows: their neighbours are "
         "uncertain. made/0-made-res",
-        "Labels by somebody, embedded by made (short_nobody): half of the text has a median of "
+        "Labels by short_nobody by somebody, embedded by made: half of the text has a median of "
         "0.300, all of it 0.400 (over the 40 of 50 features that have a score in every part of the "
         "text): more text would raise it further; compare corrected scores. made/1-made-res",
     ]

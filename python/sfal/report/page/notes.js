@@ -26,7 +26,7 @@ function* notesOf(source) {
     const { curve, se, n_features: n } = one.reliability;
     const [, half, all] = curve ?? [];
     if (all - half > Math.max(STILL_RISING * Math.abs(half), ERRORS * (se ?? 0))) {
-      const labels = source.embeddings.length > 1 ? `Labels by ${one.explainer}, embedded by ${one.name}: half` : "Half";
+      const labels = source.embeddings.length > 1 ? `Labels by ${one.labelledBy}, embedded by ${one.embedder}: half` : "Half";
       const over = n < one.nScored
         ? ` (over the ${whole(n)} of ${whole(one.nScored)} features that have a score in every part of the text)`
         : "";
