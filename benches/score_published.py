@@ -9,7 +9,7 @@ a dictionary of gains for each. It needs about 11 GB for 16,384 features. Each r
 process; wall time, processor time and peak memory are those of the whole process. Before any time
 is printed, both must agree: nine in ten scored features within 1e-4, all within 0.05 (the phi of
 the baseline is float32, so neighbours whose phi differs by less than 1e-7 come in another order).
-What agrees is `sfal score --published`; without it, candidates and ties are treated by SFAL's own rule.
+It is `sfal score --published` that is compared: without it, candidates and ties follow SFAL's own rule.
 """
 
 import argparse

@@ -2,7 +2,8 @@
 
     python benches/wide_score.py FEATURES WINDOWS DENSITY DIMENSION [WINDOWS_PER_DOCUMENT]
 
-With documents there are standard errors too, from replicates of halves and quarters. Prints wall time, processor time and the peak memory of the process.
+With documents there are standard errors too, from replicates of halves and quarters. Prints wall time,
+processor time and the peak memory of the process.
 """
 
 import resource

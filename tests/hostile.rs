@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use sfal::neighbours::topk::{Double, Single};
+use sfal::neighbours::entry::{Double, Single};
 use sfal::{Bytes, Context, Histogram, Measure, Occurrences, ndcg, neighbours};
 
 /// Counts at an offset in memory, possibly unaligned.

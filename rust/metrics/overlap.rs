@@ -137,6 +137,7 @@ impl DepthWeights {
     /// d rises linearly with d; behind it, it is 1.
     fn shared(&self, a: Class, b: Class) -> f64 {
         let (mut from, mut total) = (a.0.max(b.0), 0.0);
+        // Without ties, it is 1 from the later of the two ranks on.
         if a.1 == 1 && b.1 == 1 {
             return self.sums[from + 1][0];
         }

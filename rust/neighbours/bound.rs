@@ -35,13 +35,13 @@ impl PhiBound {
     /// The feature is given by its count and variance; `both` counts the windows that each of the
     /// others shares with it. Each mask holds one bit for each of [`CHUNK`] features. Every feature
     /// that reaches the threshold is marked, and some that do not.
-    pub(crate) fn may_reach(
+    pub(crate) fn may_reach<C: Count>(
         &self,
         isa: Isa,
         (count, variance): (u64, f64),
         threshold: f64,
         first: usize,
-        both: &[impl Count],
+        both: &[C],
         masks: &mut Vec<u64>,
     ) {
         let slope = count as f64 / self.n_windows * (1.0 - SLACK);
@@ -50,7 +50,7 @@ impl PhiBound {
         let some = first..first + both.len();
         masks.clear();
         masks.resize(both.len().div_ceil(CHUNK), 0);
-        Count::on_or_above(isa, both, &self.counts[some.clone()], &self.roots[some], line, masks);
+        C::ON_OR_ABOVE(isa, both, &self.counts[some.clone()], &self.roots[some], line, masks);
     }
 }
 
@@ -58,23 +58,19 @@ impl PhiBound {
 pub(crate) trait Count: Copy {
     /// Return it in single precision, rounded.
     fn single(self) -> f32;
-    /// Set bit k of mask m where `both[64 m + k]` is at least `line.0` times the count plus
-    /// `line.1` times the root.
-    fn on_or_above(
-        isa: Isa,
-        both: &[Self],
-        counts: &[f32],
-        roots: &[f32],
-        line: (f32, f32),
-        masks: &mut [u64],
-    );
+    /// The kernel of this type.
+    const ON_OR_ABOVE: Kernel<Self>;
 }
+
+/// Set bit k of mask m where `both[64 m + k]` is at least `line.0` times the count plus `line.1` times
+/// the root; arguments: instruction set, both, counts, roots, line, masks.
+type Kernel<C> = fn(Isa, &[C], &[f32], &[f32], (f32, f32), &mut [u64]);
 
 /// Implement [`Count`] with a kernel for the type.
 macro_rules! count {
     ($type:ty, $single:expr, $kernel:ident) => {
         per_isa! {
-            /// [`Count::on_or_above`] for one type.
+            /// [`Count::ON_OR_ABOVE`] of one type.
             pub fn $kernel(
                 both: &[$type],
                 counts: &[f32],
@@ -85,20 +81,11 @@ macro_rules! count {
         }
 
         impl Count for $type {
+            const ON_OR_ABOVE: Kernel<Self> = $kernel;
+
             #[inline(always)]
             fn single(self) -> f32 {
                 $single(self)
-            }
-
-            fn on_or_above(
-                isa: Isa,
-                both: &[Self],
-                counts: &[f32],
-                roots: &[f32],
-                line: (f32, f32),
-                masks: &mut [u64],
-            ) {
-                $kernel(isa, both, counts, roots, line, masks);
             }
         }
     };

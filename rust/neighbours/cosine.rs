@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::alloc::zeros;
 use crate::error::Result;
-use crate::neighbours::topk::Single;
+use crate::neighbours::entry::Single;
 use crate::neighbours::traversal::Tiles;
 use crate::simd::Isa;
 use crate::simd::gemm::{COLS, DEPTH, ROWS, multiply};

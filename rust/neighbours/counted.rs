@@ -17,8 +17,9 @@ use crate::cooccurrence::histogram::Histogram;
 use crate::error::Result;
 use crate::measures::{Margins, Measure};
 use crate::neighbours::bound::PhiBound;
+use crate::neighbours::entry::{Double, Entry};
 use crate::neighbours::row_lists::{Neighbours, Row, each_row, write_list};
-use crate::neighbours::topk::{Double, Entry, cut_to_best, rank_in_sample};
+use crate::neighbours::topk::{cut_to_best, evenly_spaced, rank_in_sample};
 use crate::neighbours::traversal::Query;
 use crate::neighbours::whole_row::WholeRow;
 use crate::simd::Isa;
@@ -75,8 +76,9 @@ struct Ranking<'a> {
     counts: &'a Histogram,
     measure: Measure,
     query: Query<'a>,
-    /// Those of all features, and of the candidates.
+    /// Margins of all features.
     margins: Margins,
+    /// Margins of the candidates.
     chosen: Margins,
     few: Option<Few>,
 }
@@ -86,7 +88,6 @@ impl Ranking<'_> {
     fn row(&self, feature: usize, list: Row<'_>, scratch: &mut Scratch) {
         scratch.both.resize(self.counts.n_features(), 0);
         self.counts.copy_row(feature, 0, &mut scratch.both);
-        let own = self.query.candidates.binary_search(&(feature as u32));
         if let Some(few) = &self.few {
             self.collect(few, feature, scratch);
             if scratch.best.len() >= self.query.width {
@@ -102,7 +103,7 @@ impl Ranking<'_> {
             n_windows: self.counts.n_windows(),
             row: (feature, &self.margins),
             candidates: (self.query.candidates, &self.chosen),
-            own: own.ok(),
+            own: self.query.candidates.binary_search(&(feature as u32)).ok(),
         };
         whole.write(sampled, (self.query.width, self.query.ties), (values, best), list);
     }
@@ -146,15 +147,14 @@ struct Few {
 }
 
 impl Few {
-    /// `None` where there is no bound, or where the lists hold so many of the candidates that a
-    /// threshold would reject few.
+    /// Return `None` for measures without a bound, and for long lists, where a threshold would reject
+    /// few candidates.
     fn new(query: Query<'_>, measure: Measure, margins: &Margins, n_windows: u64) -> Option<Self> {
         let (n, width) = (query.candidates.len(), query.width);
         if measure != Measure::Phi || n < 4 * SAMPLE || 4 * width > n {
             return None;
         }
-        let step = n / SAMPLE;
-        let sample: Vec<u32> = (0..SAMPLE).map(|k| query.candidates[k * step + step / 2]).collect();
+        let sample: Vec<u32> = evenly_spaced(SAMPLE, n).map(|at| query.candidates[at]).collect();
         let mut candidates = vec![0; margins.iter().count().div_ceil(CHUNK)];
         for &candidate in query.candidates {
             candidates[candidate as usize / CHUNK] |= 1 << (candidate as usize % CHUNK);

@@ -3,6 +3,7 @@
 mod bound;
 mod cosine;
 mod counted;
+pub mod entry;
 mod pruned;
 mod row_lists;
 pub mod row_ties;
@@ -22,10 +23,10 @@ use crate::error::{Error, Result};
 use crate::limits::check_features;
 use crate::measures::{Margins, Measure};
 use crate::neighbours::cosine::Cosines;
+use crate::neighbours::entry::{Double, Entry, Single};
 pub use crate::neighbours::row_lists::Neighbours;
 pub use crate::neighbours::similarity::{top, top_ranking};
 use crate::neighbours::tiles::BitTiles;
-use crate::neighbours::topk::{Double, Entry, Single};
 use crate::neighbours::traversal::{Query, Tiles, rectangular, symmetric, symmetric_bytes};
 use crate::occurrences::Occurrences;
 

@@ -18,10 +18,11 @@ use crate::cooccurrence::sparse::{self, ByFeature, ByWindow, Panel, PanelCounts,
 use crate::error::Result;
 use crate::measures::Measure;
 use crate::neighbours::bound::PhiBound;
+use crate::neighbours::entry::{Double, Entry};
 use crate::neighbours::row_lists::{Neighbours, Row, each_row, write_list};
 use crate::neighbours::row_ties::RowTies;
 use crate::neighbours::tiles::BitTiles;
-use crate::neighbours::topk::{Double, Entry, TopN, capacity_for, rank_in_sample};
+use crate::neighbours::topk::{TopN, capacity_for, evenly_spaced, rank_in_sample};
 use crate::neighbours::traversal::Query;
 use crate::neighbours::whole_row::WholeRow;
 use crate::simd::Isa;
@@ -233,8 +234,7 @@ impl Sample {
         if !is_phi || n_cols < 4 * SAMPLE || 4 * width > n_cols {
             return None;
         }
-        let step = n_cols / SAMPLE;
-        let positions: Vec<_> = (0..SAMPLE).map(|k| k * step + step / 2).collect();
+        let positions: Vec<_> = evenly_spaced(SAMPLE, n_cols).collect();
         let windows: Vec<_> = positions.iter().map(|&at| by_feature.windows(at)).collect();
         Some(Self {
             panel: Panel::new(&windows, tiles.n_windows as usize),

@@ -3,8 +3,9 @@
 use rayon::prelude::*;
 
 use crate::alloc::zeros;
+use crate::neighbours::entry::Entry;
 use crate::neighbours::row_ties::{Lists, RowTies};
-use crate::neighbours::topk::{Entry, TopN, capacity_for};
+use crate::neighbours::topk::{TopN, capacity_for};
 use crate::simd::Isa;
 use crate::simd::line::for_each_bit;
 use crate::simd::threshold::CHUNK;

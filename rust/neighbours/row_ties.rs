@@ -1,6 +1,6 @@
 //! Which neighbours of a ranked list tie with each other, and with features that found no place.
 
-use crate::neighbours::topk::Entry;
+use crate::neighbours::entry::Entry;
 
 /// The ties of a list that has any.
 #[derive(Debug, Clone, PartialEq)]

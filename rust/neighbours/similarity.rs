@@ -5,8 +5,9 @@ use rayon::prelude::*;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::neighbours::FEWER;
+use crate::neighbours::entry::Entry;
 use crate::neighbours::row_lists::{Neighbours, each_row, write_list};
-use crate::neighbours::topk::{Entry, best_of_row};
+use crate::neighbours::topk::best_of_row;
 use crate::simd::Isa;
 
 /// Rank the largest of each row of similarities. Row r belongs to feature `row_start + r`; the

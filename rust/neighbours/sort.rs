@@ -1,6 +1,6 @@
 //! Sorting the best entries, as numbers where they are larger than numbers.
 
-use crate::neighbours::topk::Entry;
+use crate::neighbours::entry::Entry;
 
 /// Entries that are not worth the detour.
 const FEW: usize = 64;

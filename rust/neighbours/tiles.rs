@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::cooccurrence::tile::{count_tile, mirror};
 use crate::error::Result;
 use crate::measures::{Margins, Measure};
-use crate::neighbours::topk::Double;
+use crate::neighbours::entry::Double;
 use crate::neighbours::traversal::Tiles;
 use crate::occurrences::Occurrences;
 use crate::simd::Isa;

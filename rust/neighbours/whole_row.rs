@@ -1,8 +1,9 @@
 //! A list from the measure of one feature with every candidate.
 
 use crate::measures::{Margins, Measure};
+use crate::neighbours::entry::{Double, Entry};
 use crate::neighbours::row_lists::{Row, write_list};
-use crate::neighbours::topk::{Double, Entry, best_of_row};
+use crate::neighbours::topk::best_of_row;
 use crate::simd::Isa;
 
 /// A feature and the candidates for its list.

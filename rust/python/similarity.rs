@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use super::arrays::contiguous2;
 use super::interruptible::run;
 use crate::context::Context;
-use crate::neighbours::topk::{Double, Single};
+use crate::neighbours::entry::{Double, Single};
 use crate::neighbours::{Neighbours, top, top_ranking};
 
 /// A 2-D float array of either precision.

@@ -44,15 +44,15 @@ def embed_texts(
     Returns
     -------
     embeddings : ndarray of shape (len(texts), D), float32
-        As :func:`sfal.score_features` takes them: not normalised, and zero where
-        there is no text, or the model knows none of its words. A vector depends neither on the order of the texts nor
-        on repetitions.
+        As :func:`sfal.score_features` takes them: not normalised, and zero for an
+        empty text and for one of which the model knows no word. A vector depends
+        neither on the order of the texts nor on repetitions.
 
     Raises
     ------
     InvalidInputError
-        If there is no text, or no such folder, or vectors are not finite although
-        the model knows the words.
+        If all texts are empty, the folder does not exist, or vectors are not finite
+        although the model knows the words.
     DownloadError
         If the model cannot be downloaded.
     ArtifactError

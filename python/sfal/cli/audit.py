@@ -19,7 +19,7 @@ from sfal.cli.scoring_options import n_windows_option
     type=click.IntRange(1),
     default=10,
     show_default=True,
-    help="Labels to check to show, the worst ones.",
+    help="How many of the labels to check are shown, worst first.",
 )
 @table_option("Write all of them, and the faulty texts.")
 @n_windows_option
@@ -43,8 +43,9 @@ def audit(
     """List the labels to check, worst first, and what would fit better.
 
     Needs the scores of `sfal score`. A label is to be checked if more than one
-    in twenty labels fits what its feature does at least as well. Also lists labels that are faulty as texts: leaked prompts,
-    duplicates, empty ones, boilerplate.
+    in twenty labels fits what its feature does at least as well. Also lists
+    labels that are faulty as texts: leaked prompts, duplicates, empty ones,
+    boilerplate.
 
     \b
     sfal audit gemma-2-2b/0-gemmascope-res-16k

@@ -30,7 +30,7 @@ _COMMANDS = {
     "push": ("sfal.cli.share:push", "Send what was counted to the Hugging Face hub."),
     "pull": ("sfal.cli.share:pull", "Fetch what others counted from the Hugging Face hub."),
     "feature": ("sfal.cli.feature:feature", "Show one feature with both its neighbourhoods."),
-    "audit": ("sfal.cli.audit:audit", "List the labels that are probably wrong."),
+    "audit": ("sfal.cli.audit:audit", "List the labels to check, and better ones."),
     "sensitivity": (
         "sfal.cli.sensitivity:sensitivity",
         "Show how scores depend on measure, metric and window.",

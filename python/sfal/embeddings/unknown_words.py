@@ -30,11 +30,11 @@ def known_labels(
 ) -> NDArray[np.bool_]:
     """Return which labels have a vector; the embedder knows no word of the others.
 
-    A vector of zeros is none. A vector that is not finite is an error of the
-    model unless three conditions hold, which together rule out overflow and
-    damaged weights: all its numbers are NaN; most vectors are finite; and the
-    embedder returns NaN for the empty text too, which only a model can do that
-    has nothing to average, since others add tokens of their own or fail.
+    A vector of zeros counts as missing. A vector that is not finite is an error
+    of the model unless three conditions hold, which together rule out overflow
+    and damaged weights: all its numbers are NaN; at least half of the vectors are
+    finite; and the embedder returns NaN for the empty text too. Only a model that
+    averages known words does that: others add tokens to the text, or fail.
 
     Parameters
     ----------

@@ -24,8 +24,9 @@ const BATCH: usize = 512;
 /// Samples of the first ranks; half as many where all ranks are sampled, which takes longer.
 const SAMPLES: usize = 1 << 18;
 /// The largest tilt in units of that at which independent positions score as the rarest orders do:
-/// distinct positions score less, and of few candidates far less.
+/// distinct positions score less.
 const BEYOND: f64 = 1.2;
+/// Candidates of which distinct positions score so much less that the largest tilt is doubled.
 const FEW: f64 = 250.0;
 /// Largest mass of a position: sums of masses from which the used ones are subtracted stay exact
 /// enough.
@@ -68,7 +69,8 @@ pub(super) fn refine(
     for (score, weight) in batches.collect::<Result<Vec<_>>>()?.into_iter().flatten() {
         law[cell_of(score)] += weight;
     }
-    // The weights add up to the number of samples but for chance, which low scores would feel.
+    // The weights add up to the number of samples only on average, and the survival of low scores is
+    // close to their sum.
     let total: f64 = law.iter().sum();
     for mass in &mut law {
         *mass /= total;

@@ -10,8 +10,9 @@ use crate::metrics::reliability::groups::Groups;
 use crate::metrics::reliability::splits::{GROUPS, Members, SPLITS};
 use crate::metrics::reliability::{PAIRS, Rule};
 use crate::metrics::ties::{Averages, weighted};
+use crate::neighbours::entry::{Double, Entry};
 use crate::neighbours::row_ties::{List, Lists, RowTies};
-use crate::neighbours::topk::{Double, Entry, best_of_row};
+use crate::neighbours::topk::best_of_row;
 use crate::simd::threshold::CHUNK;
 use crate::simd::{Isa, per_isa};
 

@@ -8,8 +8,9 @@ use rayon::prelude::*;
 use crate::alloc::filled;
 use crate::context::Context;
 use crate::error::Result;
+use crate::neighbours::entry::Entry;
 use crate::neighbours::row_lists::{Neighbours, RowLists};
-use crate::neighbours::topk::{Entry, TopN, capacity_for};
+use crate::neighbours::topk::{TopN, capacity_for};
 use crate::simd::Isa;
 
 /// Values of pairs, computed one tile at a time. Value (i, j) must equal value (j, i) to the last

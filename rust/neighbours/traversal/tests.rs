@@ -1,7 +1,7 @@
 //! The order of tiles, and values whose order makes sampled bounds wrong.
 
 use super::*;
-use crate::neighbours::topk::Single;
+use crate::neighbours::entry::Single;
 
 const SIDE: usize = 64;
 

@@ -265,7 +265,7 @@ class Pool(Executor[Any]):
         return next(slot for slot, one in self._by_slot.items() if one is worker)
 
     def _give_up_if_alone(self) -> None:
-        """Raise if there is no worker and none can be started."""
+        """Raise if the run has lost all its workers and cannot start another."""
         if self._has_placed():
             return
         waited = time.monotonic() - self._alone_since

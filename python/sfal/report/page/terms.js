@@ -11,7 +11,7 @@ export const TERMS = {
   "Coverage": "Of the features that fire, but not always, the share that has a label.",
   "95 % interval": "Range of the score over other choices of documents.",
   "Label rank": "Every label was tried on the feature: this many fit what it does at least as well as its own, itself included.",
-  "p (label)": "Label rank over the number of labels: near 0 the label is among the best; above 0.05 it is probably wrong.",
+  "p (label)": "Label rank over the number of labels: near 0 the label is among the best; above 0.05 it is one to check.",
   "p (chance)": "Probability that a random order scores as much.",
   "Ceiling": "How well the feature\u2019s co-occurrence agrees with itself on other text: no label can be expected to score more than its square root.",
   "NDCG": "Raw agreement of both lists, before the score sets chance to 0.",
